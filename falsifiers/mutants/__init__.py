@@ -1,0 +1,12 @@
+"""Known-wrong implementations: functions baseline -> wrong baseline, each citing the real bug."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+
+def replace(baseline: Any, **functions: Any) -> SimpleNamespace:
+    """The baseline with some of its functions exchanged; ARRAYS and the rest stay."""
+    kept = {name: getattr(baseline, name) for name in dir(baseline) if not name.startswith("_")}
+    return SimpleNamespace(**{**kept, **functions})

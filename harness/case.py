@@ -1,0 +1,103 @@
+"""One example of a claim: its seed, dtype, device, parameters, and the arrays built from them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from harness.dtypes import round_to
+
+
+class Case:
+    """One example, the same for the candidate, the baseline and every mutant.
+
+    Arrays are a function of (seed, name, shape, distribution), are rounded to the
+    case's dtype, and are recorded by name: a counterexample stores them, and a
+    replayed case hands the stored ones out again.
+    """
+
+    def __init__(
+        self,
+        *,
+        index: int = 0,
+        seed: int = 0,
+        dtype: str = "float32",
+        device: str = "cpu",
+        params: dict[str, Any] | None = None,
+        stored: dict[str, np.ndarray] | None = None,
+    ) -> None:
+        self.index = index
+        self.seed = seed
+        self.dtype = dtype
+        self.device = device
+        self.params = dict(params or {})
+        self.arrays: dict[str, np.ndarray] = {}
+        self._stored = stored or {}
+        self._memo: dict[Any, Any] = {}
+        self.rng = np.random.default_rng(seed)
+
+    def begin(self) -> None:
+        """Start the next subject: the free stream `rng` begins anew, arrays and answers stay."""
+        self.rng = np.random.default_rng(self.seed)
+
+    def array(self, name: str, values: np.ndarray | Callable[[], np.ndarray]) -> np.ndarray:
+        """Round `values` to the case's dtype and record them as `name`; stored bytes win."""
+        if name not in self.arrays:
+            if name in self._stored:
+                built = self._stored[name]
+            else:
+                built = round_to(np.asarray(values() if callable(values) else values), self.dtype)
+            built = np.ascontiguousarray(built)
+            built.setflags(write=False)
+            self.arrays[name] = built
+        return self.arrays[name]
+
+    def normal(self, name: str, shape: tuple[int, ...], *, std: float = 1.0, mean: float = 0.0) -> np.ndarray:
+        """Gaussian array `name`, in the case's dtype."""
+        return self.array(name, lambda: mean + std * self.stream(name).standard_normal(shape))
+
+    def uniform(self, name: str, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> np.ndarray:
+        """Uniform array `name` on [low, high), in the case's dtype."""
+        return self.array(name, lambda: self.stream(name).uniform(low, high, shape))
+
+    def integers(self, name: str, shape: tuple[int, ...], low: int, high: int) -> np.ndarray:
+        """Integer array `name` on [low, high), int64."""
+        return self.array(name, lambda: self.stream(name).integers(low, high, shape))
+
+    def stream(self, name: str) -> np.random.Generator:
+        """The random stream that belongs to `name`: independent of the order of calls."""
+        digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
+        return np.random.default_rng(int.from_bytes(digest[:16], "little"))
+
+    def once(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call `function` once per case and argument bytes, however many subjects ask.
+
+        For work that does not depend on the subject: the reference's answer.
+        """
+        digest = hashlib.blake2b(digest_size=16)
+        _feed(digest, (args, kwargs))
+        key = (function.__module__, function.__qualname__, digest.digest())
+        if key not in self._memo:
+            self._memo[key] = function(*args, **kwargs)
+        return self._memo[key]
+
+
+def _feed(digest: Any, value: Any) -> None:
+    """Add a value's type, shape and bytes to a digest."""
+    if isinstance(value, np.ndarray):
+        digest.update(f"array{value.dtype}{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value).view(np.uint8).data if value.size else b"")
+    elif isinstance(value, dict):
+        digest.update(f"dict{len(value)}".encode())
+        for key, item in value.items():
+            digest.update(repr(key).encode())
+            _feed(digest, item)
+    elif isinstance(value, (list, tuple)):
+        digest.update(f"{type(value).__name__}{len(value)}".encode())
+        for item in value:
+            _feed(digest, item)
+    else:
+        digest.update(repr(value).encode())

@@ -1,0 +1,125 @@
+"""A contract and its claims, as plain frozen data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+PLATFORMS = ("cpu", "cuda")
+
+
+def canonical(value: Any) -> bytes:
+    """Canonical JSON bytes: sorted keys, no spaces, no NaN. The base of every digest."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One entry of `falsification_tests`, with its contract's id and place."""
+
+    contract: str
+    path: str
+    line: int
+    source: dict[str, Any]
+    """The entry as written, numbers read as YAML 1.2 reads them."""
+
+    @property
+    def id(self) -> str:
+        return str(self.source["id"])
+
+    @property
+    def rule(self) -> str:
+        return str(self.source["rule"])
+
+    @property
+    def prediction(self) -> str:
+        return str(self.source.get("prediction", ""))
+
+    @property
+    def falsifier(self) -> str:
+        return str(self.source["falsifier"])
+
+    @property
+    def baseline(self) -> str | None:
+        return self.source.get("baseline")
+
+    @property
+    def given(self) -> dict[str, Any]:
+        return dict(self.source.get("given", {}))
+
+    @property
+    def explore(self) -> dict[str, dict[str, Any]]:
+        return dict(self.source.get("explore", {}))
+
+    @property
+    def examples(self) -> int:
+        return int(self.source.get("examples", 20)) if self.explore else 1
+
+    @property
+    def accept(self) -> dict[str, Any]:
+        return dict(self.source["accept"])
+
+    @property
+    def scale(self) -> float | None:
+        return self.source.get("scale")
+
+    @property
+    def mutants(self) -> tuple[str, ...]:
+        return tuple(self.source.get("mutants", ()))
+
+    @property
+    def mutants_exempt(self) -> str | None:
+        return self.source.get("mutants_exempt")
+
+    @property
+    def discharges_on(self) -> tuple[str, ...]:
+        return tuple(self.source.get("discharges_on", PLATFORMS))
+
+    @property
+    def ship_blocking(self) -> bool:
+        return bool(self.source.get("ship_blocking", True))
+
+    @property
+    def budget_s(self) -> float:
+        return float(self.source.get("budget_s", 30))
+
+    @property
+    def if_fails(self) -> str:
+        return str(self.source.get("if_fails", ""))
+
+    @property
+    def op(self) -> str:
+        return str(self.given.get("op", ""))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the entry and its contract's id."""
+        return hashlib.sha256(canonical([self.contract, self.source])).hexdigest()
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One YAML file."""
+
+    path: str
+    source: dict[str, Any]
+    claims: tuple[Claim, ...] = field(default=())
+
+    @property
+    def id(self) -> str:
+        return str(self.source["metadata"]["id"])
+
+    @property
+    def title(self) -> str:
+        return str(self.source["metadata"].get("title", self.id))
+
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        return tuple(self.source["metadata"].get("depends_on", ()))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the whole contract as data, so comments and layout do not count."""
+        return hashlib.sha256(canonical(self.source)).hexdigest()

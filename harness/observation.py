@@ -1,0 +1,35 @@
+"""What a falsifier saw in one case: named pairs (got, want) and named scalars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+
+class Observation:
+    """Named results of one call of a falsifier.
+
+    A keyword whose value is a 2-tuple is a pair (got, want) of arrays that
+    ``harness.measure`` compares; any other value must be a real number and is a
+    measurement of its own, whose name the falsifier's module lists in ``MEASURES``.
+    ``series`` holds curves kept in the evidence (loss per step, error per token).
+
+    Raises: TypeError if a value is neither a pair nor a number.
+    """
+
+    def __init__(self, *, series: dict[str, Iterable[float]] | None = None, **values: Any) -> None:
+        self.pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self.scalars: dict[str, float] = {}
+        self.series = {name: [float(v) for v in curve] for name, curve in (series or {}).items()}
+        for name, value in values.items():
+            if isinstance(value, tuple) and len(value) == 2:
+                self.pairs[name] = (np.asarray(value[0]), np.asarray(value[1]))
+            elif isinstance(value, (bool, int, float, np.generic)) or np.ndim(value) == 0:
+                self.scalars[name] = float(value)
+            else:
+                raise TypeError(
+                    f"Observation({name}=...): found {type(value).__name__}, "
+                    "expected a pair (got, want) or a number"
+                )
