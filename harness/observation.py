@@ -30,6 +30,5 @@ class Observation:
                 self.scalars[name] = float(value)
             else:
                 raise TypeError(
-                    f"Observation({name}=...): found {type(value).__name__}, "
-                    "expected a pair (got, want) or a number"
+                    f"Observation({name}=...): found {type(value).__name__}, expected a pair (got, want) or a number"
                 )

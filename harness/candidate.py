@@ -1,0 +1,74 @@
+"""What `--candidate` means: the implementation under test and its identity."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from harness import binding
+from harness.errors import UserError
+
+LATER = {"hf": "a Hugging Face folder", "gguf": "a GGUF file in llama.cpp", "exec": "an external program"}
+HOWTO = "expected `torch`, path/to/file.py[:NAME] or package.module:NAME"
+
+
+def load(spec: str, folder: str | Path = ".") -> Any:
+    """The candidate: a module, or an object that offers ops, `load` or `train`.
+
+    NAME may be an object, a class (made without arguments) or one op's function.
+    Raises: UserError for a spec that means nothing; whatever the candidate raises on import.
+    """
+    scheme = spec.partition(":")[0]
+    if scheme in LATER and not spec.endswith(".py"):
+        raise UserError(f"--candidate {spec}: {LATER[scheme]} cannot be run by this version; {HOWTO}")
+    if ":" not in spec and not spec.endswith(".py"):
+        return _built_in(spec)
+    if spec.endswith(".py"):
+        return binding.module(spec, folder)
+    found = binding.attribute(spec, folder)
+    if inspect.isclass(found):
+        return found()
+    if inspect.isfunction(found) or inspect.isbuiltin(found):
+        owner = inspect.getmodule(found)
+        return SimpleNamespace(**{found.__name__: found, "ARRAYS": getattr(owner, "ARRAYS", "numpy")})
+    return found
+
+
+def identity(spec: str, folder: str | Path = ".") -> dict[str, Any]:
+    """Spec and SHA-256 of the source it comes from; evidence of another source is STALE."""
+    where = spec if spec.endswith(".py") else spec.partition(":")[0]
+    if where.endswith(".py"):
+        return {"spec": spec, "sha256": file_digest(Path(folder) / where)}
+    loaded = _built_in(where) if ":" not in spec else binding.module(where, folder)
+    return {"spec": spec, "sha256": source_digest(loaded)}
+
+
+def file_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def source_digest(loaded: ModuleType) -> str:
+    """SHA-256 over a module's file, or over every Python file of a package."""
+    origin = Path(loaded.__file__ or "")
+    files = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
+    total = hashlib.sha256()
+    for path in files:
+        total.update(f"{path.relative_to(origin.parent)}\0{file_digest(path)}\n".encode())
+    return total.hexdigest()
+
+
+def _built_in(name: str) -> ModuleType:
+    import importlib
+
+    here = Path(__file__).resolve().parent.parent / "candidates"
+    offered = sorted(p.stem for p in here.iterdir() if not p.name.startswith("_") and (p / "__init__.py").is_file())
+    if name not in offered:
+        import difflib
+
+        near = difflib.get_close_matches(name, offered, 1)
+        hint = f"did you mean `{near[0]}`?" if near else HOWTO
+        raise UserError(f"--candidate {name}: found no such built-in candidate ({', '.join(offered)}); {hint}")
+    return importlib.import_module(f"candidates.{name}")

@@ -1,0 +1,128 @@
+"""The list of cases of a claim: a function of (claim digest, seed), fixed before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from harness.contract.claim import Claim
+
+DEFAULT_DTYPE = "float32"
+
+
+@dataclass(frozen=True)
+class CaseSpec:
+    """One case before its arrays exist."""
+
+    index: int
+    seed: int
+    dtype: str
+    params: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def plan(claim: Claim, seed: int) -> list[CaseSpec]:
+    """Pairwise corners of the explored domains first, then seeded draws up to `examples`."""
+    if not claim.explore:
+        return [spec(claim, seed, 0, {})]
+    chosen = corners(claim.explore)
+    if len(chosen) < claim.examples:
+        chosen += draw(claim.explore, case_seed(claim, seed, "draws"), claim.examples - len(chosen))
+    return [spec(claim, seed, index, params) for index, params in enumerate(chosen)]
+
+
+def spec(claim: Claim, seed: int, index: int, params: dict[str, Any]) -> CaseSpec:
+    """Case number `index` with these explored parameters; dtype is taken out of them."""
+    params = dict(params)
+    dtype = params.pop("dtype", claim.given.get("dtype", DEFAULT_DTYPE))
+    return CaseSpec(index, case_seed(claim, seed, str(index)), dtype, params)
+
+
+def case_seed(claim: Claim, seed: int, part: str) -> int:
+    """63 bits from (claim digest, seed, part)."""
+    digest = hashlib.sha256(f"{claim.digest}/{seed}/{part}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+def corner_values(domain: dict[str, Any]) -> list[Any]:
+    """The values of a domain that are tried explicitly: all choices, or both ends."""
+    (kind, values), *_ = domain.items()
+    return list(dict.fromkeys(values)) if kind != "choices" else list(values)
+
+
+def corners(explore: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """A small list in which every two parameters meet in every two of their corner values."""
+    names = list(explore)
+    values = [corner_values(explore[name]) for name in names]
+    if len(names) == 1:
+        return [{names[0]: value} for value in values[0]]
+    sides = list(itertools.combinations(range(len(names)), 2))
+    open_pairs = {(i, a, j, b) for i, j in sides for a in range(len(values[i])) for b in range(len(values[j]))}
+    found = []
+    for pair in sorted(open_pairs):
+        if pair in open_pairs:
+            row = _complete(pair, values, open_pairs)
+            open_pairs -= {(i, row[i], j, row[j]) for i, j in sides}
+            found.append({name: values[k][row[k]] for k, name in enumerate(names)})
+    return found
+
+
+def _complete(
+    pair: tuple[int, int, int, int], values: Sequence[Sequence[Any]], open_pairs: set[tuple[int, int, int, int]]
+) -> dict[int, int]:
+    """Fill the other parameters, each with the value that meets most pairs still open."""
+    row = {pair[0]: pair[1], pair[2]: pair[3]}
+    for k in range(len(values)):
+        if k not in row:
+            gains = [sum(_ordered(k, v, i, row[i]) in open_pairs for i in row) for v in range(len(values[k]))]
+            row[k] = gains.index(max(gains))
+    return row
+
+
+def _ordered(i: int, a: int, j: int, b: int) -> tuple[int, int, int, int]:
+    return (i, a, j, b) if i < j else (j, b, i, a)
+
+
+def draw(explore: dict[str, dict[str, Any]], seed: int, count: int) -> list[dict[str, Any]]:
+    """`count` seeded draws over the domains; a small space repeats, with other case seeds."""
+    import hypothesis
+    from hypothesis import strategies as st
+
+    found: list[dict[str, Any]] = []
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        phases=[hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(st.fixed_dictionaries({name: strategy(domain) for name, domain in explore.items()}))
+    def collect(params: dict[str, Any]) -> None:
+        found.append(params)
+
+    collect()
+    return list(itertools.islice(itertools.cycle(found), count))
+
+
+def strategy(domain: dict[str, Any]) -> Any:
+    """The Hypothesis strategy of one domain; the simplest value comes first, so shrinking leads there."""
+    import math
+
+    from hypothesis import strategies as st
+
+    (kind, values), *_ = domain.items()
+    if kind == "choices":
+        return st.sampled_from(values)
+    low, high = values
+    if kind == "boundary":
+        return st.integers(low, high)
+    if kind == "uniform":
+        return st.floats(low, high)
+    return st.floats(math.log(low), math.log(high)).map(lambda x: min(max(math.exp(x), low), high))

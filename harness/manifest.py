@@ -1,0 +1,57 @@
+"""The seal of a run: SHA-256 of every file, and of the manifest itself, in canonical JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from harness.contract.claim import canonical
+
+NAME = "manifest.json"
+
+
+def file_digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digests(folder: Path, skip: tuple[str, ...] = ()) -> dict[str, str]:
+    """Relative POSIX path -> SHA-256, for every file below `folder`, in sorted order."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() or p.is_symlink())
+    names = {p.relative_to(folder).as_posix(): p for p in files}
+    return {name: file_digest(path) for name, path in sorted(names.items()) if name not in skip}
+
+
+def write(folder: Path) -> str:
+    """Write the manifest over what the folder holds now; returns its digest."""
+    body: dict[str, Any] = {"schema": 1, "files": digests(folder, skip=(NAME,))}
+    body["digest"] = hashlib.sha256(canonical(body)).hexdigest()
+    (folder / NAME).write_bytes(canonical(body) + b"\n")
+    return str(body["digest"])
+
+
+def check(folder: Path) -> list[str]:
+    """One line per file that is not as sealed; empty when everything is."""
+    path = folder / NAME
+    if not path.is_file():
+        return [f"{path}: not found; the run was never sealed (finish it with `harness run --resume {folder}`)"]
+    raw = path.read_bytes()
+    try:
+        body = json.loads(raw)
+        claimed = body.pop("digest")
+        files = dict(body["files"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return [f"{path}: not a manifest; it was changed after sealing"]
+    if hashlib.sha256(canonical(body)).hexdigest() != claimed or canonical({**body, "digest": claimed}) + b"\n" != raw:
+        return [f"{path}: changed after sealing (its own digest does not match)"]
+    found = digests(folder, skip=(NAME,))
+    wrong = [f"{folder / n}: missing, though sealed" for n in sorted(set(files) - set(found))]
+    wrong += [f"{folder / n}: not in the manifest, added after sealing" for n in sorted(set(found) - set(files))]
+    wrong += [
+        f"{folder / n}: changed after sealing (SHA-256 {found[n][:12]}…, sealed {files[n][:12]}…)"
+        for n in sorted(set(files) & set(found))
+        if files[n] != found[n]
+    ]
+    return wrong
