@@ -12,6 +12,8 @@ from harness import binding
 from harness.errors import UserError
 
 LATER = {"hf": "a Hugging Face folder", "gguf": "a GGUF file in llama.cpp", "exec": "an external program"}
+BASELINE = "baseline"
+"""Each claim's own baseline as its candidate: shows what the mutants do without anybody's code."""
 HOWTO = "expected `torch`, path/to/file.py[:NAME] or package.module:NAME"
 
 
@@ -21,6 +23,8 @@ def load(spec: str, folder: str | Path = ".") -> Any:
     NAME may be an object, a class (made without arguments) or one op's function.
     Raises: UserError for a spec that means nothing; whatever the candidate raises on import.
     """
+    if spec == BASELINE:
+        return None
     scheme = spec.partition(":")[0]
     if scheme in LATER and not spec.endswith(".py"):
         raise UserError(f"--candidate {spec}: {LATER[scheme]} cannot be run by this version; {HOWTO}")
@@ -39,6 +43,8 @@ def load(spec: str, folder: str | Path = ".") -> Any:
 
 def identity(spec: str, folder: str | Path = ".") -> dict[str, Any]:
     """Spec and SHA-256 of the source it comes from; evidence of another source is STALE."""
+    if spec == BASELINE:
+        return {"spec": spec, "sha256": None}
     where = spec if spec.endswith(".py") else spec.partition(":")[0]
     if where.endswith(".py"):
         return {"spec": spec, "sha256": file_digest(Path(folder) / where)}

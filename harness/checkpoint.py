@@ -86,7 +86,7 @@ def _read_file(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: file not found, though the checkpoint's index names it")
     try:
         with safe_open(path, framework="numpy") as file:
-            return {name: _plain(file.get_tensor(name), path, name) for name in file.keys()}
+            return {name: _plain(file.get_tensor(name), path, name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as problem:
         raise UserError(f"{path}: not a whole safetensors file ({problem}); copy or download it again") from None
 

@@ -79,7 +79,9 @@ def resume(folder: Path) -> Run:
     Raises: UserError if the folder is no unfinished run.
     """
     if not folder.name.endswith(PARTIAL) or not (folder / "run.json").is_file():
-        raise UserError(f"--resume {folder}: expected an unfinished run, a folder named <run-id>{PARTIAL} with run.json")
+        raise UserError(
+            f"--resume {folder}: expected an unfinished run, a folder named <run-id>{PARTIAL} with run.json"
+        )
     return Run(folder)
 
 

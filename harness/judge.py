@@ -55,7 +55,7 @@ def judge(claim: Mapping[str, Any], record: Mapping[str, Any]) -> Judgement:
     return Judgement(
         verdict=verdict,
         reason=reason,
-        violated=[_brief(finding) for finding in found if not finding.holds],
+        violated=[brief(finding) for finding in found if not finding.holds],
         measurements=_measurements(found),
         mutants=mutants,
     )
@@ -212,7 +212,9 @@ def _measurements(found: list[Finding]) -> dict[str, dict[str, Any]]:
     return out
 
 
-def _brief(finding: Finding) -> dict[str, Any]:
+def brief(finding: Finding) -> dict[str, Any]:
+    """A finding as plain JSON data."""
+
     def plain(number: float) -> float | str | None:
         return number if math.isfinite(number) else str(number)
 

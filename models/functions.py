@@ -95,19 +95,14 @@ def is_palindrome(phrase):
 
 def caesar(message, shift):
     """Rotate lower-case letters by a fixed shift."""
-    codes = [(ord(c) - 97 + shift) % 26 for c in message]
-    return ''.join(chr(code + 97) for code in codes)
+    return ''.join(chr((ord(c) - 97 + shift) % 26 + 97) for c in message)
 
-def bisect(array, target):
-    """Find where target belongs in a sorted array."""
-    lo, hi = 0, len(array)
-    while lo < hi:
-        mid = (lo + hi) // 2
-        if array[mid] < target:
-            lo = mid + 1
-        else:
-            hi = mid
-    return lo
+def find(array, target):
+    """Position of target in an array or -1."""
+    for index, item in enumerate(array):
+        if item == target:
+            return index
+    return -1
 
 def invert(mapping):
     """Exchange the keys and values of a mapping."""

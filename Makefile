@@ -1,0 +1,32 @@
+# Two commands do everything: `make run` (the main job) and `make test` (all tests, ruff, types).
+# Both set up .venv from pinned constraints on first use; nothing else is needed but Python 3.11.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CONTRACTS ?= contracts/
+
+.PHONY: run test lint clean
+
+run: $(READY)
+	$(BIN)/harness run $(CONTRACTS)
+	$(BIN)/harness verify evidence
+
+test: $(READY) lint
+	$(BIN)/pytest -n 2
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# torch is pinned exactly: an unpinned one pulls gigabytes of CUDA packages.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"found Python {sys.version.split()[0]}, expected 3.11 or newer; set PYTHON="'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[torch,hf,dev]'
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,177 @@
+"""Falsifiers of whole decoders: logits against the float64 reference, and each stage beside it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from harness.case import Case
+from harness.checkpoint import read_config, read_weights
+from harness.dtypes import round_to
+from harness.errors import UserError
+from harness.observation import Observation
+from reference.decoder import decoder_forward, decoder_logits, stage_names
+from reference.decoder_config import check_weights, parse_config, weight_shapes
+from reference.random_weights import random_tensor
+
+Config = dict[str, Any]
+Weights = dict[str, np.ndarray]
+Stages = list[tuple[str, np.ndarray, np.ndarray]]
+
+
+def logit_parity(
+    subject: Any,
+    case: Case,
+    *,
+    model_type: str,
+    layers: int,
+    hidden: int,
+    intermediate: int,
+    heads: int,
+    kv_heads: int,
+    head_dim: int,
+    vocab: int,
+    rope_theta: float,
+    eps: float,
+    tied: bool,
+    biases: bool,
+    length: int,
+    batch: int = 2,
+) -> Observation:
+    """Logits of a synthetic model with sharp weights, at positions 0 .. length-1.
+
+    Shapes: tokens (batch, length) -> logits (batch, length, vocab).
+    Units:  biases switches Llama's `attention_bias` and `mlp_bias`; a Qwen2 has its q/k/v biases anyway.
+    """
+    config = synthetic_config(
+        model_type=model_type,
+        layers=layers,
+        hidden=hidden,
+        intermediate=intermediate,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+        vocab=vocab,
+        rope_theta=rope_theta,
+        eps=eps,
+        tied=tied,
+        biases=biases,
+    )
+    weights, tokens = _random_weights(case, config), _tokens(case, config, batch, length)
+    want = case.once(decoder_logits, config, weights, tokens)
+    return Observation(logits=(subject.load(config, weights).logits(tokens), want))
+
+
+def logit_parity_stages(
+    subject: Any, case: Case, *, length: int, batch: int = 2, replaced: bool = False, **model: Any
+) -> Stages:
+    """(stage, got, want) in order of computation, for the model and tokens of `logit_parity`.
+
+    With `replaced` every stage is fed the reference's values, so that each shows its own error alone.
+    Shapes: as `reference.decoder.stage_names` gives them; stages that the subject does not name are left out.
+    """
+    config = synthetic_config(**model)
+    weights, tokens = _random_weights(case, config), _tokens(case, config, batch, length)
+    return _stages(subject, case, config, weights, tokens, replaced)
+
+
+def checkpoint_parity(subject: Any, case: Case, *, weights: str, length: int, batch: int = 2) -> Observation:
+    """Logits of a Hugging Face checkpoint folder, its weights rounded to the case's dtype, on random token ids.
+
+    Shapes: tokens (batch, length) -> logits (batch, length, vocab).
+    Raises: UserError if the folder is no Qwen2 or Llama checkpoint, naming the key or tensor.
+    """
+    config, tensors = _checkpoint(str(weights), case.dtype)
+    tokens = _tokens(case, config, batch, length)
+    want = case.once(_checkpoint_logits, str(weights), case.dtype, tokens)
+    return Observation(logits=(subject.load(config, tensors).logits(tokens), want))
+
+
+def checkpoint_parity_stages(
+    subject: Any, case: Case, *, weights: str, length: int, batch: int = 2, replaced: bool = False
+) -> Stages:
+    """(stage, got, want) in order, for the checkpoint and tokens of `checkpoint_parity`; as `logit_parity_stages`."""
+    config, tensors = _checkpoint(str(weights), case.dtype)
+    return _stages(subject, case, config, tensors, _tokens(case, config, batch, length), replaced)
+
+
+def synthetic_config(
+    *,
+    model_type: str,
+    layers: int,
+    hidden: int,
+    intermediate: int,
+    heads: int,
+    kv_heads: int,
+    head_dim: int,
+    vocab: int,
+    rope_theta: float,
+    eps: float,
+    tied: bool,
+    biases: bool,
+) -> Config:
+    """A decoder's config in Hugging Face keys. Units: biases sets both of Llama's bias keys."""
+    return {
+        "model_type": model_type,
+        "num_hidden_layers": layers,
+        "hidden_size": hidden,
+        "intermediate_size": intermediate,
+        "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads,
+        "head_dim": head_dim,
+        "vocab_size": vocab,
+        "rope_parameters": {"rope_type": "default", "rope_theta": rope_theta},
+        "rms_norm_eps": eps,
+        "tie_word_embeddings": tied,
+        "attention_bias": biases,
+        "mlp_bias": biases,
+        "hidden_act": "silu",
+        "max_position_embeddings": 4096,
+    }
+
+
+def _random_weights(case: Case, config: Config) -> Weights:
+    """Each tensor is an array of the case, so that a counterexample holds the model."""
+
+    def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        return case.array(name, lambda: random_tensor(name, shape, case.stream(name)))
+
+    return {name: tensor(name, shape) for name, shape in weight_shapes(parse_config(config)).items()}
+
+
+def _tokens(case: Case, config: Config, batch: int, length: int) -> np.ndarray:
+    return case.integers("tokens", (batch, length), 0, int(config["vocab_size"]))
+
+
+# One entry per dtype: a claim's cases alternate between dtypes, and reading the folder is the slow part.
+@lru_cache(maxsize=4)
+def _checkpoint(folder: str, dtype: str) -> tuple[Config, Weights]:
+    """The folder's config and its weights rounded to dtype; kept out of the case, whose arrays are evidence."""
+    config, weights = read_config(folder), read_weights(folder)
+    try:
+        check_weights(parse_config(config), weights)
+    except ValueError as problem:
+        raise UserError(f"{folder}: {problem}; give a Qwen2 or Llama checkpoint folder") from None
+    rounded = {name: round_to(tensor, dtype) for name, tensor in weights.items()}
+    for tensor in rounded.values():
+        tensor.setflags(write=False)
+    return config, rounded
+
+
+def _checkpoint_logits(folder: str, dtype: str, tokens: np.ndarray) -> np.ndarray:
+    return decoder_logits(*_checkpoint(folder, dtype), tokens)
+
+
+def _stages(subject: Any, case: Case, config: Config, weights: Weights, tokens: np.ndarray, replaced: bool) -> Stages:
+    model = subject.load(config, weights)
+    _, want = decoder_forward(config, weights, tokens)
+    if replaced:
+        # The reference starts each stage from the rounded values too: their rounding is nobody's error.
+        given = {name: round_to(value, case.dtype) for name, value in want.items()}
+        _, want = decoder_forward(config, weights, tokens, replace=given)
+        got = model.stages(tokens, replace=given)
+    else:
+        got = model.stages(tokens)
+    return [(name, got[name], want[name]) for name in stage_names(config) if name in got]

@@ -1,0 +1,158 @@
+"""The command line. Commands import what they need when they run, so `--help` and `validate` stay light."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from harness import __version__
+from harness.errors import UserError
+from harness.nearest import nearest
+
+EXIT = """exit codes: 0 survived, 1 red, 2 bad contract or usage, 3 nothing survived"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with one line for a mistake and the nearest name for a typing error."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UserError(f"{message} (see `{self.prog} --help`)")
+
+
+def parser() -> Parser:
+    """The whole command line."""
+    top = Parser(prog="harness", description="Falsification harness for language-model implementations.", epilog=EXIT)
+    top.add_argument("--version", action="version", version=f"harness {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    _validate(commands)
+    _run(commands)
+    _gate(commands)
+    _report(commands)
+    verify = commands.add_parser("verify", help="hash every file again and judge every claim again")
+    verify.add_argument("evidence", nargs="+", metavar="EVIDENCE")
+    replay = commands.add_parser("replay", help="run one saved counterexample again, same bytes")
+    replay.add_argument("counterexample", metavar="COUNTEREXAMPLE")
+    replay.add_argument("--candidate", metavar="C", help="try another candidate on the same bytes")
+    mutants = commands.add_parser("mutants", help="which mutant dies by which claim and limit, by what margin")
+    mutants.add_argument("paths", nargs="*", metavar="PATH", help="evidence or contracts; default: the newest evidence")
+    mutants.add_argument("-j", dest="workers", type=_positive, metavar="N")
+    mutants.add_argument("--json", action="store_true")
+    init = commands.add_parser("init", help="a working contract, falsifier and candidate in an empty folder")
+    init.add_argument("folder", nargs="?", default=".", metavar="DIR")
+    return top
+
+
+def _validate(commands: argparse._SubParsersAction[Parser]) -> None:
+    sub = commands.add_parser("validate", help="check contracts without running them")
+    sub.add_argument("paths", nargs="+", metavar="PATH")
+    sub.add_argument("--json", action="store_true")
+
+
+def _run(commands: argparse._SubParsersAction[Parser]) -> None:
+    sub = commands.add_parser("run", help="try to break a candidate; write evidence", epilog=EXIT)
+    sub.add_argument("paths", nargs="*", metavar="PATH", help="contracts: files, folders or builtin:NAME")
+    sub.add_argument("--candidate", default="torch", metavar="C", help="torch, file.py[:NAME] or package.module:NAME")
+    sub.add_argument("--weights", metavar="HF_DIR", help="a Hugging Face folder in place of the built-in model")
+    sub.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")
+    sub.add_argument("--evidence", default="evidence", metavar="DIR")
+    sub.add_argument("--seed", type=_natural, default=0, metavar="N")
+    sub.add_argument("-j", dest="workers", type=_positive, metavar="N", help="claims at once (default: one per core)")
+    sub.add_argument("-k", dest="select", default="", metavar="EXPR", help="words with and, or, not and parentheses")
+    sub.add_argument("--memory-mb", type=_positive, metavar="MB", help="limit per claim (default: 80 %% of RAM / N)")
+    sub.add_argument("--resume", metavar="RUN.partial", help="complete a run that was killed")
+    sub.add_argument("--json", action="store_true")
+
+
+def _gate(commands: argparse._SubParsersAction[Parser]) -> None:
+    sub = commands.add_parser(
+        "gate", help="the ship gate of CI", epilog="exit codes: 0 open, 1 red or not verified, 3 short"
+    )
+    sub.add_argument("evidence", nargs="+", metavar="EVIDENCE")
+    sub.add_argument("--target", required=True, metavar="T")
+    sub.add_argument("--contracts", metavar="DIR", help="contracts at hand: evidence of others is STALE")
+
+
+def _report(commands: argparse._SubParsersAction[Parser]) -> None:
+    sub = commands.add_parser("report", help="a page over one or several runs")
+    sub.add_argument("evidence", nargs="+", metavar="EVIDENCE")
+    sub.add_argument("--out", default="report", metavar="DIR")
+
+
+def _positive(text: str) -> int:
+    number = _natural(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"found {text}, expected 1 or more")
+    return number
+
+
+def _natural(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number")
+    return int(text)
+
+
+def dispatch(args: argparse.Namespace) -> int:
+    """Call the command's module."""
+    if args.command == "validate":
+        from harness.commands import validate
+
+        return validate.run(args.paths, json_output=args.json)
+    if args.command == "run":
+        from harness.commands import run
+
+        if not args.paths and not args.resume:
+            raise UserError("run: no PATH given; try `harness run contracts/` or `harness run builtin:ops`")
+        fields = vars(args)
+        return run.run(run.Options(**{k: v for k, v in fields.items() if k != "command"}))
+    if args.command == "verify":
+        from harness.commands import verify
+
+        return verify.run(args.evidence)
+    if args.command == "gate":
+        from harness.commands import gate
+
+        return gate.run(args.evidence, target=args.target, contracts=args.contracts)
+    if args.command == "report":
+        from harness.commands import report
+
+        return report.run(args.evidence, out=args.out)
+    if args.command == "replay":
+        from harness.commands import replay
+
+        return replay.run(args.counterexample, spec=args.candidate)
+    if args.command == "mutants":
+        from harness.commands import mutants
+
+        return mutants.run(args.paths, as_json=args.json, workers=args.workers)
+    from harness.commands import init
+
+    return init.run(args.folder)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; a user's mistake is one line on stderr, and a code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        top = parser()
+        if arguments and not arguments[0].startswith("-"):
+            known = list(top._subparsers._group_actions[0].choices)  # type: ignore[union-attr, arg-type]
+            if arguments[0] not in known:
+                raise UserError(f"{arguments[0]}: no such command{nearest(arguments[0], known)} ({', '.join(known)})")
+        args = top.parse_args(arguments)
+        if args.command is None:
+            top.print_help()
+            return 2
+        return dispatch(args)
+    except UserError as problem:
+        print(f"harness: {problem}", file=sys.stderr)
+        return problem.code
+    except KeyboardInterrupt:
+        print("harness: interrupted; finished claims are kept in the .partial folder (--resume)", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 141
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""`harness gate`: may this target ship? From sealed evidence only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from harness import evidence, ship
+from harness.commands import verify
+from harness.contract.validate import check
+from harness.contract.yaml_source import load_yaml
+from harness.errors import UserError
+from harness.merge import merge
+from harness.nearest import nearest
+from harness.provenance import code_digests
+from harness.verdict import Verdict
+
+
+def run(paths: list[str], *, target: str, contracts: str | None) -> int:
+    """Print what stands between the target and shipping; returns the exit code."""
+    folders = [evidence.sealed(Path(path)) for path in paths]
+    faults = [fault for folder in folders for fault in verify.check(folder)]
+    for fault in faults:
+        print(fault)
+    if faults:
+        print(f"gate {target}: CLOSED, the evidence does not verify")
+        return 1
+    runs = [(folder, evidence.read_json(folder / "run.json")) for folder in folders]
+    ship_yaml = _ship(folders[0])
+    if contracts is not None:
+        for folder, body in runs:
+            _mark_stale(folder, body, contracts)
+    merged = merge(runs, ship_yaml)
+    found = next((t for t in merged["targets"] if t["id"] == target), None)
+    if found is None:
+        known = [t["id"] for t in merged["targets"]]
+        raise UserError(
+            f"--target {target}: not a target of this evidence ({', '.join(known)}){nearest(target, known)}"
+        )
+    return _decide(found, merged)
+
+
+def _decide(found: dict[str, Any], merged: dict[str, Any]) -> int:
+    """Closed by anything red or short, claim by claim."""
+    rows = {row["id"]: row for row in merged["claims"]}
+    red, short = [], []
+    for criterion in found["criteria"]:
+        verdict = Verdict(criterion["verdict"])
+        if verdict.red:
+            red.append(criterion)
+        elif verdict is not Verdict.DISCHARGED and criterion["ship_blocking"]:
+            short.append(criterion)
+    for criterion in red + short:
+        reasons = [f"{c}: {rows[c]['verdict']} ({rows[c]['reason']})" for c in criterion["claims"] if c in rows]
+        reasons += [f"open: {part}" for part in criterion["open"]]
+        print(f"{criterion['id']} {criterion['verdict']}: " + "; ".join(reasons or ["no claim covers it"]))
+    state = "CLOSED" if red or short else "OPEN"
+    print(f"gate {found['id']}: {state}, {ship.line(found)}")
+    return 1 if red else 3 if short else 0
+
+
+def _ship(folder: Path) -> dict[str, Any]:
+    path = folder / "ship.yaml"
+    if not path.is_file():
+        raise UserError(f"{path}: not found; run contracts that have a ship.yaml above them")
+    return dict(load_yaml(path)[0])
+
+
+def _mark_stale(folder: Path, body: dict[str, Any], contracts: str) -> None:
+    """Claims whose contract or code is no longer the one at hand become STALE; red ones stay red."""
+    checked = check([Path(contracts)])
+    digests = {contract.id: contract.digest for contract in checked.contracts}
+    sealed = {c["id"]: c["sha256"] for c in body["contracts"]}
+    now, then = code_digests(), body["code"]
+    code = [name for name in then if now.get(name) != then[name]]
+    for row in body["claims"]:
+        changed = [f"contract {row['contract']}"] if digests.get(row["contract"]) != sealed[row["contract"]] else []
+        changed += [f"package {name}" for name in code]
+        if changed and not Verdict(row["verdict"]).red:
+            row["verdict"], row["reason"] = Verdict.STALE.value, f"{', '.join(changed)} changed since {folder.name}"

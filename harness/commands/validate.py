@@ -1,0 +1,61 @@
+"""`harness validate PATH...`: every mistake in the contracts, then what each claim binds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from harness.contract.reference import short
+from harness.contract.validate import Checked, check
+
+_HEAD = ("claim", "falsifier", "baseline", "mutants")
+
+
+def run(paths: list[str], *, json_output: bool = False) -> int:
+    """Check the contracts and print what was found; returns the exit code, 2 on any error."""
+    checked = check(paths)
+    print(_as_json(checked) if json_output else _as_text(checked))
+    return 2 if checked.errors else 0
+
+
+def _as_text(checked: Checked) -> str:
+    lines = [str(problem) for problem in checked.problems]
+    if checked.bindings:
+        lines += ["", *_table([_HEAD, *_rows(checked)])] if lines else _table([_HEAD, *_rows(checked)])
+    return "\n".join([*lines, *([""] if lines else []), _summary(checked)])
+
+
+def _summary(checked: Checked) -> str:
+    return f"{checked.files} contracts, {checked.claims} claims: {checked.errors} errors, {checked.warnings} warnings"
+
+
+def _rows(checked: Checked) -> list[tuple[str, ...]]:
+    return [
+        (
+            claim,
+            f"{short(binding.falsifier.file)}:{binding.falsifier.name}",
+            str(binding.baseline or "-"),
+            str(len(binding.mutants)),
+        )
+        for claim, binding in sorted(checked.bindings.items())
+    ]
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _as_json(checked: Checked) -> str:
+    bindings = {
+        claim: {
+            "falsifier": str(binding.falsifier),
+            "baseline": str(binding.baseline) if binding.baseline else None,
+            "mutants": binding.mutants,
+            "measures": list(binding.measures),
+        }
+        for claim, binding in sorted(checked.bindings.items())
+    }
+    counts = {name: getattr(checked, name) for name in ("claims", "errors", "warnings")}
+    report = {"contracts": checked.files, **counts, "problems": [asdict(each) for each in checked.problems]}
+    return json.dumps({**report, "bindings": bindings}, indent=2, ensure_ascii=False)

@@ -1,0 +1,88 @@
+"""What a claim must be beyond its shape, and what contracts must be among themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from harness.contract.domain import check_conditions, check_domains
+from harness.contract.limits import check_limits
+from harness.contract.modules import Modules
+from harness.contract.problem import Finding, nearest
+from harness.contract.resolve import Binding, resolve
+
+_LIMITED_BY = frozenset({"accept", "given", "explore"})
+
+
+def check_claim(
+    source: dict[str, Any], broken: frozenset[str], folder: Path, modules: Modules
+) -> tuple[Binding | None, list[Finding]]:
+    """The claim's binding and what is wrong with it.
+
+    `source` lacks the fields of wrong shape; `broken` names them, so that nothing is
+    said of a field whose own mistake is already told.
+    """
+    findings = [] if "mutants" in broken else list(_check_mutants(source, broken))
+    if not broken & {"given", "explore"}:
+        findings += check_domains(source)
+    binding, unresolved = resolve(source, folder, modules, complete=not broken & {"given", "explore"})
+    findings += unresolved
+    if "accept" in source:
+        measures = binding.measures if binding else None
+        findings += check_limits(source["accept"], measures, "baseline" in source or "baseline" in broken)
+    if "accept" in source and not broken & _LIMITED_BY:
+        findings += check_conditions(source)
+    return (None if findings else binding), findings
+
+
+def _check_mutants(source: dict[str, Any], broken: frozenset[str]) -> Iterator[Finding]:
+    mutants = source.get("mutants", [])
+    if not mutants and "mutants_exempt" not in {*source, *broken}:
+        message = "no mutants, so nothing shows that this claim can fail; name some, or write mutants_exempt: <reason>"
+        yield Finding(("mutants",) if "mutants" in source else ("id",), message, at_key=True)
+    if mutants and "mutants_exempt" in source:
+        message = "both mutants and mutants_exempt are given; keep one of them"
+        yield Finding(("mutants_exempt",), message, at_key=True)
+    if mutants and "baseline" not in {*source, *broken}:
+        message = "mutants are made from a baseline, but the claim has none; add baseline: package.module"
+        yield Finding(("mutants",), message, at_key=True)
+
+
+def check_depends(depends: dict[str, list[str]], elsewhere: Iterable[str]) -> Iterator[tuple[str, Finding]]:
+    """(contract id, finding) for each dependency that does not exist or leads back to its contract.
+
+    `elsewhere` are ids of contracts that exist but were not asked for.
+    """
+    known = {*depends, *elsewhere}
+    for contract, needs in depends.items():
+        for i, need in enumerate(needs):
+            if need not in known:
+                message = f"depends_on: no contract {need!r}{nearest(need, known)}; load it too or mend the id"
+                yield contract, Finding(("metadata", "depends_on", i), message)
+    for cycle in _cycles(depends):
+        at = depends[cycle[0]].index(cycle[1])
+        message = f"depends_on goes in a circle: {' -> '.join(cycle)}; remove one of these"
+        yield cycle[0], Finding(("metadata", "depends_on", at), message)
+
+
+def _cycles(depends: dict[str, list[str]]) -> Iterator[list[str]]:
+    """Circles met by a walk in sorted order, each from its first id back to it."""
+    done: set[str] = set()
+    for start in sorted(depends):
+        # The way down from `start`, with what is still to try at each step: a stack of our own,
+        # for a chain of two thousand contracts is deeper than Python's.
+        way = [start] if start not in done else []
+        open_ = [iter(depends[start])]
+        while way:
+            need = next(open_[-1], None)
+            if need is None:
+                done.add(way.pop())
+                open_.pop()
+            elif need in way:
+                circle = way[way.index(need) :]
+                first = circle.index(min(circle))
+                yield [*circle[first:], *circle[:first], circle[first]]
+            elif need in depends and need not in done:
+                way.append(need)
+                open_.append(iter(depends[need]))

@@ -1,0 +1,138 @@
+"""The limits of an `accept`: their names, their bounds, and whether anything could satisfy them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from harness.contract.problem import DataPath, Finding, listed, nearest
+
+OPERATORS = ("le", "lt", "ge", "gt", "eq")
+GROUPS = ("any_of", "all_of")
+NEEDS_BASELINE = ("err_ratio", "worst_ratio", "worst_ratio_max", "baseline_err")
+RANGES = {
+    "max_abs_err": (0, inf),
+    "rel_l2_err": (0, inf),
+    "err_ratio": (0, inf),
+    "worst_ratio": (0, inf),
+    "worst_ratio_max": (0, inf),
+    "baseline_err": (0, inf),
+    "ulp": (0, inf),
+    "cosine": (-1, 1),
+    "argmax_agreement": (0, 1),
+    "kl": (-inf, inf),
+    "nonfinite_mismatch": (0, inf),
+    "mismatches": (0, inf),
+}
+"""The built-in measurements and the values they can take (kl by round-off also below 0)."""
+_LOSS = re.compile(r"loss|.*_loss|loss_.*|perplexity|.*_perplexity|ppl|nll")
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One limit of an accept tree: where it is, what it measures, what it asks."""
+
+    path: DataPath
+    measurement: str
+    source: dict[str, Any]
+
+    def bound(self, operator: str, dtype: str | None) -> Any:
+        """The operator's number or measurement for a dtype, None where it has none."""
+        value = self.source.get(operator)
+        return value.get(dtype, value.get("default")) if isinstance(value, dict) else value
+
+    def dtypes(self) -> tuple[str, ...]:
+        """The dtypes that some operator's map names."""
+        maps = [self.source[each] for each in OPERATORS if isinstance(self.source.get(each), dict)]
+        return tuple(dict.fromkeys(name for each in maps for name in each))
+
+    def covers(self, dtype: str) -> bool:
+        """Whether any operator has a bound for `dtype`."""
+        return any(self.bound(each, dtype) is not None for each in OPERATORS)
+
+
+def limits(accept: dict[str, Any], path: DataPath = ("accept",)) -> Iterator[Limit]:
+    """Every limit of an accept tree, groups included, in written order."""
+    for name, value in accept.items():
+        if name in GROUPS:
+            for i, branch in enumerate(value):
+                yield from limits(branch, (*path, name, i))
+        else:
+            yield Limit((*path, name), name, value)
+
+
+def check_limits(accept: dict[str, Any], measures: Iterable[str] | None, has_baseline: bool) -> Iterator[Finding]:
+    """Limits that name nothing, need a missing baseline, cannot be met, or bound a loss on one side.
+
+    `measures` are the falsifier's own names; None when the falsifier is not known.
+    """
+    for limit in limits(accept):
+        if measures is not None:
+            yield from _check_names(limit, {*RANGES, *measures})
+        if limit.measurement in NEEDS_BASELINE and not has_baseline:
+            message = f"{limit.measurement} compares with a baseline, but the claim has none; add baseline:"
+            yield Finding(limit.path, message, at_key=True)
+        for dtype in limit.dtypes() or (None,):
+            yield from _check_satisfiable(limit, dtype)
+    yield from _check_losses(accept)
+
+
+def _check_names(limit: Limit, known: set[str]) -> Iterator[Finding]:
+    written: list[tuple[DataPath, str]] = [((), limit.measurement)]
+    written += [((each,), limit.source[each]) for each in OPERATORS if isinstance(limit.source.get(each), str)]
+    for rest, name in written:
+        if name not in known:
+            hint = f"(known: {listed(sorted(known), 40)}; a falsifier's module adds its own in MEASURES = {{...}})"
+            message = f"unknown measurement {name!r}{nearest(name, known)} {hint}"
+            yield Finding((*limit.path, *rest), message, at_key=not rest)
+
+
+def _check_satisfiable(limit: Limit, dtype: str | None) -> Iterator[Finding]:
+    """A limit whose bounds leave no number between them, or none that the measurement can take."""
+    low, high = RANGES.get(limit.measurement, (-inf, inf))
+    sides = {"ge": [(low, True)], "le": [(high, True)]}
+    written = []
+    for operator in OPERATORS:
+        value = limit.bound(operator, dtype)
+        if isinstance(value, (int, float)):
+            written.append(f"{operator} {value:g}")
+            for side in ("ge", "le") if operator == "eq" else (operator[0] + "e",):
+                sides[side].append((value, operator[1] in "eq"))
+    lower, lower_meets = max(sides["ge"], key=lambda bound: (bound[0], not bound[1]))
+    upper, upper_meets = min(sides["le"], key=lambda bound: (bound[0], bound[1]))
+    if not (lower < upper or (lower == upper and lower_meets and upper_meets)):
+        where = f" in {dtype}" if dtype else ""
+        span = f", which lies in [{low:g}, {high:g}]" if limit.measurement in RANGES else ""
+        message = f"no {limit.measurement}{span} satisfies {' and '.join(written)}{where}; widen the limit"
+        yield Finding(limit.path, message, at_key=True)
+
+
+def _check_losses(accept: dict[str, Any]) -> Iterator[Finding]:
+    bounded = _sides(accept)
+    told = set()
+    for limit in limits(accept):
+        name = limit.measurement
+        missing = [side for side in ("upper", "lower") if (name, side) not in bounded]
+        if _LOSS.fullmatch(name) and missing and name not in told:
+            told.add(name)
+            message = (
+                f"{name} has no {' and no '.join(missing)} bound that always holds; "
+                "a loss or perplexity needs both (a loss of 0.0008 came from a corpus of <unk>)"
+            )
+            yield Finding(limit.path, message, at_key=True)
+
+
+def _sides(accept: dict[str, Any]) -> set[tuple[str, str]]:
+    """(measurement, side) pairs that the tree bounds whichever branch is taken."""
+    bounded: set[tuple[str, str]] = set()
+    for name, value in accept.items():
+        if name in GROUPS:
+            branches = [_sides(branch) for branch in value]
+            bounded |= set.intersection(*branches) if name == "any_of" else set.union(*branches)
+        else:
+            bounded |= {(name, "upper") for each in ("le", "lt", "eq") if each in value}
+            bounded |= {(name, "lower") for each in ("ge", "gt", "eq") if each in value}
+    return bounded

@@ -1,0 +1,61 @@
+"""From the paths of a command line to the contract files below them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from harness.contract.modules import HOME
+from harness.contract.problem import Problem, listed, nearest
+from harness.contract.reference import short
+from harness.contract.ship import NAME
+
+BUILT_IN = "builtin:"
+_SUFFIXES = (".yaml", ".yml")
+
+
+def located(path: str | Path) -> Path:
+    """The path on disk; `builtin:NAME` is contracts/NAME beside the harness package."""
+    text = str(path)
+    return HOME / "contracts" / text.removeprefix(BUILT_IN) if text.startswith(BUILT_IN) else Path(path)
+
+
+def contract_files(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem]]:
+    """Every contract below `paths`, each once and in order of name, and a problem for each path without any."""
+    files: dict[Path, Path] = {}
+    problems: list[Problem] = []
+    for path in paths:
+        place = located(path)
+        if place.is_file():
+            found = [place] if place.name != NAME else []
+        elif place.is_dir():
+            found = list(contracts_below(place))
+            if not found:
+                problems.append(Problem(str(path), 1, 1, "error", "no contract in this folder; expected *.yaml files"))
+        else:
+            found = []
+            problems.append(Problem(str(path), 1, 1, "error", f"no such file or folder{_beside(path, place)}"))
+        for file in found:
+            files.setdefault(file.resolve(), Path(short(file)) if place.is_absolute() else file)
+    return sorted(files.values()), problems
+
+
+def contracts_below(folder: Path) -> Iterator[Path]:
+    """The YAML files of a folder and its subfolders, ship.yaml and hidden ones left out."""
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        for name in sorted(names):
+            if name.endswith(_SUFFIXES) and name != NAME and not name.startswith("."):
+                yield Path(root) / name
+
+
+def _beside(written: str | Path, place: Path) -> str:
+    """The nearest name in the first folder above that exists."""
+    missing = place
+    while not missing.parent.is_dir():
+        missing = missing.parent
+    names = sorted(each.name for each in missing.parent.iterdir() if each.is_dir() or each.suffix in _SUFFIXES)
+    if str(written).startswith(BUILT_IN):
+        return f"{nearest(missing.name, names)} (built in: {listed(BUILT_IN + name for name in names)})"
+    return f": {short(missing.parent)} has no {missing.name!r}{nearest(missing.name, names)}"

@@ -1,0 +1,97 @@
+"""The shape of a document, by JSON Schema 2020-12, told in sentences.
+
+The schema's `description` is what a message gives as expected, its `title` what a key is called.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+
+from harness.contract.problem import DataPath, Finding, closest, listed, nearest, shown
+
+
+def check_shape(data: Any, schema: str) -> list[Finding]:
+    """Everything in which `data` departs from the schema `contract` or `ship`, and every non-finite number.
+
+    The path of a missing key is the path it would have.
+    """
+    findings = list(_nonfinite(data, ()))
+    told = {finding.path for finding in findings}
+    for error in _validator(schema).iter_errors(data):
+        # JSON has no NaN: it reaches the validator as null, whose wrong type is no news.
+        if tuple(error.instance_path) not in told:
+            findings += _findings(error, _load(schema))
+    return findings
+
+
+def claim_fields() -> tuple[str, ...]:
+    """The names that a claim's fields may have."""
+    return tuple(_load("contract")["$defs"]["claim"]["properties"])
+
+
+@cache
+def _load(schema: str) -> Any:
+    return json.loads((Path(__file__).parent / f"{schema}.schema.json").read_text(encoding="utf-8"))
+
+
+@cache
+def _validator(schema: str) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(_load(schema))
+
+
+def _nonfinite(value: Any, path: DataPath) -> Iterator[Finding]:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            text = "nan" if math.isnan(value) else ("-" if value < 0 else "") + "inf"
+            yield Finding(path, f"{_name(path)}: found .{text}, expected a finite number; nothing fails against it")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _nonfinite(item, (*path, key))
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from _nonfinite(item, (*path, i))
+
+
+def _findings(error: Any, schema: Any) -> Iterator[Finding]:
+    path, kind = tuple(error.instance_path), error.kind.name
+    node = schema
+    for step in error.schema_path[:-1]:
+        node = node[step]
+    if kind == "additionalProperties":
+        for key in error.kind.unexpected:
+            yield unknown_key((*path, key), node.get("title", "key"), node["properties"])
+    elif kind == "required":
+        missing, there = error.kind.property, error.instance
+        # A near-miss of the missing key is told as an unknown key.
+        if missing not in {closest(key, node["properties"]) for key in set(there) - set(node["properties"])}:
+            yield Finding((*path, missing), f"{_name(path)}: missing {missing!r}; add it", at_key=True)
+    elif kind == "propertyNames":
+        key = error.kind.error.instance
+        yield Finding((*path, key), f"found the key {key!r}, expected {node['description']}", at_key=True)
+    elif kind == "anyOf":
+        yield Finding(path, f"{_name(path)}: found no operator, expected {node['description']}", at_key=True)
+    else:
+        guess = nearest(str(error.instance), [str(each) for each in node.get("enum", ())])
+        yield Finding(path, f"{_name(path)}: found {shown(error.instance)}, expected {node['description']}{guess}")
+
+
+def unknown_key(path: DataPath, kind: str, valid: Iterable[str]) -> Finding:
+    """The finding for a key that is not one of `valid`."""
+    valid, key = list(valid), str(path[-1])
+    return Finding(path, f"unknown {kind} {key!r}{nearest(key, valid)} (valid: {listed(valid, 20)})", at_key=True)
+
+
+def _name(path: DataPath) -> str:
+    """The last keys of a path, as a reader would say them: accept.err_ratio.le, explore.rows[0]."""
+    steps = list(path)
+    if steps[:1] in (["falsification_tests"], ["targets"]) and len(steps) > 2:
+        steps = steps[2:]
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    return text.removeprefix(".") or "the file"

@@ -1,0 +1,138 @@
+"""The story of one claim: what was claimed, what was seen, what it means, and the next step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.contract.claim import Claim
+
+MEANING = {
+    "ERROR": "The falsifier could not finish, so nothing is known; the traceback is in log.txt.",
+    "UNSOUND": "The trusted baseline breaks the claim's own limit: falsifier or limit is wrong, not the candidate.",
+    "FALSIFIED": "The candidate broke a limit that the baseline keeps. The smallest failing case is saved here.",
+    "VACUOUS": "The candidate passed, but so did something known to be wrong: this pass means nothing.",
+    "BLOCKED": "The claim survived, but a contract that it rests on is red.",
+    "UNVERIFIED": "It did not run. Nothing is known, and it counts as nothing.",
+    "STALE": "The evidence belongs to another contract, code or candidate than the one at hand.",
+    "PARTIAL": "The candidate survived and every mutant died, but not on the platform that discharges the claim.",
+    "DISCHARGED": "The candidate survived, every mutant died, on a platform that the contract accepts.",
+}
+NEXT = {
+    "ERROR": "Predict: with the cause in log.txt mended, the claim reaches a verdict on the same seed.",
+    "UNSOUND": "Predict: a limit above the baseline's value still kills every mutant; if not, the falsifier is wrong.",
+    "VACUOUS": "Predict: a sharper domain or a tighter limit kills the one named.",
+    "BLOCKED": "Mend the contract named first; this claim then counts without being run again.",
+    "UNVERIFIED": "Provide what the reason names, then run again; no prediction can be tested before.",
+    "STALE": "Run again.",
+    "PARTIAL": "Predict: the same run on {where} survives as well, and the claim is DISCHARGED.",
+    "DISCHARGED": "Predict: other seeds survive too (`--seed`); one that does not is a counterexample.",
+}
+
+
+def claim_page(claim: Claim, result: dict[str, Any], stages: dict[str, Any] | None) -> str:
+    """Markdown for `claims/<claim-id>/README.md`."""
+    verdict = result["verdict"]
+    parts = [
+        f"# {claim.id}: {verdict}",
+        f"Contract `{claim.contract}`, on `{result['device']}`, {result['seconds']:.1f} s.",
+        "## Claimed",
+        claim.rule + (f"\n\nPredicted: {claim.prediction}" if claim.prediction else ""),
+        "## Seen",
+        f"{result['reason']}.\n\n{_measured(result)}{_subjects(result)}",
+        *(_failure(claim, result) if verdict == "FALSIFIED" else []),
+        *(_stages(stages) if stages else []),
+        *(_mutants(result["mutants"]) if result["mutants"] else []),
+        "## What it means",
+        MEANING[verdict],
+        "## Next falsifiable step",
+        _next(claim, result),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def story(claim_id: str, contract: str, result: dict[str, Any], where: str) -> list[str]:
+    """A failure in a few lines, for a terminal."""
+    lines = [f"{result['verdict']} {claim_id} ({contract})", f"  because   {result['reason']}"]
+    found = result.get("counterexample")
+    if found:
+        first = found["violated"][0]
+        lines += [
+            f"  expected  {first['limit']}",
+            f"  found     {_place(first)}",
+            f"  case      {_case(found['case'])}" + ("" if found["reproducible"] else "  (not reproducible)"),
+        ]
+    if result.get("first_divergent_stage"):
+        lines.append(f"  stage     {result['first_divergent_stage']}")
+    if found:
+        lines.append(f"  again     harness replay {where}/claims/{claim_id}/counterexample.json")
+    return lines
+
+
+def _place(violated: dict[str, Any]) -> str:
+    if violated["at"] is None:
+        return f"{violated['measure']} = {violated['value']}"
+    index = ", ".join(str(i) for i in violated["at"])
+    value = "" if violated["value"] == "nan" else f" ({violated['measure']} = {_number(violated['value'])})"
+    return f"{violated['pair']}[{index}] = {violated['got']}, reference {violated['want']}{value}"
+
+
+def _case(case: dict[str, Any]) -> str:
+    params = ", ".join(f"{k}={v}" for k, v in {**case["params"], "dtype": case["dtype"]}.items())
+    return f"{params}, seed={case['seed']}"
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _measured(result: dict[str, Any]) -> str:
+    if not result["measurements"]:
+        return ""
+    dtypes = sorted({d for by in result["measurements"].values() for d in by})
+    lines = ["| measurement | " + " | ".join(dtypes) + " |", "|---|" + "---|" * len(dtypes)]
+    for name, by in result["measurements"].items():
+        lines.append(f"| {name} | " + " | ".join(_number(by.get(d, "")) for d in dtypes) + " |")
+    return "\n".join(lines)
+
+
+def _subjects(result: dict[str, Any]) -> str:
+    count = len(result["record"]["cases"])
+    return f"\n\n{count} case{'s' if count != 1 else ''}, the same for every subject." if count else ""
+
+
+def _failure(claim: Claim, result: dict[str, Any]) -> list[str]:
+    found = result["counterexample"]
+    lines = [f"- {v['limit']}: {_place(v)}" for v in found["violated"]]
+    again = "" if found["reproducible"] else "\n\nNot reproducible on its own: the failure depends on earlier calls."
+    hint = f"\n\nLook for: {claim.if_fails}" if claim.if_fails else ""
+    return [
+        "## Smallest counterexample",
+        f"{_case(found['case'])}\n\n" + "\n".join(lines) + again + hint,
+        "Show it again: `harness replay counterexample.json` in this folder.",
+    ]
+
+
+def _stages(stages: dict[str, Any]) -> list[str]:
+    if "unsupported" in stages:
+        return ["## Stage", f"Not localised: {stages['unsupported']}."]
+    bad = ", ".join(f"`{s}`" for s in stages["independently_bad"]) or "none"
+    first = f"`{stages['first_divergent']}`" if stages["first_divergent"] else "none"
+    return ["## Stage", f"First divergent: {first}. Bad on their own (fed the reference's inputs): {bad}."]
+
+
+def _mutants(mutants: list[dict[str, Any]]) -> list[str]:
+    lines = ["| mutant | killed by | margin |", "|---|---|---|"]
+    for mutant in mutants:
+        margin = "" if mutant["margin"] is None else f"{mutant['margin']:.3g}x" + (" (weak)" if mutant["weak"] else "")
+        by = mutant["by"] or f"**survived** {mutant['reason']}"
+        lines.append(f"| {mutant['name']} | {by} | {margin} |")
+    return ["## Known-wrong versions", "\n".join(lines)]
+
+
+def _next(claim: Claim, result: dict[str, Any]) -> str:
+    verdict = result["verdict"]
+    if verdict == "FALSIFIED":
+        stage = result["first_divergent_stage"]
+        where = f"mending stage `{stage}` alone" if stage else "mending the cause"
+        return f"Predict: {where} makes the replayed case pass and leaves every mutant killed."
+    return NEXT[verdict].format(where=" or ".join(claim.discharges_on))

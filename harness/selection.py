@@ -1,0 +1,65 @@
+"""`-k`: pytest's expression, case-insensitive, over contract id, claim id and op."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from harness.contract.claim import Claim
+from harness.errors import UserError
+
+TOKEN = re.compile(r"\s*(\(|\)|[^\s()]+)")
+
+
+def selector(expression: str) -> Callable[[Claim], bool]:
+    """A predicate on claims for an expression of words, `and`, `or`, `not` and parentheses.
+
+    Raises: UserError if the expression is not one.
+    """
+    if not expression.strip():
+        return lambda claim: True
+    tokens = TOKEN.findall(expression)
+    parsed, rest = _either(tokens, expression)
+    if rest:
+        raise _wrong(expression, f"found `{rest[0]}` where `and`, `or` or the end was expected")
+    return lambda claim: parsed(" ".join((claim.contract, claim.id, claim.op)).lower())
+
+
+Match = Callable[[str], bool]
+
+
+def _either(tokens: list[str], text: str) -> tuple[Match, list[str]]:
+    left, rest = _both(tokens, text)
+    while rest and rest[0].lower() == "or":
+        right, rest = _both(rest[1:], text)
+        left = (lambda a, b: lambda names: a(names) or b(names))(left, right)
+    return left, rest
+
+
+def _both(tokens: list[str], text: str) -> tuple[Match, list[str]]:
+    left, rest = _single(tokens, text)
+    while rest and rest[0].lower() == "and":
+        right, rest = _single(rest[1:], text)
+        left = (lambda a, b: lambda names: a(names) and b(names))(left, right)
+    return left, rest
+
+
+def _single(tokens: list[str], text: str) -> tuple[Match, list[str]]:
+    if not tokens:
+        raise _wrong(text, "found its end where a word was expected")
+    head, rest = tokens[0].lower(), tokens[1:]
+    if head == "not":
+        inner, rest = _single(rest, text)
+        return lambda names: not inner(names), rest
+    if head == "(":
+        inner, rest = _either(rest, text)
+        if not rest or rest[0] != ")":
+            raise _wrong(text, "a parenthesis is not closed")
+        return inner, rest[1:]
+    if head in ("and", "or", ")"):
+        raise _wrong(text, f"found `{head}` where a word was expected")
+    return lambda names: head in names, rest
+
+
+def _wrong(text: str, why: str) -> UserError:
+    return UserError(f"-k {text!r}: {why}; write words joined by and, or, not and parentheses")

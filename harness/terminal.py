@@ -1,0 +1,174 @@
+"""Where text meets a terminal: progress while running, the final table. The only user of rich."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness import narrative, ship, summary
+from harness.verdict import Verdict
+
+COLOURS = {"PARTIAL": "yellow", "DISCHARGED": "green", "UNVERIFIED": "dim", "BLOCKED": "magenta", "STALE": "magenta"}
+WIDTH = 110
+
+
+def console(stderr: bool = False) -> Console:
+    """A console that is plain text, at a fixed width, when it is not a terminal."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else WIDTH, soft_wrap=False)
+
+
+def styled(verdict: str) -> Text:
+    """A verdict in its colour."""
+    return Text(verdict, style="bold red" if Verdict(verdict).red else COLOURS.get(verdict, ""))
+
+
+class Progress:
+    """Live progress on stderr: a bar on a terminal, one line per claim elsewhere."""
+
+    def __init__(self, claims: list[str], *, quiet: bool) -> None:
+        self._total = len(claims)
+        self._done = 0
+        self._quiet = quiet
+        self._console = console(stderr=True)
+        self._stages: dict[str, str] = {}
+        self._live: Any = None
+        self._task: Any = None
+        self._began = time.monotonic()
+        self.seconds = 0.0
+
+    def __enter__(self) -> Progress:
+        if self._console.is_terminal and not self._quiet:
+            from rich import progress
+
+            columns = ("[progress.description]{task.description}", progress.BarColumn(), progress.MofNCompleteColumn())
+            self._live = progress.Progress(
+                *columns, progress.TimeElapsedColumn(), console=self._console, transient=True
+            )
+            self._task = self._live.add_task("claims", total=self._total)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.seconds = time.monotonic() - self._began
+        if self._live:
+            self._live.stop()
+
+    def stage(self, claim: str, stage: str) -> None:
+        """A claim has reached its next subject."""
+        self._stages[claim] = stage
+        if self._live:
+            text = "  ".join(f"{c}: {s}" for c, s in self._stages.items())
+            self._live.update(self._task, description=text[:70])
+
+    def ended(self, claim: str, verdict: str, reason: str) -> None:
+        """A claim has its verdict."""
+        self._done += 1
+        self._stages.pop(claim, None)
+        if self._quiet:
+            return
+        if self._live:
+            self._live.update(self._task, completed=self._done)
+        line = Text.assemble(f"[{self._done}/{self._total}] ", styled(verdict), f" {claim}")
+        self._console.print(line, Text(reason if Verdict(verdict) is not Verdict.PARTIAL else "", style="dim"))
+
+
+def print_json(value: Any) -> None:
+    """One object on stdout, strict JSON."""
+    print(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False))
+
+
+def print_run(
+    shown: Mapping[str, Any], found: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]], seconds: float
+) -> None:
+    """Failures as stories, then the table of claims, then the targets."""
+    out = console()
+    rows = found["claims"]
+    for row in rows:
+        if Verdict(row["verdict"]).red and row["id"] in results:
+            lines = narrative.story(row["id"], row["contract"], dict(results[row["id"]]), shown["evidence"])
+            out.print("\n" + "\n".join(lines), markup=False, soft_wrap=True)
+    out.print()
+    out.print(claims_table(rows))
+    hidden = sum(row["reason"] == summary.NOT_SELECTED for row in rows)
+    if hidden:
+        out.print(f"and {hidden} not selected by -k, UNVERIFIED", style="dim")
+    if found["targets"]:
+        out.print(targets_table(found["targets"]))
+    counts = ", ".join(f"{n} {verdict}" for verdict, n in found["counts"].items())
+    killed = [m["killed"] for row in rows for m in row["mutants"]]
+    out.print(f"{counts}; mutants killed {sum(killed)} of {len(killed)}", markup=False)
+    about = f"candidate {shown['candidate']}, device {shown['device']}, {seconds:.0f} s; evidence {shown['evidence']}"
+    out.print(about, markup=False, soft_wrap=True)
+
+
+def claims_table(rows: list[Mapping[str, Any]]) -> Table:
+    """One line per claim that was selected."""
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    for name, side in (
+        ("claim", "left"),
+        ("verdict", "left"),
+        ("worst limit", "left"),
+        ("mutants", "right"),
+        ("s", "right"),
+    ):
+        table.add_column(name, justify=side, no_wrap=name != "worst limit")  # type: ignore[arg-type]
+    for row in rows:
+        if row["reason"] == summary.NOT_SELECTED:
+            continue
+        killed = sum(m["killed"] for m in row["mutants"])
+        table.add_row(
+            row["id"],
+            styled(row["verdict"]),
+            Text(_worst(row)),
+            f"{killed}/{len(row['mutants'])}" if row["mutants"] else "-",
+            f"{row['seconds']:.1f}",
+        )
+    return table
+
+
+def targets_table(targets: list[Mapping[str, Any]]) -> Table:
+    """ship-% of every target, with its parts."""
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    table.add_column("target")
+    table.add_column("ship-%")
+    for target in targets:
+        table.add_row(target["id"], ship.line(target))
+    return table
+
+
+def _worst(row: Mapping[str, Any]) -> str:
+    """The violated limit, or why it did not run, or the measurements in brief."""
+    if not Verdict(row["verdict"]).survived:
+        return str(row["reason"])
+    parts = []
+    for name, by_dtype in row["measurements"].items():
+        numbers = [v for v in by_dtype.values() if isinstance(v, float)]
+        if numbers:
+            parts.append(f"{name} {max(numbers):.2g}")
+    return ", ".join(parts[:3])
+
+
+def print_mutants(rows: list[Mapping[str, Any]]) -> None:
+    """One line per mutant and claim: by which limit it dies, and by what margin."""
+    out = console()
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    for name in ("claim", "mutant", "killed by", "margin"):
+        table.add_column(name, no_wrap=name != "killed by", justify="right" if name == "margin" else "left")
+    for row in rows:
+        by = Text(row["by"]) if row["killed"] else Text(f"SURVIVED {row['reason']}".strip(), style="bold red")
+        margin = "" if row["margin"] is None else f"{row['margin']:.3g}x" + (" weak" if row["weak"] else "")
+        table.add_row(row["claim"], row["name"] + (" (free)" if row["free"] else ""), by, margin)
+    out.print(table)
+    alive = sum(not row["killed"] for row in rows)
+    out.print(f"{len(rows)} mutants, {len(rows) - alive} killed, {alive} alive")

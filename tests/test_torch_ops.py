@@ -1,0 +1,226 @@
+"""The op claims end to end: correct kernels survive, however they are written, and wrong ones are told so."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import candidates.torch.ops as torch_ops
+import falsifiers.baselines.torch_ops as baseline
+import harness
+from falsifiers import ops
+from falsifiers.mutants import attention as attention_mutants
+from falsifiers.mutants import rmsnorm as rmsnorm_mutants
+from falsifiers.mutants import softmax as softmax_mutants
+from harness.boundary import Boundary, Trace
+from harness.case import Case
+from harness.cases import plan
+from harness.contract.claim import Claim
+from harness.errors import UserError
+from harness.experiment import Experiment, record
+from harness.judge import judge
+from harness.limits import measures
+from harness.verdict import Verdict
+
+CONTRACTS = Path(harness.__file__).parents[1] / "contracts" / "ops"
+MUTANTS = {
+    "rmsnorm": rmsnorm_mutants.MUTANTS,
+    "softmax": softmax_mutants.MUTANTS,
+    "attention": attention_mutants.MUTANTS,
+}
+
+
+def claims(op):
+    contract = yaml.safe_load((CONTRACTS / f"{op}.yaml").read_text())
+    return {entry["id"]: Claim(contract["metadata"]["id"], op, 0, entry) for entry in contract["falsification_tests"]}
+
+
+CLAIMS = {name: claim for op in MUTANTS for name, claim in claims(op).items()}
+
+
+def judged(claim, candidate, *, mutants=False, seed=0):
+    """The judgement on CPU; without mutants a survivor reads VACUOUS, so look at `violated`."""
+    experiment = Experiment(
+        falsifier=getattr(ops, claim.falsifier.partition(":")[2]),
+        given=claim.given,
+        cases=plan(claim, seed),
+        extras=measures(claim.accept),
+        device="cpu",
+        candidate=candidate,
+        baseline=baseline,
+        mutants={name: MUTANTS[claim.op][name] for name in claim.mutants} if mutants else {},
+    )
+    return judge(claim.source, record(experiment, "cpu"))
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_the_default_candidate_survives_and_every_mutant_dies_by_a_wide_margin(name):
+    found = judged(CLAIMS[name], torch_ops, mutants=True)
+    assert found.verdict is Verdict.PARTIAL, found.reason
+    assert not [mutant["name"] for mutant in found.mutants if mutant["weak"]]
+
+
+def test_every_mutant_belongs_to_a_claim():
+    named = {(claim.op, mutant) for claim in CLAIMS.values() for mutant in claim.mutants}
+    assert named == {(op, mutant) for op, known in MUTANTS.items() for mutant in known}
+
+
+def wide(x):
+    return x.astype(np.float64 if x.dtype == np.float64 else np.float32)
+
+
+def numpy_rmsnorm(x, weight, eps):
+    w = wide(x)
+    return (w / np.sqrt(np.mean(w * w, axis=-1, keepdims=True) + w.dtype.type(eps)) * wide(weight)).astype(x.dtype)
+
+
+def rmsnorm_in_column_order(x, weight, eps):
+    """The squares added one column after the other, last first: the longest chain there is."""
+    w = wide(x)
+    total = np.add.accumulate((w * w)[..., ::-1], axis=-1)[..., -1:]
+    return (w * (1 / np.sqrt(total / w.dtype.type(w.shape[-1]) + w.dtype.type(eps))) * wide(weight)).astype(x.dtype)
+
+
+def numpy_softmax(x):
+    w = wide(x)
+    weights = np.exp(w - w.max(axis=-1, keepdims=True))
+    return (weights / weights.sum(axis=-1, keepdims=True)).astype(x.dtype)
+
+
+def online_softmax(x, block=64):
+    w = wide(x)
+    top, total = np.full_like(w[..., :1], -np.inf), np.zeros_like(w[..., :1])
+    for start in range(0, w.shape[-1], block):
+        part = w[..., start : start + block]
+        new = np.maximum(top, part.max(axis=-1, keepdims=True))
+        total = total * np.exp(top - new) + np.exp(part - new).sum(axis=-1, keepdims=True)
+        top = new
+    return (np.exp(w - top) * (1 / total)).astype(x.dtype)
+
+
+def softmax_through_log(x):
+    w = wide(x)
+    shifted = w - w.max(axis=-1, keepdims=True)
+    return np.exp(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))).astype(x.dtype)
+
+
+def numpy_attention(q, k, v, *, causal=True, scale=None, offset=0, block=None, narrow=False):
+    """Blocks of keys with an online softmax; `narrow` rounds the weights to 16 bits, as flash attention does."""
+    group = q.shape[1] // k.shape[1]
+    wq, wk, wv = wide(q), wide(k).repeat(group, axis=1), wide(v).repeat(group, axis=1)
+    scores = wq @ wk.swapaxes(-1, -2) * wq.dtype.type(q.shape[-1] ** -0.5 if scale is None else scale)
+    if causal:
+        visible = np.arange(k.shape[2]) <= np.arange(q.shape[2])[:, None] + offset
+        scores = np.where(visible, scores, -np.inf)
+    out = np.zeros((*q.shape[:3], v.shape[3]), wq.dtype)
+    top, total = np.full_like(scores[..., :1], -1e30), np.zeros_like(scores[..., :1])
+    for start in range(0, k.shape[2], block or k.shape[2]):
+        part = slice(start, start + (block or k.shape[2]))
+        new = np.maximum(top, scores[..., part].max(axis=-1, keepdims=True))
+        weights, factor = np.exp(scores[..., part] - new), np.exp(top - new)
+        total = total * factor + weights.sum(axis=-1, keepdims=True)
+        if narrow:
+            weights = torch.from_numpy(weights).bfloat16().float().numpy()
+        out, top = out * factor + weights @ wv[:, :, part], new
+    return (out / total).astype(q.dtype)
+
+
+def attention_in_blocks(q, k, v, *, causal=True, offset=0):
+    return numpy_attention(q, k, v, causal=causal, offset=offset, block=48)
+
+
+def rmsnorm_torch_two_steps(x, weight, eps):
+    w = x.double() if x.dtype == torch.float64 else x.float()
+    norm = torch.linalg.vector_norm(w, dim=-1, keepdim=True) * w.shape[-1] ** -0.5
+    return (w * (weight.to(w.dtype) * torch.rsqrt(norm * norm + eps))).to(x.dtype)
+
+
+CORRECT = {
+    "rmsnorm": [
+        SimpleNamespace(rmsnorm=numpy_rmsnorm),
+        SimpleNamespace(rmsnorm=rmsnorm_in_column_order),
+        SimpleNamespace(ARRAYS="torch", rmsnorm=rmsnorm_torch_two_steps),
+    ],
+    "softmax": [
+        SimpleNamespace(softmax=numpy_softmax),
+        SimpleNamespace(softmax=online_softmax),
+        SimpleNamespace(softmax=softmax_through_log),
+    ],
+    "attention": [SimpleNamespace(attention=numpy_attention), SimpleNamespace(attention=attention_in_blocks)],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "index"), [(name, i) for name, claim in CLAIMS.items() for i in range(len(CORRECT[claim.op]))]
+)
+def test_correct_kernels_written_otherwise_stay_within_the_limits(name, index):
+    found = judged(CLAIMS[name], CORRECT[CLAIMS[name].op][index], seed=1)
+    assert found.verdict is Verdict.VACUOUS or found.verdict is Verdict.PARTIAL, found.reason
+    assert not found.violated
+
+
+def only(claim, **domains):
+    """The claim with some of its explored domains narrowed."""
+    source = {**claim.source, "explore": {**claim.explore, **domains}}
+    return Claim(claim.contract, claim.path, claim.line, source)
+
+
+def test_weights_rounded_to_bfloat16_as_in_flash_attention_are_no_fault_in_bfloat16():
+    claim = only(CLAIMS["FALSIFY-ATTENTION-ONLINE-001"], dtype={"choices": ["bfloat16"]})
+
+    def attention(q, k, v, *, causal=True, offset=0):
+        return numpy_attention(q, k, v, causal=causal, offset=offset, block=64, narrow=True)
+
+    assert not judged(claim, SimpleNamespace(attention=attention)).violated
+
+
+def test_a_kernel_that_is_float32_inside_is_told_by_the_float64_limit_alone():
+    def softmax(x):
+        return numpy_softmax(x.astype(np.float32)).astype(x.dtype)
+
+    found = judged(CLAIMS["FALSIFY-SOFTMAX-001"], SimpleNamespace(softmax=softmax))
+    assert found.verdict is Verdict.FALSIFIED
+    assert {violation["measure"] for violation in found.violated} == {"rel_l2_err"}
+
+
+def test_a_users_numpy_kernel_with_a_constant_eps_is_falsified():
+    def rmsnorm(x, weight, eps):
+        return numpy_rmsnorm(x, weight, 1e-5)
+
+    found = judged(CLAIMS["FALSIFY-RMSNORM-EPS-001"], SimpleNamespace(rmsnorm=rmsnorm))
+    assert found.verdict is Verdict.FALSIFIED
+    assert "max_abs_err" in {violation["measure"] for violation in found.violated}
+
+
+def test_a_candidate_without_offset_is_tried_on_the_rest_and_unverified_where_it_matters():
+    def attention(q, k, v, causal=True):
+        return numpy_attention(q, k, v, causal=causal)
+
+    candidate = SimpleNamespace(attention=attention)
+    assert not judged(CLAIMS["FALSIFY-ATTENTION-001"], candidate).violated
+    found = judged(CLAIMS["FALSIFY-ATTENTION-OFFSET-001"], candidate)
+    assert found.verdict is Verdict.UNVERIFIED
+    assert "does not take `offset`" in found.reason
+
+
+def test_a_stale_buffer_is_seen_by_two_calls_and_not_by_one():
+    wrong = softmax_mutants.reused_output_buffer(baseline)
+    assert judged(CLAIMS["FALSIFY-SOFTMAX-STATE-001"], wrong).violated[0]["measure"] == "outputs_unchanged"
+    assert not judged(CLAIMS["FALSIFY-SOFTMAX-001"], wrong).violated
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        ({"op": "rmsnrom"}, "given.op: found 'rmsnrom', expected one of attention, rmsnorm, softmax"),
+        ({"op": "softmax", "rows": 2}, "missing a required argument: 'length'"),
+        ({"op": "softmax", "rows": 2, "length": 3, "hiden": 1}, "unexpected keyword argument 'hiden'"),
+    ],
+)
+def test_bad_parameters_get_one_clear_line(params, told):
+    subject = Boundary(torch_ops, role="candidate", dtype="float32", device="cpu", trace=Trace())
+    with pytest.raises(UserError, match=told):
+        ops.parity(subject, Case(), **params)
