@@ -50,14 +50,13 @@ def round_to(values: np.ndarray, dtype: str) -> np.ndarray:
 
 def _round_bfloat16(values: np.ndarray) -> np.ndarray:
     # One rounding only: through float32 first, a float64 tie could be rounded twice.
-    rounded = round_mantissa(values.astype(np.float64), FORMATS["bfloat16"].mantissa)
-    with np.errstate(over="ignore"):
-        out = rounded.astype(np.float32)
-    limit = np.float32(FORMATS["bfloat16"].max)
-    over = np.isfinite(out) & (np.abs(out) > limit)
-    if over.any():
-        out[over] = np.copysign(np.float32(np.inf), out[over])
-    return out
+    fmt = FORMATS["bfloat16"]
+    wide = values.astype(np.float64)
+    quantum = fmt.min_normal * 2.0**-fmt.mantissa
+    with np.errstate(over="ignore", invalid="ignore"):
+        small = np.rint(wide / quantum) * quantum
+        rounded = np.where(np.abs(wide) < fmt.min_normal, small, round_mantissa(wide, fmt.mantissa))
+        return np.where(np.abs(rounded) > fmt.max, np.copysign(np.inf, rounded), rounded).astype(np.float32)
 
 
 def round_mantissa(values: np.ndarray, bits: int) -> np.ndarray:

@@ -29,7 +29,7 @@ class Limit:
     @property
     def label(self) -> str:
         where = [self.dtype] if self.dtype else []
-        where += [f"{key}={_short(val)}" for key, val in self.when.items()]
+        where += [f"{key}={'|'.join(map(_short, v if isinstance(v, list) else [v]))}" for key, v in self.when.items()]
         return f"{self.measure} {self.op} {_short(self.bound)}" + (f" [{', '.join(where)}]" if where else "")
 
     def selects(self, params: dict[str, Any]) -> bool:

@@ -90,6 +90,8 @@ def _errors(got: np.ndarray, want: np.ndarray, fmt: Format) -> Row:
         "err_max": encode(max(err_max, 0.0)),
         "ref_max": ref_max,
     }
+    if not count:
+        row["err_max"] = "nan"  # nothing was compared, and nothing compared is no agreement
     if nonfinite:
         row |= {"nonfinite": nonfinite, "err_sq": "nan", "err_max": "nan"}
     if want.size:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -159,7 +159,7 @@ def _worst(row: Mapping[str, Any]) -> str:
     return ", ".join(parts[:3])
 
 
-def print_mutants(rows: list[Mapping[str, Any]]) -> None:
+def print_mutants(rows: Sequence[Mapping[str, Any]]) -> None:
     """One line per mutant and claim: by which limit it dies, and by what margin."""
     out = console()
     table = Table(box=None, pad_edge=False, show_edge=False)

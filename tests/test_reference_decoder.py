@@ -91,8 +91,9 @@ def test_stages_equal_the_modules_of_transformers() -> None:
         modules |= {f"layers.{i}.input_norm": f"{at}.input_layernorm", f"layers.{i}.mlp_residual": at}
         modules |= {f"layers.{i}.post_norm": f"{at}.post_attention_layernorm"}
     for stage, module in modules.items():
-        hook = lambda _, __, out, stage=stage: seen.update({stage: out[0] if isinstance(out, tuple) else out})
-        decoder.model.get_submodule(module).register_forward_hook(hook)
+        decoder.model.get_submodule(module).register_forward_hook(
+            lambda _, __, out, stage=stage: seen.update({stage: out[0] if isinstance(out, tuple) else out})
+        )
     decoder.logits(torch.from_numpy(tokens))
     _, stages = decoder_forward(config, weights, tokens)
     assert set(seen) == set(modules)
@@ -196,7 +197,7 @@ def test_weights_that_do_not_fit_are_refused_by_name() -> None:
     ):
         with pytest.raises(ValueError, match=words):
             decoder_logits(BASE, wrong, tokens)
-    with pytest.raises(ValueError, match="found lm_head.weight"):
+    with pytest.raises(ValueError, match=r"found lm_head\.weight"):
         decoder_logits(BASE | {"tie_word_embeddings": True}, weights, tokens)
 
 
@@ -205,7 +206,7 @@ def test_tokens_and_replacements_that_do_not_fit_are_refused() -> None:
     for wrong in (tokens - 100, tokens + 67, tokens[0], tokens.astype(float), tokens[:, :0]):
         with pytest.raises(ValueError, match="tokens: found"):
             decoder_logits(BASE, weights, wrong)
-    with pytest.raises(ValueError, match="replace: found stage 'layers.9.attn'"):
+    with pytest.raises(ValueError, match=r"replace: found stage 'layers\.9\.attn'"):
         decoder_forward(BASE, weights, tokens, replace={"layers.9.attn": tokens})
     with pytest.raises(ValueError, match=r"replace: embed has shape \(2, 4\)"):
         decoder_forward(BASE, weights, tokens, replace={"embed": tokens})
@@ -220,7 +221,10 @@ def test_silu_equals_torch_also_far_out() -> None:
 def test_rope_keeps_norms_and_sees_only_distances() -> None:
     rng = np.random.default_rng(0)
     q, k = rng.standard_normal((2, 1, 1, 1, 12))
-    at = lambda x, position: rope_forward(x, np.array([position]), theta=1e6)[0]
+
+    def at(x: np.ndarray, position: int) -> np.ndarray:
+        return rope_forward(x, np.array([position]), theta=1e6)[0]
+
     assert np.isclose(np.linalg.norm(at(q, 1234)), np.linalg.norm(q), rtol=1e-14)
     assert np.isclose((at(q, 1234) * at(k, 1200)).sum(), (at(q, 34) * at(k, 0)).sum(), rtol=1e-10)
     with pytest.raises(ValueError, match="expected an even number"):

@@ -33,6 +33,15 @@ MUTANTS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small arrays: more threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def claims(op):
     contract = yaml.safe_load((CONTRACTS / f"{op}.yaml").read_text())
     return {entry["id"]: Claim(contract["metadata"]["id"], op, 0, entry) for entry in contract["falsification_tests"]}
@@ -128,6 +137,23 @@ def numpy_attention(q, k, v, *, causal=True, scale=None, offset=0, block=None, n
     return (out / total).astype(q.dtype)
 
 
+def attention_in_one_accumulator(q, k, v, *, causal=True, offset=0):
+    """Every sum as a loop adds it, one product after the other."""
+    group = q.shape[1] // k.shape[1]
+    wq, wk, wv = wide(q), wide(k).repeat(group, axis=1), wide(v).repeat(group, axis=1)
+    scores = _chain(wq[:, :, :, None] * wk[:, :, None], axis=-1) * wq.dtype.type(q.shape[-1] ** -0.5)
+    if causal:
+        visible = np.arange(k.shape[2]) <= np.arange(q.shape[2])[:, None] + offset
+        scores = np.where(visible, scores, -np.inf)
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    out = _chain(weights[..., None] * wv[:, :, None], axis=-2) / _chain(weights, axis=-1)[..., None]
+    return out.astype(q.dtype)
+
+
+def _chain(products, axis):
+    return np.take(np.add.accumulate(products, axis=axis), -1, axis=axis)
+
+
 def attention_in_blocks(q, k, v, *, causal=True, offset=0):
     return numpy_attention(q, k, v, causal=causal, offset=offset, block=48)
 
@@ -149,7 +175,11 @@ CORRECT = {
         SimpleNamespace(softmax=online_softmax),
         SimpleNamespace(softmax=softmax_through_log),
     ],
-    "attention": [SimpleNamespace(attention=numpy_attention), SimpleNamespace(attention=attention_in_blocks)],
+    "attention": [
+        SimpleNamespace(attention=numpy_attention),
+        SimpleNamespace(attention=attention_in_blocks),
+        SimpleNamespace(attention=attention_in_one_accumulator),
+    ],
 }
 
 
@@ -158,7 +188,7 @@ CORRECT = {
 )
 def test_correct_kernels_written_otherwise_stay_within_the_limits(name, index):
     found = judged(CLAIMS[name], CORRECT[CLAIMS[name].op][index], seed=1)
-    assert found.verdict is Verdict.VACUOUS or found.verdict is Verdict.PARTIAL, found.reason
+    assert found.verdict in (Verdict.VACUOUS, Verdict.PARTIAL), found.reason
     assert not found.violated
 
 

@@ -69,11 +69,14 @@ class Decoder:
         x = stage("embed", embedding[tokens.to(embedding.device)])
         rope = self._rope(tokens.shape[1], x)
         for i in range(self.layers):
-            x = self._layer(i, x, rope, lambda name, value, i=i: stage(f"layers.{i}.{name}", value))
+            x = self._layer(i, x, rope, stage)
         x = stage("final_norm", rmsnorm(x, self.weights["model.norm.weight"], self.eps))
         return stage("logits", linear(x, embedding if self.tied else self.weights["lm_head.weight"]))
 
-    def _layer(self, i: int, x: torch.Tensor, rope: torch.Tensor, at: Stage) -> torch.Tensor:
+    def _layer(self, i: int, x: torch.Tensor, rope: torch.Tensor, stage: Stage) -> torch.Tensor:
+        def at(name: str, value: torch.Tensor) -> torch.Tensor:
+            return stage(f"layers.{i}.{name}", value)
+
         def project(x: torch.Tensor, name: str) -> torch.Tensor:
             name = f"model.layers.{i}.{name}"
             return linear(x, self.weights[f"{name}.weight"], self.weights.get(f"{name}.bias"))

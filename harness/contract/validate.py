@@ -97,8 +97,11 @@ def _check_unique(drafts: list[Draft]) -> None:
 def _check_depends(drafts: list[Draft], neighbours: _Neighbours) -> None:
     by_id = {draft.id: draft for draft in drafts if draft.id is not None}
     depends = {id_: draft.depends_on for id_, draft in by_id.items()}
-    dangling = any(need not in depends for needs in depends.values() for need in needs)
-    for id_, finding in check_depends(depends, neighbours.contracts if dangling else ()):
+    wanted = {need for needs in depends.values() for need in needs}
+    elsewhere = neighbours.contracts if not wanted <= set(depends) else frozenset()
+    # An unreadable file may hold what seems to be missing, and its own mistake is told already.
+    told = wanted if neighbours.unreadable else frozenset()
+    for id_, finding in check_depends(depends, elsewhere | told):
         by_id[id_].tell(finding)
 
 
@@ -113,7 +116,7 @@ def _load_ship(paths: list[str | Path], problems: list[Problem]) -> tuple[Ship |
 
 def _check_ship(ship: Ship, draft: Draft, drafts: list[Draft], neighbours: _Neighbours) -> None:
     known = {str(source.get("id")) for each in drafts for source in each.claims.values()}
-    if not ship.claims <= known:
+    if not ship.claims <= known and not neighbours.unreadable:
         draft.tell(*unknown_claims(ship, known | neighbours.claims))
     for each in drafts:
         for i, source in each.claims.items():
@@ -127,6 +130,7 @@ class _Neighbours:
 
     def __init__(self, drafts: list[Draft], ship: Draft | None) -> None:
         self._known = {Path(draft.file).resolve() for draft in drafts}
+        self.unreadable = any(draft.data is None for draft in drafts)
         self._folder = Path(ship.file).parent if ship else None
         self._drafts: list[Draft] | None = None
 

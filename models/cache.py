@@ -1,0 +1,100 @@
+"""Folders that are built once: found by name, checked by digest, built aside and renamed into place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.errors import UserError
+
+DIGESTS = "sha256.json"
+"""File name -> SHA-256, of every other file of the folder; written last."""
+
+
+def root() -> Path:
+    """$HARNESS_CACHE, or $XDG_CACHE_HOME/harness, or ~/.cache/harness."""
+    if named := os.environ.get("HARNESS_CACHE"):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "harness"
+
+
+def get(folder: Path, make: Callable[[Path], None]) -> Path:
+    """The folder as it stands if it is whole, else `make(empty folder)` and put it there.
+
+    One process builds and the others wait. A killed build leaves nothing under the
+    folder's name; what it left beside it is removed by the next one.
+    Raises: UserError if the cache cannot be written.
+    """
+    if folder.is_dir() and damage(folder) is None:
+        return folder
+    from filelock import FileLock, Timeout
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.parent / f"{folder.name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            _say(f"{folder}: another process is building it, waiting")
+            lock.acquire()
+    except OSError as problem:
+        raise UserError(
+            f"{folder.parent}: cannot be written ({problem.strerror or problem}); "
+            "point HARNESS_CACHE to a folder that can"
+        ) from None
+    try:
+        _build(folder, make)
+    finally:
+        lock.release()
+    return folder
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with a built folder, or None if every file has the bytes it was built with."""
+    try:
+        digests = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
+        found = {path.name for path in folder.iterdir()} - {DIGESTS}
+        if not isinstance(digests, dict) or not digests:
+            return f"{DIGESTS} lists no files"
+        if found != set(digests):
+            return f"files differ from {DIGESTS}: {sorted(found ^ set(digests))}"
+        return next((f"{name} has other bytes" for name in digests if _sha256(folder / name) != digests[name]), None)
+    except (OSError, ValueError) as problem:
+        return f"{DIGESTS} or a file it names cannot be read ({problem})"
+
+
+def _build(folder: Path, make: Callable[[Path], None]) -> None:
+    """Build with the lock held; another process may have done it while this one waited."""
+    if folder.is_dir():
+        if (wrong := damage(folder)) is None:
+            return
+        _say(f"{folder}: damaged, {wrong}; building it again")
+    for leftover in folder.parent.glob(f".{folder.name}.*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        make(aside)
+        digests = {path.name: _sha256(path) for path in sorted(aside.iterdir())}
+        (aside / DIGESTS).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
+        aside.chmod(0o755)
+        if folder.exists():
+            folder.rename(aside.with_name(f"{aside.name}.old"))
+        aside.rename(folder)
+    finally:
+        for leftover in folder.parent.glob(f"{aside.name}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
