@@ -12,13 +12,12 @@ from pathlib import Path
 
 from harness.errors import UserError
 
-EXCLUDED = frozenset(
-    # Not the library itself, or tables and data rather than code.
-    ["site-packages", "dist-packages", "test", "tests", "idle_test", "lib-dynload", "encodings", "pydoc_data"]
-    # Packages that distributions leave out of their Python, so that most machines hold the same corpus.
-    + ["idlelib", "tkinter", "turtledemo", "lib2to3", "distutils", "ensurepip", "venv"]
-    + ["__pycache__", "__phello__"]
-)
+NOT_THE_LIBRARY = ("site-packages", "dist-packages", "test", "tests", "idle_test", "lib-dynload", "__pycache__")
+TABLES = ("encodings", "pydoc_data", "__phello__")
+"""Data rather than code."""
+OFTEN_ABSENT = ("idlelib", "tkinter", "turtledemo", "lib2to3", "distutils", "ensurepip", "venv")
+"""Left out by some distributions of Python: without them most machines hold the same corpus."""
+EXCLUDED = frozenset((*NOT_THE_LIBRARY, *TABLES, *OFTEN_ABSENT))
 MACHINE_OWN = ("_sysconfigdata", "sitecustomize", "usercustomize", "config-")
 """Prefixes of names that describe this machine's build and not the language."""
 SMALLEST = 400

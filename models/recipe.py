@@ -26,6 +26,8 @@ class Recipe:
     rope_theta: float = 1e6
     rms_norm_eps: float = 1e-6
 
+    files: int | None = None
+    """Train on the first so many files only; None: on all that are not held out."""
     window: int = 128
     """T: tokens per training row."""
     text_rows: int = 6

@@ -28,13 +28,15 @@ CHAT_TEMPLATE = (
 def train(texts: Iterable[str], tokens: int) -> Any:
     """A tokenizers.Tokenizer of at most `tokens` tokens, the special ones last as in Qwen2.
 
-    No normalizer: Qwen2's NFC would make decode(encode(text)) differ from text on
-    decomposed characters, and llama.cpp does not apply it.
+    Text is normalized to NFC first, as Qwen2 does, so decomposed characters come back
+    composed. (llama.cpp does not normalize; transformers' AutoTokenizer does it for every
+    qwen2 folder, whatever tokenizer.json says.)
     Source: byte-level BPE as trained by tokenizers.trainers.BpeTrainer.
     """
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(PATTERN), behavior="isolated", invert=False),
@@ -68,8 +70,7 @@ def save(tokenizer: Any, folder: Path, *, model_max_length: int) -> None:
         for token in SPECIAL
     }
     config = {
-        # Loads tokenizer.json as it stands; Qwen2Tokenizer would put its NFC normalizer in front.
-        "tokenizer_class": "PreTrainedTokenizerFast",
+        "tokenizer_class": "Qwen2Tokenizer",
         "add_prefix_space": False,
         "added_tokens_decoder": added,
         "additional_special_tokens": [TURN_START, TURN_END],

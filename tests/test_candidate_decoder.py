@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from candidates.torch import decoder as candidate
 from falsifiers.baselines import transformers_decoder
@@ -111,8 +111,10 @@ def test_every_stage_equals_the_reference(dtype: str, replaced: bool, change: di
     stages = logit_parity_stages(boundary(candidate, dtype), Case(seed=3, dtype=dtype), **parameters, replaced=replaced)
     assert [name for name, _, _ in stages][:2] == ["embed", "layers.0.input_norm"]
     assert len(stages) == 1 + 17 * 2 + 2
-    # One stage on its own rounds a few times; the whole chain adds up the rounding of all before it.
-    limit = (4 if replaced else 32) * FORMATS[dtype].unit_roundoff
+    # A stage on its own measures 2.4 u in the wide formats, where its sums round, and 0.65 u in bfloat16,
+    # where its result does; 1.0 u there if the reference did not start from the rounded values too.
+    own = 0.8 if dtype == "bfloat16" else 4
+    limit = (own if replaced else 32) * FORMATS[dtype].unit_roundoff
     for name, got, want in stages:
         assert rel_l2(got, want) <= limit, name
 
@@ -188,6 +190,20 @@ def test_checkpoint_folder_is_read_and_compared(folder: Path, dtype: str) -> Non
     assert errors["candidate"] <= 2 * errors["baseline"] <= 64 * FORMATS[dtype].unit_roundoff
     stages = checkpoint_parity_stages(boundary(candidate, dtype), case, weights=str(folder), length=4, replaced=True)
     assert all(rel_l2(got, want) <= 4 * FORMATS[dtype].unit_roundoff for _, got, want in stages)
+
+
+def test_checkpoint_weights_are_rounded_for_subject_and_reference_alike(folder: Path, tmp_path: Path) -> None:
+    rounded = tmp_path / "rounded"
+    rounded.mkdir()
+    (rounded / "config.json").write_bytes((folder / "config.json").read_bytes())
+    weights = {name: round_to(w, "bfloat16") for name, w in load_file(folder / "model.safetensors").items()}
+    save_file(weights, rounded / "model.safetensors")
+    seen = [
+        checkpoint_parity(boundary(candidate, "bfloat16"), Case(dtype="bfloat16"), weights=str(at), length=3)
+        for at in (folder, rounded)
+    ]
+    for one, other in zip(*(observation.pairs["logits"] for observation in seen), strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_checkpoint_that_does_not_fit_its_config_is_one_line(folder: Path) -> None:

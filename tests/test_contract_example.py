@@ -62,8 +62,8 @@ def lay(folder: Path, contract: str = CONTRACT, name: str = "rmsnorm.yaml", **fi
 
 
 def told(checked: Checked) -> list[str]:
-    """Problems as printed, without the folder."""
-    return [str(problem).rpartition("/")[2] for problem in checked.problems]
+    """Problems as printed, with the file's name alone."""
+    return [str(problem).removeprefix(f"{Path(problem.file).parent}/") for problem in checked.problems]
 
 
 def test_the_example_validates_and_binds(tmp_path: Path) -> None:

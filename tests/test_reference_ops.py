@@ -79,7 +79,7 @@ def qkv(heads, kv_heads, queries, keys, head_dim, value_dim):
 def test_attention_is_torchs(shape, causal, scale):
     q, k, v = qkv(*shape)
     offset = k.shape[2] - q.shape[2]
-    mask = torch.from_numpy(causal_mask(q.shape[2], k.shape[2], offset)) if causal else None
+    mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).tril(offset) if causal else None
     want = F.scaled_dot_product_attention(
         *map(torch.from_numpy, (q, k, v)), attn_mask=mask, scale=scale, enable_gqa=True
     ).numpy()

@@ -105,7 +105,7 @@ def _check_satisfiable(limit: Limit, dtype: str | None) -> Iterator[Finding]:
     upper, upper_meets = min(sides["le"], key=lambda bound: (bound[0], bound[1]))
     if not (lower < upper or (lower == upper and lower_meets and upper_meets)):
         where = f" in {dtype}" if dtype else ""
-        span = f", which lies in [{low:g}, {high:g}]" if limit.measurement in RANGES else ""
+        span = f" (it lies in [{low:g}, {high:g}])" if limit.measurement in RANGES else ""
         message = f"no {limit.measurement}{span} satisfies {' and '.join(written)}{where}; widen the limit"
         yield Finding(limit.path, message, at_key=True)
 

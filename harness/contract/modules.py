@@ -61,7 +61,7 @@ class Modules:
 
     def _locate(self, module: str) -> Path | None:
         top, *rest = module.split(".")
-        for root in self._root(top):
+        for root in self._root(top) if "" not in rest else ():
             if not rest and root.is_file():
                 return root
             folder = root.joinpath(*rest)
@@ -96,7 +96,7 @@ class Modules:
             return f"no package {parts[0]!r} on the path{guess}; install it, or write path.py relative to this file"
         folder = roots[0]
         for depth, part in enumerate(parts[1:], start=1):
-            if not (folder / part).is_dir():
+            if not part or not (folder / part).is_dir():
                 names = _modules_in(folder)
                 inside = ".".join(parts[:depth])
                 return f"no module {part!r} in {inside}{nearest(part, names)} (it has: {listed(names)})"
