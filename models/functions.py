@@ -73,11 +73,9 @@ def chunks(items, size):
 
 def unique(sequence):
     """Drop repeated entries and keep the order."""
-    seen = set()
     result = []
     for entry in sequence:
-        if entry not in seen:
-            seen.add(entry)
+        if entry not in result:
             result.append(entry)
     return result
 
@@ -167,13 +165,10 @@ def pairwise(iterable):
 
 def power(base, exponent):
     """Raise base to an exponent by repeated squaring."""
-    answer = 1
-    while exponent:
-        if exponent & 1:
-            answer *= base
-        base *= base
-        exponent >>= 1
-    return answer
+    if exponent == 0:
+        return 1
+    root = power(base, exponent // 2)
+    return root * root * (base if exponent % 2 else 1)
 
 def safe_divide(numerator, denominator):
     """Divide two numbers and give None for a zero divisor."""

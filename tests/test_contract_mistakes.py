@@ -102,7 +102,7 @@ LIMITS = [
     ("when: {dtype: float32}", "when: {eps: 1e-7}", "1e-7", "1e-07 never happens, eps is one of 1e-06, 1e-05"),
     ("when: {dtype: float32}", "when: {rows: 130}", "130", "130 never happens, rows is one of [1, 129]"),
     ("when: {dtype: float32}", "when: {hidden: 64}", "64", "64 never happens, hidden is one of 896"),
-    ("when: {dtype: float32}", "when: {eps: true}", "true}", "true never happens"),
+    ("when: {dtype: float32}", "when: {std: true}", "true}", "true never happens, std is one of 0.02, 1.0"),
     (
         ACCEPT,
         "    max_abs_err: {le: 1, when: {dtype: float32}, why: w}\n",
