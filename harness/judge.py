@@ -13,6 +13,7 @@ from typing import Any
 from harness.dtypes import FORMATS
 from harness.limits import Finding, Group, Limit, Sample, evaluate, parse
 from harness.measure import Row
+from harness.pool import Pool
 from harness.verdict import Verdict
 
 BASELINE_MAX_U = 64
@@ -122,6 +123,11 @@ def _verdict(
     if unsound:
         return Verdict.UNSOUND, unsound
     broken = [finding for finding in found if not finding.holds]
+    if broken and _single(broken, record["subjects"]["candidate"]["rows"]):
+        return (
+            Verdict.UNVERIFIED,
+            "candidate computes in float32 where float64 is asked: every value it gave is a float32",
+        )
     if broken:
         return Verdict.FALSIFIED, _tell(max(broken, key=lambda f: (f.measure in IMPLICIT, f.margin)))
     vacuous = _vacuous(claim, limits, mutants)
@@ -150,6 +156,16 @@ def _unsound(claim: Mapping[str, Any], record: Mapping[str, Any]) -> str:
         found += [f for limit in parse({"baseline_err": {"le": bound}}) for f in evaluate(limit, sample)]
     broken = [finding for finding in found if not finding.holds]
     return f"the baseline itself violates {_tell(broken[0])}" if broken else ""
+
+
+def _single(broken: list[Finding], rows: list[Row]) -> bool:
+    """Whether all that is wrong is float32 precision in float64 cases: right as far as float32 goes."""
+    if any(f.dtype != "float64" or f.measure in IMPLICIT for f in broken):
+        return False
+    bound = BASELINE_MAX_U * FORMATS["float32"].unit_roundoff
+    wide = [row for row in rows if row["dtype"] == "float64" and not row.get("exact")]
+    pool = Pool("float64", wide, [])
+    return all(row.get("single") and pool.rms_error(row) <= bound for row in wide)
 
 
 def _mutant(

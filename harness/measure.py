@@ -70,10 +70,13 @@ def _errors(got: np.ndarray, want: np.ndarray, fmt: Format) -> Row:
     edge = fmt.max * (1 - 16 * fmt.unit_roundoff)
     err_sq = ref_sq = 0.0
     err_max, ref_max, where, count, nonfinite = -1.0, 0.0, 0, 0, 0
+    single = fmt.name == "float64"
     for start, g, w in _blocks(got, want):
         inside = np.abs(w) <= edge
         bad = inside & ~np.isfinite(g)
         nonfinite += int(bad.sum())
+        with np.errstate(over="ignore"):
+            single = single and bool(np.array_equal(g, g.astype(np.float32), equal_nan=True))
         error = np.where(inside & ~bad, np.abs(g - np.where(inside, w, 0.0)), 0.0)
         kept = np.where(inside, w, 0.0)
         err_sq += float(error @ error)
@@ -90,6 +93,8 @@ def _errors(got: np.ndarray, want: np.ndarray, fmt: Format) -> Row:
         "err_max": encode(max(err_max, 0.0)),
         "ref_max": ref_max,
     }
+    if single:
+        row["single"] = True  # every value is a float32 number: float64 was asked for, and not given
     if not count:
         row["err_max"] = "nan"  # nothing was compared, and nothing compared is no agreement
     if nonfinite:

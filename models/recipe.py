@@ -32,9 +32,9 @@ class Recipe:
     """T: tokens per training row."""
     text_rows: int = 6
     """Rows of the standard library per step."""
-    memory_rows: int = 1
-    """Rows of functions to learn by heart per step."""
-    steps: int = 1300
+    memory_rows: int = 2
+    """Rows of functions to learn by heart per step: each of the 60 is seen 40 times (at 22, a third comes back)."""
+    steps: int = 1200
     warmup: int = 40
     lr: float = 4e-3
     weight_decay: float = 0.1
@@ -43,7 +43,7 @@ class Recipe:
 
     weight_std: float = 0.04
     embedding_std: float = 0.2
-    """0.02 in its place costs 0.6 of held-out loss after 250,000 tokens."""
+    """After 250,000 tokens the held-out loss is 5.17 from 0.02, and 4.55 from 0.2."""
     bias_std: float = 0.1
     """Q/K/V biases start here: at 0, dropping them would be invisible."""
     gain_spread: float = 0.5

@@ -23,6 +23,7 @@ def edited(old: str, new: str) -> str:
 SHAPE = [
     ("  budget_s: 30", "  budget: 30", "budget: 30", "unknown key 'budget'; did you mean 'budget_s'?"),
     ("  falsifier: stub", "  falsifer: stub", "falsifer", "unknown key 'falsifer'; did you mean 'falsifier'?"),
+    ("  mutants: [", "  mutnats: [", "mutnats", "unknown key 'mutnats'; did you mean 'mutants'?"),
     ("equations:", "equation:", "equation:", "unknown key 'equation'; did you mean 'equations'?"),
     ("{le: 2.0, why", "{leq: 2.0, le: 2.0, why", "leq", "unknown operator 'leq'; did you mean 'le'?"),
     ("rows: {boundary:", "rows: {bondary:", "bondary", "unknown domain 'bondary'; did you mean 'boundary'?"),
@@ -225,4 +226,4 @@ def test_paths_that_lead_nowhere(tmp_path: Path) -> None:
 
 def test_a_file_given_twice_is_read_once(tmp_path: Path) -> None:
     path = lay(tmp_path)
-    assert check([path, tmp_path, path]).files == 1
+    assert check([path, tmp_path, tmp_path / ".." / tmp_path.name / path.name]).files == 1

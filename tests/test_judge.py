@@ -60,7 +60,7 @@ def test_precedence():
     assert verdict(record(candidate=wrong, mutants={"wrong": subject(row())}))[0] is Verdict.FALSIFIED
     assert verdict(record(mutants={"wrong": subject(row())}))[0] is Verdict.VACUOUS
     assert [v.value for v in ORDER] == (
-        "ERROR UNSOUND FALSIFIED VACUOUS BLOCKED UNVERIFIED STALE PARTIAL DISCHARGED".split()
+        ["ERROR", "UNSOUND", "FALSIFIED", "VACUOUS", "BLOCKED", "UNVERIFIED", "STALE", "PARTIAL", "DISCHARGED"]
     )
 
 

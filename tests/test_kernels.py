@@ -175,3 +175,24 @@ def test_a_limit_of_one_dtype_loosened_is_vacuous_by_name(tmp_path):
 def test_platforms_decide_between_partial_and_discharged(tmp_path):
     assert judged(STATE, tmp_path, discharges_on=["cpu"]).verdict is Verdict.DISCHARGED
     assert judged(STATE, tmp_path, discharges_on=["cuda"]).verdict is Verdict.PARTIAL
+
+
+NARROW = """
+import numpy as np
+def rmsnorm(x, weight, eps):
+    w = x.astype(np.float32)
+    y = w / np.sqrt((w * w).mean(-1, keepdims=True) + np.float32({eps})) * weight.astype(np.float32)
+    return y.astype(x.dtype)
+"""
+
+
+def test_a_kernel_without_a_float64_path_is_told_so_and_not_called_wrong(tmp_path):
+    found = judged("FALSIFY-RMSNORM-F64-001", tmp_path, NARROW.format(eps="eps"))
+    assert found.verdict is Verdict.UNVERIFIED
+    assert "computes in float32 where float64 is asked" in found.reason
+    assert judged(EPS, tmp_path, NARROW.format(eps="eps")).verdict is Verdict.PARTIAL
+
+
+def test_a_wrong_kernel_does_not_hide_behind_float32(tmp_path):
+    assert judged("FALSIFY-RMSNORM-F64-001", tmp_path, NARROW.format(eps="1e-5")).verdict is Verdict.FALSIFIED
+    assert judged("FALSIFY-RMSNORM-F64-001", tmp_path, kernel("    return x * 0")).verdict is Verdict.FALSIFIED

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import shutil
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ TINY = Recipe(
     steps=6,
     warmup=2,
     text_rows=2,
+    memory_rows=1,
     held_out_rows=4,
     max_positions=256,
 )
@@ -58,8 +60,21 @@ ADVERSARIAL = [
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny tensors: two threads that wait for each other cost more than they give on a busy machine."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return stdlib_qwen2.build(tmp_path_factory.mktemp("cache"), recipe=TINY)
 
 
