@@ -9,6 +9,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from harness import binding
+from harness.contract.problem import nearest
 from harness.errors import UserError
 
 LATER = {"hf": "a Hugging Face folder", "gguf": "a GGUF file in llama.cpp", "exec": "an external program"}
@@ -72,9 +73,6 @@ def _built_in(name: str) -> ModuleType:
     here = Path(__file__).resolve().parent.parent / "candidates"
     offered = sorted(p.stem for p in here.iterdir() if not p.name.startswith("_") and (p / "__init__.py").is_file())
     if name not in offered:
-        import difflib
-
-        near = difflib.get_close_matches(name, offered, 1)
-        hint = f"did you mean `{near[0]}`?" if near else HOWTO
-        raise UserError(f"--candidate {name}: found no such built-in candidate ({', '.join(offered)}); {hint}")
+        hint = nearest(name, offered) or f"; {HOWTO}"
+        raise UserError(f"--candidate {name}: found no such built-in candidate ({', '.join(offered)}){hint}")
     return importlib.import_module(f"candidates.{name}")

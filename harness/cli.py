@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from harness import __version__
+from harness.contract.problem import nearest
 from harness.errors import UserError
-from harness.nearest import nearest
 
 EXIT = """exit codes: 0 survived, 1 red, 2 bad contract or usage, 3 nothing survived"""
 

@@ -103,7 +103,10 @@ def _sample(claim: Mapping[str, Any], record: Mapping[str, Any], subject: Mappin
     given = claim.get("given", {})
     baseline = record["subjects"].get("baseline")
     return Sample(
-        cases={c["index"]: {**given, **c["params"], "dtype": c["dtype"]} for c in record["cases"]},
+        cases={
+            c["index"]: {**given, **c["params"], "dtype": c["dtype"], "device": record["platform"]}
+            for c in record["cases"]
+        },
         rows=subject["rows"],
         scalars=subject["scalars"],
         baseline=baseline["rows"] if baseline else [],

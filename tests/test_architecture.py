@@ -56,8 +56,7 @@ def modules():
 def imports(path, *, top_only=False):
     """Names imported by a file; relative ones made absolute."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    package = path.relative_to(ROOT).with_suffix("").parts
-    package = package[:-1] if package[-1] != "__init__" else package[:-1]
+    package = path.relative_to(ROOT).parent.parts
     nodes = tree.body if top_only else ast.walk(tree)
     for node in nodes:
         if isinstance(node, ast.Import):

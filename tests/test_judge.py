@@ -201,3 +201,23 @@ def test_each_dtype_is_pooled_alone():
     rec["mutants"] = {"wrong": subject(row(error=1.0), {**row(1, error=1.0), "dtype": "bfloat16"})}
     found = judge(CLAIM, rec)
     assert [(v["dtype"], v["limit"]) for v in found.violated] == [("bfloat16", "err_ratio le 2")]
+
+
+def test_the_default_of_a_map_is_for_the_dtypes_it_does_not_name():
+    rec = record()
+    limits = {"err_ratio": {"le": {"float32": 2.0, "default": 1e-9}, "why": "w"}}
+    assert verdict(rec, accept=limits)[1] == (
+        "limit err_ratio le 1e-09 [not float32] killed no mutant: it is decoration"
+    )
+    rec["cases"][0]["dtype"] = "bfloat16"
+    for held in (*rec["subjects"].values(), *rec["mutants"].values()):
+        held["rows"][0]["dtype"] = "bfloat16"
+    limits = {"err_ratio": {"le": {"float32": 1e-9, "default": 2.0}, "why": "w"}}
+    found = judge({**CLAIM, "accept": limits}, rec)
+    assert found.mutants[0]["by"] == "err_ratio le 2 [not float32]"
+
+
+def test_a_limit_may_be_for_one_device():
+    limits = {"err_ratio": {"le": 2.0, "when": {"device": "cuda"}, "why": "w"}, "max_abs_err": {"le": 0.1, "why": "w"}}
+    assert verdict(record(), accept=limits)[0] is Verdict.VACUOUS
+    assert verdict(record(platform="cuda"), accept=limits)[0] is Verdict.DISCHARGED

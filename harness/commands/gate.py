@@ -7,11 +7,11 @@ from typing import Any
 
 from harness import evidence, ship
 from harness.commands import verify
+from harness.contract.problem import nearest
 from harness.contract.validate import check
 from harness.contract.yaml_source import load_yaml
 from harness.errors import UserError
 from harness.merge import merge
-from harness.nearest import nearest
 from harness.provenance import code_digests
 from harness.verdict import Verdict
 
