@@ -88,6 +88,10 @@ def run(
         except MemoryError:
             return {**out, "status": "crashed", "reason": f"out of memory in case {case.index} ({_params(case)})"}
         except Exception as problem:  # noqa: BLE001  (the one boundary: a crash becomes the verdict ERROR)
+            if getattr(problem, "inapplicable", False) and role.startswith("mutant "):
+                out.setdefault("skipped", []).append(case.index)
+                out["reason"] = str(problem)
+                continue
             text = f"{type(problem).__name__}: {problem} in case {case.index} ({_params(case)})"
             return {**out, "status": "crashed", "reason": text, "traceback": traceback.format_exc()}
         out["rows"] += rows(experiment, case, seen)
@@ -97,6 +101,8 @@ def run(
             out["series"][str(case.index)] = seen.series
         if each:
             each(case, seen)
+    if len(out.get("skipped", [])) == len(cases):
+        out["status"] = "inapplicable"
     return out
 
 

@@ -111,8 +111,16 @@ def _sample(claim: Mapping[str, Any], record: Mapping[str, Any], subject: Mappin
         scalars=subject["scalars"],
         baseline=baseline["rows"] if baseline else [],
         scale=claim.get("scale"),
-        judged=frozenset(record["judged"]) if "judged" in record else None,
+        judged=_judged(record, subject),
     )
+
+
+def _judged(record: Mapping[str, Any], subject: Mapping[str, Any]) -> frozenset[int] | None:
+    """The cases to judge: one that is asked for alone, or all that a mutant applies to."""
+    if "judged" in record:
+        return frozenset(record["judged"])
+    skipped = subject.get("skipped", [])
+    return frozenset(c["index"] for c in record["cases"]) - frozenset(skipped) if skipped else None
 
 
 def _verdict(
@@ -126,7 +134,7 @@ def _verdict(
     if unsound:
         return Verdict.UNSOUND, unsound
     broken = [finding for finding in found if not finding.holds]
-    if broken and _single(broken, record["subjects"]["candidate"]["rows"]):
+    if broken and _single(broken, record["subjects"]["candidate"]["rows"], claim.get("scale")):
         return (
             Verdict.UNVERIFIED,
             "candidate computes in float32 where float64 is asked: every value it gave is a float32",
@@ -161,13 +169,13 @@ def _unsound(claim: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     return f"the baseline itself violates {_tell(broken[0])}" if broken else ""
 
 
-def _single(broken: list[Finding], rows: list[Row]) -> bool:
+def _single(broken: list[Finding], rows: list[Row], scale: float | None) -> bool:
     """Whether all that is wrong is float32 precision in float64 cases: right as far as float32 goes."""
     if any(f.dtype != "float64" or f.measure in IMPLICIT for f in broken):
         return False
     bound = BASELINE_MAX_U * FORMATS["float32"].unit_roundoff
     wide = [row for row in rows if row["dtype"] == "float64" and not row.get("exact")]
-    pool = Pool("float64", wide, [])
+    pool = Pool("float64", wide, [], scale)
     return all(row.get("single") and pool.rms_error(row) <= bound for row in wide)
 
 
@@ -177,7 +185,15 @@ def _mutant(
     """Whether a mutant is killed, by which limit, by what margin, and everything that kills it."""
     out: dict[str, Any] = {"name": name, "free": bool(subject.get("free")), "status": subject["status"]}
     if subject["status"] != "ran":
-        return {**out, "killed": False, "by": None, "margin": None, "kills": {}, "reason": subject["reason"]}
+        nothing: dict[str, Any] = {
+            "killed": False,
+            "by": None,
+            "margin": None,
+            "weak": False,
+            "implicit": False,
+            "kills": {},
+        }
+        return {**out, **nothing, "reason": subject["reason"]}
     broken = [finding for finding in findings(claim, record, subject) if not finding.holds]
     kills: dict[str, float] = {}
     for finding in broken:
@@ -199,7 +215,7 @@ def _mutant(
 
 def _vacuous(claim: Mapping[str, Any], limits: list[Limit | Group], mutants: list[dict[str, Any]]) -> str:
     """Why the falsifier's power is not shown: a mutant alive, or a limit that kills none."""
-    ran = [m for m in mutants if m["status"] != "not_run"]
+    ran = [m for m in mutants if m["status"] not in ("not_run", "inapplicable")]
     for mutant in ran:
         if not mutant["killed"]:
             crashed = f" (it did not run: {mutant['reason']})" if mutant["reason"] else ""
@@ -211,6 +227,8 @@ def _vacuous(claim: Mapping[str, Any], limits: list[Limit | Group], mutants: lis
     # count, and a mutant that an implicit limit kills says nothing of the written ones.
     telling = [m for m in ran if not m["implicit"] and (exempt or not m["free"] or m["name"] == "lower_precision")]
     for limit in limits:
+        if isinstance(limit, Limit) and limit.measure == "baseline_err":
+            continue  # it limits the baseline alone; what it kills is the claim, as UNSOUND
         if not any(limit.label in m["kills"] for m in telling):
             return f"limit {limit.label} killed no mutant: it is decoration"
     return ""

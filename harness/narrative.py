@@ -124,9 +124,13 @@ def _mutants(mutants: list[dict[str, Any]]) -> list[str]:
     lines = ["| mutant | killed by | margin |", "|---|---|---|"]
     for mutant in mutants:
         margin = "" if mutant["margin"] is None else f"{mutant['margin']:.3g}x" + (" (weak)" if mutant["weak"] else "")
-        by = mutant["by"] or f"**survived** {mutant['reason']}"
+        by = mutant["by"] or f"{_alive(mutant)} {mutant['reason']}"
         lines.append(f"| {mutant['name']} | {by} | {margin} |")
     return ["## Known-wrong versions", "\n".join(lines)]
+
+
+def _alive(mutant: dict[str, Any]) -> str:
+    return {"inapplicable": "not applicable here:", "not_run": "not run:"}.get(mutant["status"], "**survived**")
 
 
 def _next(claim: Claim, result: dict[str, Any]) -> str:

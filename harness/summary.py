@@ -102,5 +102,5 @@ def _row(claim: str, contract: str, result: Mapping[str, Any], verdict: str, rea
     }
     row: dict[str, Any] = {"id": claim, "contract": contract, "verdict": verdict, "reason": reason}
     row |= {key: result.get(key, empty[key]) for key in KEYS}
-    row["mutants"] = [{k: m[k] for k in ("name", "killed", "by", "margin")} for m in row["mutants"]]
+    row["mutants"] = [{k: m[k] for k in ("name", "status", "killed", "by", "margin")} for m in row["mutants"]]
     return row

@@ -106,7 +106,7 @@ def print_run(
     if found["targets"]:
         out.print(targets_table(found["targets"]))
     counts = ", ".join(f"{n} {verdict}" for verdict, n in found["counts"].items())
-    killed = [m["killed"] for row in rows for m in row["mutants"]]
+    killed = [m["killed"] for row in rows for m in row["mutants"] if m["killed"] or alive(m)]
     out.print(f"{counts}; mutants killed {sum(killed)} of {len(killed)}", markup=False)
     about = f"candidate {shown['candidate']}, device {shown['device']}, {seconds:.0f} s; evidence {shown['evidence']}"
     out.print(about, markup=False, soft_wrap=True)
@@ -127,11 +127,12 @@ def claims_table(rows: list[Mapping[str, Any]]) -> Table:
         if row["reason"] == summary.NOT_SELECTED:
             continue
         killed = sum(m["killed"] for m in row["mutants"])
+        tried = sum(m["killed"] or alive(m) for m in row["mutants"])
         table.add_row(
             row["id"],
             styled(row["verdict"]),
             Text(_worst(row)),
-            f"{killed}/{len(row['mutants'])}" if row["mutants"] else "-",
+            f"{killed}/{tried}" if tried else "-",
             f"{row['seconds']:.1f}",
         )
     return table
@@ -166,9 +167,15 @@ def print_mutants(rows: Sequence[Mapping[str, Any]]) -> None:
     for name in ("claim", "mutant", "killed by", "margin"):
         table.add_column(name, no_wrap=name != "killed by", justify="right" if name == "margin" else "left")
     for row in rows:
-        by = Text(row["by"]) if row["killed"] else Text(f"SURVIVED {row['reason']}".strip(), style="bold red")
+        fate = "SURVIVED" if alive(row) else row["status"].replace("_", " ")
+        by = Text(row["by"]) if row["killed"] else Text(f"{fate} {row['reason']}".strip(), style="bold red")
         margin = "" if row["margin"] is None else f"{row['margin']:.3g}x" + (" weak" if row["weak"] else "")
         table.add_row(row["claim"], row["name"] + (" (free)" if row["free"] else ""), by, margin)
     out.print(table)
-    alive = sum(not row["killed"] for row in rows)
-    out.print(f"{len(rows)} mutants, {len(rows) - alive} killed, {alive} alive")
+    living, killed = sum(alive(row) for row in rows), sum(row["killed"] for row in rows)
+    out.print(f"{len(rows)} mutants, {killed} killed, {living} alive")
+
+
+def alive(mutant: Mapping[str, Any]) -> bool:
+    """Whether a mutant was tried and not killed."""
+    return not mutant["killed"] and mutant["status"] not in ("inapplicable", "not_run")

@@ -221,3 +221,25 @@ def test_a_limit_may_be_for_one_device():
     limits = {"err_ratio": {"le": 2.0, "when": {"device": "cuda"}, "why": "w"}, "max_abs_err": {"le": 0.1, "why": "w"}}
     assert verdict(record(), accept=limits)[0] is Verdict.VACUOUS
     assert verdict(record(platform="cuda"), accept=limits)[0] is Verdict.DISCHARGED
+
+
+def test_a_mutant_that_does_not_apply_counts_neither_way():
+    none = {"status": "inapplicable", "reason": "no biases", "rows": [], "scalars": [], "faults": [], "skipped": [0]}
+    assert verdict(record(mutants={"wrong": subject(row(error=1.0)), "bias": none}))[0] is Verdict.PARTIAL
+    assert verdict(record(mutants={"bias": none})) == (Verdict.VACUOUS, "no mutant ran")
+
+
+def test_a_case_that_a_mutant_skips_is_no_kill():
+    rec = record(mutants={"wrong": subject(scalars=[{"case": 1, "name": "loss", "value": 5.0}], skipped=[0])})
+    rec["cases"].append({"index": 1, "seed": 2, "dtype": "float32", "params": {}})
+    seen = subject(scalars=[{"case": i, "name": "loss", "value": 5.0} for i in (0, 1)])
+    rec["subjects"] = {"candidate": seen, "baseline": seen}
+    limits = {"loss": {"lt": 6.0, "gt": 0.1, "why": "w"}}
+    assert verdict(rec, accept=limits) == (Verdict.VACUOUS, "mutant wrong survived")
+
+
+def test_a_limit_on_the_baseline_needs_no_mutant():
+    own = {"err_ratio": {"le": 2.0, "why": "w"}, "baseline_err": {"le": 1e-3, "why": "w"}}
+    assert verdict(record(), accept=own)[0] is Verdict.PARTIAL
+    tight = {**own, "baseline_err": {"le": 1e-9, "why": "w"}}
+    assert verdict(record(), accept=tight)[0] is Verdict.UNSOUND

@@ -121,7 +121,7 @@ def test_json_has_the_promised_keys(lab):
     keys = "id contract verdict reason measurements violated mutants first_divergent_stage seconds"
     assert set(claim) == set(keys.split())
     assert {m["name"] for m in claim["mutants"]} == {"zeros", "nan", "mean", "input", "lower_precision", "triples"}
-    assert all(set(m) == {"name", "killed", "by", "margin"} and m["killed"] for m in claim["mutants"])
+    assert all(set(m) == {"name", "status", "killed", "by", "margin"} and m["killed"] for m in claim["mutants"])
     target = found["targets"][0]
     assert (target["id"], target["ship_percent"]) == ("doubling", 75.0)
     assert [(c["id"], c["credit"], c["verdict"]) for c in target["criteria"]] == [

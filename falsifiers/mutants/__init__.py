@@ -10,3 +10,12 @@ def replace(baseline: Any, **functions: Any) -> SimpleNamespace:
     """The baseline with some of its functions exchanged; ARRAYS and the rest stay."""
     kept = {name: getattr(baseline, name) for name in dir(baseline) if not name.startswith("_")}
     return SimpleNamespace(**{**kept, **functions})
+
+
+class Inapplicable(Exception):
+    """This mutant equals the baseline for this config (no biases to drop): the case is left out, and said so.
+
+    Decided by config and shapes, never by values. The engine knows it by its attribute.
+    """
+
+    inapplicable = True

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from falsifiers.mutants import replace
+from falsifiers.mutants import Inapplicable, replace
 
 Config = dict[str, Any]
 Weights = dict[str, torch.Tensor]
@@ -34,7 +34,13 @@ def eps_x10(baseline: Any) -> Any:
 
 def rope_theta_10000(baseline: Any) -> Any:
     """theta is not read from the config, the default stays (R1: vllm-project/vllm#1096)."""
-    return _loading(baseline, lambda config, weights: (_with_theta(config, 10000.0), weights))
+
+    def edit(config: Config, weights: Weights) -> tuple[Config, Weights]:
+        if {**config, **(config.get("rope_parameters") or {})}["rope_theta"] == 10000:
+            raise Inapplicable("the model's own theta is 10000")
+        return _with_theta(config, 10000.0), weights
+
+    return _loading(baseline, edit)
 
 
 def rope_rows_not_unpermuted(baseline: Any) -> Any:
@@ -57,6 +63,8 @@ def gqa_interleaved(baseline: Any) -> Any:
 
     def edit(config: Config, weights: Weights) -> tuple[Config, Weights]:
         heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
+        if kv_heads in (1, heads):
+            raise Inapplicable(f"{kv_heads} key/value heads for {heads} query heads leave one map only")
         taken = torch.arange(heads) % kv_heads
 
         def spread(rows: torch.Tensor) -> torch.Tensor:
@@ -72,6 +80,8 @@ def head_overwritten_by_embedding(baseline: Any) -> Any:
     """An untied head is tied on loading, and the output looks fine (E5: sgl-project/sglang#15398; system D4)."""
 
     def edit(config: Config, weights: Weights) -> tuple[Config, Weights]:
+        if config.get("tie_word_embeddings"):
+            raise Inapplicable("the model's head is tied already")
         kept = {name: tensor for name, tensor in weights.items() if name != "lm_head.weight"}
         return {**config, "tie_word_embeddings": True}, kept
 
@@ -92,6 +102,8 @@ def _edited(weights: Weights, endings: tuple[str, ...], edit: Callable[[torch.Te
 
 
 def _zeroed(weights: Weights, endings: tuple[str, ...]) -> Weights:
+    if not any(name.endswith(endings) for name in weights):
+        raise Inapplicable(f"the model has no {' or '.join(endings)}")
     return _edited(weights, endings, torch.zeros_like)
 
 

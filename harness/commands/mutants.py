@@ -8,7 +8,7 @@ from typing import Any
 
 from harness import candidate, evidence, manifest
 from harness.summary import read_results
-from harness.terminal import print_json, print_mutants
+from harness.terminal import alive, print_json, print_mutants
 
 
 def run(paths: list[str], *, as_json: bool, workers: int | None) -> int:
@@ -28,11 +28,11 @@ def run(paths: list[str], *, as_json: bool, workers: int | None) -> int:
         print_mutants(rows)
     if not rows:
         return 3
-    return 0 if all(row["killed"] for row in rows) else 1
+    return 1 if any(alive(row) for row in rows) else 0
 
 
 def _rows(claim: str, result: dict[str, Any]) -> list[dict[str, Any]]:
-    keys = ("name", "free", "killed", "by", "margin", "weak", "kills", "reason")
+    keys = ("name", "free", "status", "killed", "by", "margin", "weak", "kills", "reason")
     return [{"claim": claim, **{key: mutant.get(key) for key in keys}} for mutant in result["mutants"]]
 
 
