@@ -42,6 +42,9 @@ def attempt(
 ) -> Attempt:
     """Run candidate and baseline on one case and judge it alone, beside the recorded baseline's pool."""
     case = experiment.make(spec, stored)
+    if experiment.special:
+        given, _ = observe(experiment, experiment.baseline, case, "baseline")
+        experiment.outputs.update({(spec.index, pair): got for pair, (got, _) in given.pairs.items()})
     seen, trace = observe(experiment, experiment.candidate, case, "candidate")
     subject = {
         "rows": rows(experiment, case, seen),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +18,8 @@ from harness.observation import Observation
 
 Falsifier = Callable[..., Observation]
 FREE = ("zeros", "nan", "mean", "input")
-"""Mutants derived from the baseline's output; `lower_precision` runs the baseline again."""
+"""Mutants derived from the baseline's output; `lower_precision` runs the baseline again.
+On special values only the first two are wrong by necessity."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,13 @@ class Experiment:
     baseline: Any | None = None
     mutants: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
     tick: Callable[[str], None] = lambda _: None
+    outputs: dict[tuple[int, str], np.ndarray] = field(default_factory=dict)
+    """What the baseline gave, by (case, pair); kept for claims on special values only."""
+
+    @property
+    def special(self) -> bool:
+        """Whether the claim is on special values, which are judged beside the baseline's own."""
+        return "nonfinite_mismatch" in self.extras and self.baseline is not None
 
     def make(self, spec: CaseSpec, stored: dict[str, np.ndarray] | None = None) -> Case:
         """A case ready for its first subject."""
@@ -49,13 +58,16 @@ class Experiment:
 def record(experiment: Experiment, platform: str) -> dict[str, Any]:
     """Run every subject; what a judge needs, as plain JSON data."""
     cases = [experiment.make(spec) for spec in experiment.cases]
-    subjects = {"candidate": run(experiment, experiment.candidate, cases, "candidate")}
+    subjects: dict[str, Any] = {}
     mutants: dict[str, Any] = {}
+    if experiment.special:
+        _remember(experiment, cases)
+    subjects["candidate"] = run(experiment, experiment.candidate, cases, "candidate")
     if subjects["candidate"]["status"] == "ran" and experiment.baseline is not None:
         free = _Derived()
         subjects["baseline"] = run(experiment, experiment.baseline, cases, "baseline", each=free.add(experiment))
         mutants = free.subjects
-        if mutants:
+        if mutants and not experiment.special:
             mutants["lower_precision"] = run(experiment, experiment.baseline, cases, "lower_precision", lower=True)
             mutants["lower_precision"]["free"] = True
         for name, make in experiment.mutants.items():
@@ -66,6 +78,14 @@ def record(experiment: Experiment, platform: str) -> dict[str, Any]:
         "subjects": subjects,
         "mutants": mutants,
     }
+
+
+def _remember(experiment: Experiment, cases: list[Case]) -> None:
+    """Ask the baseline once, before anyone is judged beside it; what it cannot do shows in its own run."""
+    with contextlib.suppress(Exception):
+        for case in cases:
+            seen, _ = observe(experiment, experiment.baseline, case, "baseline")
+            experiment.outputs.update({(case.index, pair): got for pair, (got, _) in seen.pairs.items()})
 
 
 def run(
@@ -122,7 +142,15 @@ def observe(
 def rows(experiment: Experiment, case: Case, seen: Observation) -> list[Row]:
     """The pairs of one observation, measured."""
     return [
-        measure(name, got, want, case=case.index, dtype=case.dtype, extras=experiment.extras)
+        measure(
+            name,
+            got,
+            want,
+            case=case.index,
+            dtype=case.dtype,
+            extras=experiment.extras,
+            baseline=experiment.outputs.get((case.index, name)),
+        )
         for name, (got, want) in seen.pairs.items()
     ]
 
@@ -145,7 +173,7 @@ class _Derived:
 
     def add(self, experiment: Experiment) -> Callable[[Case, Observation], None]:
         def each(case: Case, seen: Observation) -> None:
-            for name in FREE:
+            for name in FREE[:2] if experiment.special else FREE:
                 pairs = {pair: (derive(name, got, case), want) for pair, (got, want) in seen.pairs.items()}
                 if all(got is None for got, _ in pairs.values()):
                     continue

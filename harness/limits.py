@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.measure import Row
-from harness.pool import MEASUREMENTS, Pool, value
+from harness.pool import COUNTS, MEASUREMENTS, Pool, value
 
 OPERATORS = {"le": operator.le, "lt": operator.lt, "ge": operator.ge, "gt": operator.gt, "eq": operator.eq}
 UPPER = ("le", "lt")
@@ -194,7 +194,7 @@ def _measured(name: str, op: str, dtype: str, chosen: set[int], sample: Sample) 
         )
         for pair in pairs
     )
-    return _nearest(op, [value(name, pool) for pool in pools if name == "mismatches" or _has_floats(pool)])
+    return _nearest(op, [value(name, pool) for pool in pools if name in COUNTS or _has_floats(pool)])
 
 
 def dtype_cases(sample: Sample, dtype: str) -> set[int]:

@@ -17,14 +17,24 @@ from harness.dtypes import FORMATS, Format, round_to
 
 Row = dict[str, Any]
 BLOCK = 1 << 15
-EXTRAS = ("ulp", "cosine", "argmax_agreement", "kl", "mismatches", "nonfinite_mismatch")
+EXTRAS = ("ulp", "cosine", "argmax_agreement", "kl", "mismatches")
 
 
-def measure(pair: str, got: np.ndarray, want: np.ndarray, *, case: int, dtype: str, extras: frozenset[str]) -> Row:
+def measure(
+    pair: str,
+    got: np.ndarray,
+    want: np.ndarray,
+    *,
+    case: int,
+    dtype: str,
+    extras: frozenset[str],
+    baseline: np.ndarray | None = None,
+) -> Row:
     """One row: what `got` is against `want`, both of any equal shape, in the case's dtype.
 
     Units:  err_sq and ref_sq are sums of squares, n their count; err_max is absolute.
-    `extras` names the measurements beyond the errors that the claim limits.
+    `extras` names the measurements beyond the errors that the claim limits. Where `nonfinite_mismatch`
+    is among them, `baseline` is what the baseline gave for the same case.
     """
     row: Row = {"case": case, "pair": pair, "dtype": dtype, "n": int(want.size)}
     if got.shape != want.shape:
@@ -33,6 +43,8 @@ def measure(pair: str, got: np.ndarray, want: np.ndarray, *, case: int, dtype: s
         return {**row, **_exact(got, want)}
     if got.dtype.kind != "f":
         return {**row, "kind": f"found {got.dtype}, expected floating point"}
+    if "nonfinite_mismatch" in extras and baseline is not None:
+        return {**row, **_special(got, want, baseline, dtype)}
     row.update(_errors(got, want, FORMATS[dtype]))
     for name in EXTRAS:
         if name in extras:
@@ -144,13 +156,22 @@ def _mismatches(got: np.ndarray, want: np.ndarray, dtype: str) -> Row:
     return {"mismatches": int((~((got == rounded) | (np.isnan(got) & np.isnan(rounded)))).sum())}
 
 
-def _nonfinite_mismatch(got: np.ndarray, want: np.ndarray, dtype: str) -> Row:
-    return {"nonfinite_mismatch": int((_class(got) != _class(round_to(want, dtype))).sum())}
+def _special(got: np.ndarray, want: np.ndarray, baseline: np.ndarray, dtype: str) -> Row:
+    """The rule for special values, on rows along the last axis.
 
-
-def _class(x: np.ndarray) -> np.ndarray:
-    """0 finite, 1 NaN, 2 +inf, 3 -inf."""
-    return np.where(np.isnan(x), 1, np.where(np.isposinf(x), 2, np.where(np.isneginf(x), 3, 0)))
+    An element finite in both the rounded reference and the baseline must be finite; a row in which
+    both hold a non-finite value must hold one. Where the two disagree, no claim is made.
+    """
+    rounded = round_to(want, dtype)
+    finite = np.isfinite(rounded) & np.isfinite(baseline) & ~np.isfinite(got)
+    spoilt = (~np.isfinite(rounded)).any(-1) & (~np.isfinite(baseline)).any(-1)
+    swallowed = spoilt & np.isfinite(got).all(-1)
+    # Errors beside infinities mean nothing: the row counts through this one measurement.
+    row: Row = {"exact": True, "nonfinite_mismatch": int(finite.sum() + swallowed.sum())}
+    if row["nonfinite_mismatch"]:
+        at = np.unravel_index(int((finite | swallowed[..., None]).argmax()), want.shape)
+        row |= {"at": [int(i) for i in at], "got": encode(float(got[at])), "want": encode(float(want[at]))}
+    return row
 
 
 _EXTRA = {
@@ -159,5 +180,4 @@ _EXTRA = {
     "argmax_agreement": _argmax_agreement,
     "kl": _kl,
     "mismatches": _mismatches,
-    "nonfinite_mismatch": _nonfinite_mismatch,
 }

@@ -16,6 +16,7 @@ from harness.dtypes import FORMATS
 from harness.measure import Row
 
 NAN = math.nan
+COUNTS = ("mismatches", "nonfinite_mismatch")
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ def value(name: str, pool: Pool) -> Value:
 
 
 def _carries(name: str, row: Row) -> bool:
-    """Integer pairs have no error; they count through `mismatches` alone."""
-    return name == "mismatches" or not row.get("exact")
+    """Integers and special values have no error; they count through a measurement of their own."""
+    return name in COUNTS or not row.get("exact")
 
 
 def _worst(rows: list[Row], of: Callable[[Row], float]) -> Value:

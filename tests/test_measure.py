@@ -109,8 +109,34 @@ def test_extras():
     one = np.float32(1.0)
     assert read("ulp", np.array([np.nextafter(one, np.float32(2))]), np.array([1.0]), extras=["ulp"]) == 1
     assert read("mismatches", np.array([np.nan, 1.0]), np.array([np.nan, 2.0]), extras=["mismatches"]) == 1
-    got, want = np.array([np.nan, np.inf, 1.0]), np.array([np.nan, -np.inf, 1.0])
-    assert read("nonfinite_mismatch", got, want, extras=["nonfinite_mismatch"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("got", "mismatches"),
+    [
+        ([[np.nan, 1.0], [1.0, 2.0]], 0),
+        ([[1.0, np.inf], [1.0, 2.0]], 0),
+        ([[0.0, 1.0], [1.0, 2.0]], 1),
+        ([[np.nan, 1.0], [np.nan, 2.0]], 1),
+        ([[np.nan, np.nan], [1.0, 2.0]], 1),
+    ],
+    ids=["as the reference", "elsewhere in the row", "swallowed", "spread to another row", "spread in the row"],
+)
+def test_special_values_are_judged_beside_the_reference_and_the_baseline(got, mismatches):
+    want, baseline = np.array([[np.nan, 1.0], [1.0, 2.0]]), np.array([[np.nan, 1.0], [1.0, 2.0]])
+    if got[0][1] == np.inf:
+        baseline = np.array([[np.nan, np.inf], [1.0, 2.0]])
+    extras = frozenset(["nonfinite_mismatch"])
+    found = measure("y", np.array(got), want, case=0, dtype="float32", extras=extras, baseline=baseline)
+    assert found["nonfinite_mismatch"] == mismatches
+    assert value("nonfinite_mismatch", Pool("float32", [found], [found]))[0] == mismatches
+
+
+def test_where_reference_and_baseline_disagree_no_claim_is_made():
+    want, baseline, extras = np.array([[np.inf]]), np.array([[3e38]]), frozenset(["nonfinite_mismatch"])
+    for got in (np.inf, np.nan, 1.0):
+        found = measure("y", np.array([[got]]), want, case=0, dtype="float32", extras=extras, baseline=baseline)
+        assert found["nonfinite_mismatch"] == 0
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=50))
