@@ -88,7 +88,7 @@ class Boundary:
         return hasattr(self._target, name)
 
     def _call(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        kwargs = {**kwargs, **self._context(function)}
+        kwargs = {**self._context(function), **kwargs}  # a falsifier that names another device means it
         _check_signature(self._role, name, function, args, kwargs)
         sent: list[tuple[str, Any, np.ndarray]] = []
         out = function(

@@ -103,17 +103,12 @@ def run(
     for case in cases:
         try:
             seen, trace = observe(experiment, target, case, role, lower=lower)
-        except Unsupported as lacking:
-            return {**out, "status": "unsupported", "reason": str(lacking)}
-        except MemoryError:
-            return {**out, "status": "crashed", "reason": f"out of memory in case {case.index} ({_params(case)})"}
         except Exception as problem:  # noqa: BLE001  (the one boundary: a crash becomes the verdict ERROR)
             if getattr(problem, "inapplicable", False) and role.startswith("mutant "):
                 out.setdefault("skipped", []).append(case.index)
                 out["reason"] = str(problem)
                 continue
-            text = f"{type(problem).__name__}: {problem} in case {case.index} ({_params(case)})"
-            return {**out, "status": "crashed", "reason": text, "traceback": traceback.format_exc()}
+            return {**out, **_ended(problem, case, role)}
         out["rows"] += rows(experiment, case, seen)
         out["scalars"] += [{"case": case.index, "name": n, "value": encode(v)} for n, v in seen.scalars.items()]
         out["faults"] += faults(case, trace)
@@ -212,14 +207,20 @@ def _run_mutant(experiment: Experiment, name: str, make: Callable[[Any], Any], c
     try:
         target = make(experiment.baseline)
     except Exception as problem:  # noqa: BLE001  (a mutant that cannot be made is not a kill)
-        return {
-            "status": "crashed",
-            "reason": f"{type(problem).__name__}: {problem}",
-            "rows": [],
-            "scalars": [],
-            "faults": [],
-        }
+        return {"rows": [], "scalars": [], "faults": [], **_ended(problem, cases[0], f"mutant {name}")}
     return run(experiment, target, cases, f"mutant {name}")
+
+
+def _ended(problem: Exception, case: Case, role: str) -> dict[str, Any]:
+    """How an exception ends a subject. Code that may not import the engine marks its own by attribute:
+    `unsupported` (the subject lacks what the claim needs), `not_run` (a mutant's device is absent)."""
+    if isinstance(problem, Unsupported) or getattr(problem, "unsupported", False):
+        return {"status": "unsupported", "reason": str(problem)}
+    if getattr(problem, "not_run", False) and role.startswith("mutant "):
+        return {"status": "not_run", "reason": str(problem)}
+    what = "out of memory" if isinstance(problem, MemoryError) else f"{type(problem).__name__}: {problem}"
+    text = f"{what} in case {case.index} ({_params(case)})"
+    return {"status": "crashed", "reason": text, "traceback": traceback.format_exc()}
 
 
 def _params(case: Case) -> str:

@@ -19,3 +19,9 @@ class Inapplicable(Exception):
     """
 
     inapplicable = True
+
+
+class NotRun(Exception):
+    """This mutant needs a device that is not here: it is listed, and the claim is at most PARTIAL."""
+
+    not_run = True
