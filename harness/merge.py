@@ -35,7 +35,7 @@ def merge(runs: Sequence[tuple[Path, Body]], ship_yaml: dict[str, Any]) -> Body:
 
 
 def _sameness(body: Body) -> dict[str, Any]:
-    digests = {c["id"]: c["sha256"] for c in body["contracts"]}
+    digests = {c["id"]: (c["sha256"], c["files"]) for c in body["contracts"]}
     return {"candidate": body["candidate"], "code": body["code"], "set of contracts": digests}
 
 

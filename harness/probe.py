@@ -10,6 +10,7 @@ from typing import Any
 
 from harness import candidate
 from harness.errors import UserError
+from harness.schedule import THREADS
 
 PACKAGES = ("numpy", "torch", "transformers", "tokenizers", "safetensors", "hypothesis", "gguf", "peft")
 
@@ -29,6 +30,8 @@ def build(reference: str, line: Connection) -> None:
     from harness import binding
 
     os.dup2(2, 1)  # progress is no output
+    for name in THREADS:
+        os.environ.pop(name, None)  # claims have one thread each, training has the machine
     try:
         line.send({"folder": str(binding.attribute(reference)())})
     except ModuleNotFoundError as missing:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from harness import __version__
 from harness.contract.claim import Contract
+from harness.contract.validate import Checked
 
 PACKAGES = ("harness", "falsifiers", "reference", "models")
 
 
-def started(options: dict[str, Any], contracts: Iterable[Contract], host: dict[str, Any]) -> dict[str, Any]:
+def started(options: dict[str, Any], checked: Checked, host: dict[str, Any]) -> dict[str, Any]:
     """The part of run.json that is known before the first claim runs."""
     return {
         "schema": 1,
@@ -30,11 +30,32 @@ def started(options: dict[str, Any], contracts: Iterable[Contract], host: dict[s
         "host": host["host"],
         "versions": host["versions"],
         "code": code_digests(),
-        "contracts": [
-            {"id": c.id, "path": Path(c.path).as_posix(), "sha256": c.digest, "depends_on": list(c.depends_on)}
-            for c in contracts
-        ],
+        "contracts": [describe(contract, checked) for contract in checked.contracts],
     }
+
+
+def describe(contract: Contract, checked: Checked) -> dict[str, Any]:
+    """A contract's identity: its own digest, and those of the files outside our packages that it binds."""
+    return {
+        "id": contract.id,
+        "path": Path(contract.path).as_posix(),
+        "sha256": contract.digest,
+        "files": _bound_files(contract, checked),
+        "depends_on": list(contract.depends_on),
+    }
+
+
+def _bound_files(contract: Contract, checked: Checked) -> dict[str, str]:
+    """File name -> SHA-256 of a user's own falsifiers, baselines and mutants."""
+    found: dict[str, str] = {}
+    for claim in contract.claims:
+        binding = checked.bindings[claim.id]
+        places = [binding.falsifier, binding.baseline, binding.inputs]
+        paths = [Path(p.file) for p in places if p and p.module.partition(".")[0] not in PACKAGES]
+        owners = [where.rpartition(":")[0] for where in binding.mutants.values()]
+        paths += [Path(contract.path).parent / owner for owner in owners if owner.endswith(".py")]
+        found |= {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return dict(sorted(found.items()))
 
 
 def code_digests() -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PRELOAD = ["harness.warm"]
 TIME_FACTOR = 10
 """A claim may take ten times its budget_s before it is stopped: slow machines are no error."""
@@ -41,7 +42,7 @@ class Outcome:
 
 def server(threads: int) -> Any:
     """The forkserver: BLAS threads fixed before NumPy loads, torch loaded once, CUDA never touched."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    for name in THREADS:
         os.environ[name] = str(threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     context = multiprocessing.get_context("forkserver")

@@ -360,6 +360,15 @@ def test_gate_marks_evidence_of_another_contract_stale(lab, tmp_path):
     assert "STALE (contract doubling" in gate.stdout
 
 
+def test_gate_marks_evidence_of_another_falsifier_stale(lab, tmp_path):
+    folder, found = lab
+    changed = tmp_path / "contracts"
+    shutil.copytree(folder / "contracts", changed)
+    (changed / "own.py").write_text(FALSIFIERS + "# edited\n")
+    gate = harness(folder, "gate", found["evidence"], "--target", "doubling", "--contracts", str(changed))
+    assert "STALE (contract doubling" in gate.stdout
+
+
 def test_replay_shows_the_same_bytes_and_a_mended_candidate_passes(lab, tmp_path):
     folder, _ = lab
     assert harness(folder, "run", "contracts", "--candidate", "bad.py", "--evidence", str(tmp_path)).returncode == 1

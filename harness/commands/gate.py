@@ -12,7 +12,7 @@ from harness.contract.validate import check
 from harness.contract.yaml_source import load_yaml
 from harness.errors import UserError
 from harness.merge import merge
-from harness.provenance import code_digests
+from harness.provenance import code_digests, describe
 from harness.verdict import Verdict
 
 
@@ -69,12 +69,16 @@ def _ship(folder: Path) -> dict[str, Any]:
 def _mark_stale(folder: Path, body: dict[str, Any], contracts: str) -> None:
     """Claims whose contract or code is no longer the one at hand become STALE; red ones stay red."""
     checked = check([Path(contracts)])
-    digests = {contract.id: contract.digest for contract in checked.contracts}
-    sealed = {c["id"]: c["sha256"] for c in body["contracts"]}
+    at_hand = {contract.id: _identity(describe(contract, checked)) for contract in checked.contracts}
+    sealed = {c["id"]: _identity(c) for c in body["contracts"]}
     now, then = code_digests(), body["code"]
     code = [name for name in then if now.get(name) != then[name]]
     for row in body["claims"]:
-        changed = [f"contract {row['contract']}"] if digests.get(row["contract"]) != sealed[row["contract"]] else []
+        changed = [f"contract {row['contract']}"] if at_hand.get(row["contract"]) != sealed[row["contract"]] else []
         changed += [f"package {name}" for name in code]
         if changed and not Verdict(row["verdict"]).red:
             row["verdict"], row["reason"] = Verdict.STALE.value, f"{', '.join(changed)} changed since {folder.name}"
+
+
+def _identity(contract: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    return contract["sha256"], contract["files"]

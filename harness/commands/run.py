@@ -61,7 +61,7 @@ def run(options: Options) -> int:
         raise UserError(host["problem"])
     if worker.platform(host["device"]) == "cuda":
         workers = 1  # one worker per device
-    begun = started(options.as_json(), checked.contracts, host)
+    begun = started(options.as_json(), checked, host)
     run_ = held or evidence.begin(Path(options.evidence))
     done = _keep(run_, begun) if held else set()
     evidence.write_json(run_.folder / "run.json", {"status": "running", "id": run_.id, **begun})
