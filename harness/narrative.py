@@ -63,6 +63,8 @@ def story(claim_id: str, contract: str, result: dict[str, Any], where: str) -> l
         ]
     if result.get("first_divergent_stage"):
         lines.append(f"  stage     {result['first_divergent_stage']}")
+    if result.get("if_fails"):
+        lines.append(f"  look      {result['if_fails']}")
     if found:
         lines.append(f"  again     harness replay {where}/claims/{claim_id}/counterexample.json")
     return lines
@@ -104,7 +106,7 @@ def _failure(claim: Claim, result: dict[str, Any]) -> list[str]:
     found = result["counterexample"]
     lines = [f"- {v['limit']}: {_place(v)}" for v in found["violated"]]
     again = "" if found["reproducible"] else "\n\nNot reproducible on its own: the failure depends on earlier calls."
-    hint = f"\n\nLook for: {claim.if_fails}" if claim.if_fails else ""
+    hint = f"\n\nIf it fails: {claim.if_fails}." if claim.if_fails else ""
     return [
         "## Smallest counterexample",
         f"{_case(found['case'])}\n\n" + "\n".join(lines) + again + hint,

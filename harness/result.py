@@ -26,6 +26,7 @@ def write(folder: Path, claim: Claim, found: dict[str, Any], *, device: str, sec
         "violated": judgement.violated,
         "mutants": judgement.mutants,
         "first_divergent_stage": (found.get("stages") or {}).get("first_divergent"),
+        "if_fails": claim.if_fails,
         "device": device,
         "seconds": round(seconds, 3),
         "record": found["record"],
