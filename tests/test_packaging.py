@@ -1,0 +1,46 @@
+"""The wheel: packages and contracts as data, and a run from it in an empty folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHIPPED = ("harness", "falsifiers", "reference", "candidates", "models", "contracts")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The wheel, built from a copy of the sources and installed into a folder of its own."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
+    for name in SHIPPED:
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, source)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    wheel = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(source / "dist"), str(source)]
+    subprocess.run([*pip, *wheel], check=True, capture_output=True)
+    (built,) = (source / "dist").glob("*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--target", str(target), str(built)], check=True, capture_output=True)
+    return target
+
+
+def test_every_contract_and_template_is_in_the_wheel(installed):
+    for name in SHIPPED:
+        files = [p for p in (ROOT / name).rglob("*") if p.suffix in (".py", ".yaml", ".json")]
+        assert files
+        for path in files:
+            assert (installed / path.relative_to(ROOT)).is_file(), path
+
+
+def test_the_installed_harness_runs_its_built_in_contracts(installed, tmp_path):
+    env = {**os.environ, "PYTHONPATH": str(installed)}
+    command = [sys.executable, "-m", "harness", "run", "builtin:ops", "-k", "softmax-state"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "FALSIFY-SOFTMAX-STATE-001  PARTIAL" in done.stdout
+    (run,) = (tmp_path / "evidence").iterdir()
+    assert str(installed) in (run / "run.json").read_text()
