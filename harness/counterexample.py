@@ -15,7 +15,7 @@ from harness.boundary import Unsupported
 from harness.cases import CaseSpec
 from harness.errors import UserError
 from harness.experiment import Experiment, faults, observe, rows
-from harness.judge import findings
+from harness.findings import findings
 from harness.limits import Finding
 
 NAME = "counterexample"

@@ -15,14 +15,11 @@ import numpy as np
 
 from harness.boundary import Boundary, Trace, Unsupported
 from harness.cases import CaseSpec
-from harness.dtypes import FORMATS
 from harness.experiment import Experiment
-from harness.measure import encode, measure
-from harness.pool import Pool
+from harness.localisation import BAD_U, convicted, error_u
+from harness.measure import encode
 
 Stages = Callable[..., list[tuple[str, np.ndarray, np.ndarray]]]
-BAD_U = 64
-"""One stage is one operation: above 64 unit round-offs, the bound that also unseats a baseline, it is bad."""
 
 
 def localise(experiment: Experiment, stages: Stages, start: CaseSpec) -> dict[str, Any]:
@@ -46,14 +43,10 @@ def localise(experiment: Experiment, stages: Stages, start: CaseSpec) -> dict[st
 
 
 def _summary(dtype: str, alone: dict[str, float], through: dict[str, float]) -> dict[str, Any]:
-    bad = [name for name, error in alone.items() if not error <= BAD_U]
-    first = next((name for name, error in through.items() if not error <= BAD_U), None)
     return {
         "dtype": dtype,
         "limit_u": BAD_U,
-        # A stage convicted on its own outranks one that only shows an inherited error.
-        "first_divergent": bad[0] if bad else first,
-        "independently_bad": bad,
+        **convicted(alone, through),
         "stages": [
             {"stage": name, "alone_u": encode(alone[name]), "propagated_u": encode(through.get(name, math.nan))}
             for name in alone
@@ -67,9 +60,7 @@ def _errors(experiment: Experiment, stages: Stages, spec: CaseSpec, *, replaced:
         experiment.candidate, role="candidate", dtype=case.dtype, device=experiment.device, trace=Trace()
     )
     case.begin()
-    found = {}
-    for name, got, want in stages(subject, case, replaced=replaced, **case.params):
-        row = measure(name, np.asarray(got), np.asarray(want), case=0, dtype=case.dtype, extras=frozenset())
-        error = Pool(case.dtype, [row], []).rms_error(row)
-        found[name] = error / FORMATS[case.dtype].unit_roundoff
-    return found
+    return {
+        name: error_u(got, want, case.dtype)
+        for name, got, want in stages(subject, case, replaced=replaced, **case.params)
+    }
