@@ -193,13 +193,13 @@ def test_crashes_cost_only_their_own_claim(tmp_path):
     kinds = ["doubles", "segfaults", "hangs", "eats_memory", "exits", "raises"]
     contract(tmp_path / "c", "mixed", kinds)
     (tmp_path / "good.py").write_text(CANDIDATE, encoding="utf-8")
-    done = harness(tmp_path, "run", "c", "--candidate", "good.py", "--json", "-j", "3", "--memory-mb", "1500")
+    done = harness(tmp_path, "run", "c", "--candidate", "good.py", "--json", "-j", "3", "--memory-mb", "1000")
     assert done.returncode == 1
     found = {row["id"]: row for row in as_json(done)["claims"]}
     reasons = {
         "SEGFAULTS": "SIGSEGV",
         "HANGS": "stopped after 10 s, its time limit",
-        "EATS-MEMORY": "of memory; the limit is 1500 MiB",
+        "EATS-MEMORY": "of memory; the limit is 1000 MiB",
         "EXITS": "exit code 0",
         "RAISES": "RuntimeError: no such kernel in case 0",
     }

@@ -8,17 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from harness import evidence, schedule, summary, worker
+from harness import campaign, evidence, schedule, summary, worker
 from harness.contract.claim import Claim
 from harness.contract.validate import Checked, check
 from harness.errors import UserError
-from harness.probe import build, probe
+from harness.probe import probe
 from harness.provenance import code_digests, started
-from harness.result import write
 from harness.selection import selector
-from harness.terminal import Progress, print_json, print_run
+from harness.terminal import print_json, print_run
 
 
 @dataclass(frozen=True)
@@ -54,19 +51,16 @@ def run(options: Options) -> int:
     selected = [claim for contract in checked.contracts for claim in contract.claims if wanted(claim)]
     if not selected:
         raise UserError(f"-k {options.select!r} selects none of {_count(checked)} claims; see `harness validate`")
-    workers = options.workers or max(1, os.cpu_count() or 1)
     context = schedule.server(threads=1)
     host = schedule.call(context, probe, options.device, options.candidate, os.getcwd())
     if "problem" in host:
         raise UserError(host["problem"])
-    if worker.platform(host["device"]) == "cuda":
-        workers = 1  # one worker per device
     begun = started(options.as_json(), checked, host)
     run_ = held or evidence.begin(Path(options.evidence))
     done = _keep(run_, begun) if held else set()
     evidence.write_json(run_.folder / "run.json", {"status": "running", "id": run_.id, **begun})
     todo = [claim for claim in selected if claim.id not in done]
-    seconds = _experiments(context, run_, todo, checked, options, host, workers)
+    seconds = campaign.run(context, _campaign(run_, checked, options, host), todo)
     return _finish(run_, begun, checked, selected, options, seconds)
 
 
@@ -88,87 +82,22 @@ def _count(checked: Checked) -> int:
     return sum(len(contract.claims) for contract in checked.contracts)
 
 
-def _experiments(
-    context: Any,
-    run_: evidence.Run,
-    todo: list[Claim],
-    checked: Checked,
-    options: Options,
-    host: dict[str, Any],
-    workers: int,
-) -> float:
-    """Run what is left to run, claim by claim into the evidence; returns the wall time."""
-    clock = Progress([claim.id for claim in todo], quiet=options.json)
-    with clock:
-        folders = _weights(context, todo, options)
-        ready, refused = [], {}
-        for claim in todo:
-            where = folders.get(claim.given.get("weights", ""), {})
-            absent = host["device_missing"] or where.get("absent")
-            if absent:
-                refused[claim.id] = absent
-            else:
-                ready.append(_job(run_, claim, checked, options, host["device"], where.get("folder")))
-        by_id = {claim.id: claim for claim in todo}
-        for claim_id, reason in refused.items():
-            _write_unrun(run_, by_id[claim_id], {"subjects": {"candidate": _unsupported(reason)}}, host["device"])
-            clock.ended(claim_id, "UNVERIFIED", reason)
-        memory = (options.memory_mb or int(psutil.virtual_memory().total * 0.8 / workers) >> 20) << 20
-        # The long ones first, so that no worker idles at the end; results are listed in contract order.
-        ready.sort(key=lambda job: (-job.claim.budget_s, job.claim.id))
-        for outcome in schedule.run(context, worker.work, ready, workers=workers, memory=memory, watch=clock.stage):
-            if outcome.problem:
-                _write_unrun(run_, by_id[outcome.claim], {"error": outcome.problem}, host["device"])
-            else:
-                run_.deposit(outcome.claim)
-            result = evidence.read_json(run_.folder / "claims" / outcome.claim / "result.json")
-            clock.ended(outcome.claim, result["verdict"], result["reason"])
-    return clock.seconds
-
-
-def _weights(context: Any, todo: list[Claim], options: Options) -> dict[str, dict[str, str]]:
-    """Model builder -> its folder, built on first use; `--weights` stands in for all of them."""
-    builders = sorted({claim.given["weights"] for claim in todo if "weights" in claim.given})
-    if options.weights is None:
-        return {builder: schedule.call(context, build, builder) for builder in builders}
-    folder = Path(options.weights).resolve()
-    if not (folder / "config.json").is_file():
-        raise UserError(f"--weights {options.weights}: no config.json there; expected a Hugging Face checkpoint folder")
-    return {builder: {"folder": str(folder)} for builder in builders}
-
-
-def _job(
-    run_: evidence.Run, claim: Claim, checked: Checked, options: Options, device: str, weights: str | None
-) -> worker.Job:
-    return worker.Job(
-        claim=claim,
-        staging=run_.staging(claim.id).resolve(),
+def _campaign(run_: evidence.Run, checked: Checked, options: Options, host: dict[str, Any]) -> campaign.Campaign:
+    on_cuda = worker.platform(host["device"]) == "cuda"
+    # A Hugging Face folder as candidate is its own source of weights.
+    own = options.candidate.removeprefix("hf:") if options.candidate.startswith("hf:") else None
+    return campaign.Campaign(
+        evidence=run_,
         seed=options.seed,
-        device=device,
         candidate=options.candidate,
-        candidate_folder=os.getcwd(),
-        mutants=dict(checked.bindings[claim.id].mutants),
-        weights=weights,
+        device=host["device"],
+        device_missing=host["device_missing"],
+        weights=options.weights or own,
+        workers=1 if on_cuda else options.workers or os.cpu_count() or 1,
+        memory_mb=options.memory_mb,
+        quiet=options.json,
+        mutants={claim: dict(binding.mutants) for claim, binding in checked.bindings.items()},
     )
-
-
-def _unsupported(reason: str) -> dict[str, Any]:
-    return {"status": "unsupported", "reason": reason, "rows": [], "scalars": [], "faults": []}
-
-
-def _write_unrun(run_: evidence.Run, claim: Claim, found: dict[str, Any], device: str) -> None:
-    """A claim that could not run or was stopped still has its page; its log is kept."""
-    from harness.judge import judge
-
-    staging = run_.folder / "staging" / claim.id
-    log = staging / "log.txt"
-    text = log.read_bytes() if log.is_file() else b""
-    staging = run_.staging(claim.id)
-    (staging / "log.txt").write_bytes(text)
-    record = {"platform": worker.platform(device), "cases": [], "subjects": {}, "mutants": {}, **found}
-    judgement = judge(claim.source, record)
-    write(staging, claim, {"record": record, "judgement": judgement}, device=device, seconds=0.0)
-    run_.deposit(claim.id)
 
 
 def _resumed(options: Options) -> tuple[Options, evidence.Run]:
