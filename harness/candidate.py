@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from harness import binding
+from harness import binding, checkpoint
 from harness.contract.problem import nearest
 from harness.errors import UserError
 
-LATER = {"hf": "a Hugging Face folder", "gguf": "a GGUF file in llama.cpp", "exec": "an external program"}
+OPENED = {"hf": "huggingface"}
+"""Scheme -> the package of `candidates` whose `open(path)` makes the candidate of what stands behind the colon."""
+LATER = {"gguf": "a GGUF file in llama.cpp", "exec": "an external program"}
 BASELINE = "baseline"
 """Each claim's own baseline as its candidate: shows what the mutants do without anybody's code."""
-HOWTO = "expected `torch`, path/to/file.py[:NAME] or package.module:NAME"
+HOWTO = "expected `torch`, path/to/file.py[:NAME], package.module:NAME or hf:DIR"
 
 
 def load(spec: str, folder: str | Path = ".") -> Any:
@@ -26,7 +29,9 @@ def load(spec: str, folder: str | Path = ".") -> Any:
     """
     if spec == BASELINE:
         return None
-    scheme = spec.partition(":")[0]
+    scheme, _, rest = spec.partition(":")
+    if scheme in OPENED and not spec.endswith(".py"):
+        return import_module(f"candidates.{OPENED[scheme]}").open(str(_existing(spec, Path(folder) / rest)))
     if scheme in LATER and not spec.endswith(".py"):
         raise UserError(f"--candidate {spec}: {LATER[scheme]} cannot be run by this version; {HOWTO}")
     if ":" not in spec and not spec.endswith(".py"):
@@ -46,11 +51,20 @@ def identity(spec: str, folder: str | Path = ".") -> dict[str, Any]:
     """Spec and SHA-256 of the source it comes from; evidence of another source is STALE."""
     if spec == BASELINE:
         return {"spec": spec, "sha256": None}
-    where = spec if spec.endswith(".py") else spec.partition(":")[0]
+    where, _, rest = (spec, "", "") if spec.endswith(".py") else spec.partition(":")
+    if where in OPENED:
+        reader = source_digest(import_module(f"candidates.{OPENED[where]}"))
+        return {"spec": spec, "sha256": checkpoint.digest(_existing(spec, Path(folder) / rest)), "reader": reader}
     if where.endswith(".py"):
         return {"spec": spec, "sha256": file_digest(Path(folder) / where)}
     loaded = _built_in(where) if ":" not in spec else binding.module(where, folder)
     return {"spec": spec, "sha256": source_digest(loaded)}
+
+
+def _existing(spec: str, path: Path) -> Path:
+    if not path.exists():
+        raise UserError(f"--candidate {spec}: {path} not found; {HOWTO}")
+    return path
 
 
 def file_digest(path: Path) -> str:
@@ -68,11 +82,10 @@ def source_digest(loaded: ModuleType) -> str:
 
 
 def _built_in(name: str) -> ModuleType:
-    import importlib
-
     here = Path(__file__).resolve().parent.parent / "candidates"
-    offered = sorted(p.stem for p in here.iterdir() if not p.name.startswith("_") and (p / "__init__.py").is_file())
+    packages = [p.stem for p in here.iterdir() if not p.name.startswith("_") and (p / "__init__.py").is_file()]
+    offered = sorted(set(packages) - set(OPENED.values()))
     if name not in offered:
         hint = nearest(name, offered) or f"; {HOWTO}"
         raise UserError(f"--candidate {name}: found no such built-in candidate ({', '.join(offered)}){hint}")
-    return importlib.import_module(f"candidates.{name}")
+    return import_module(f"candidates.{name}")

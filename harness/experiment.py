@@ -113,7 +113,7 @@ def run(
         out["scalars"] += [{"case": case.index, "name": n, "value": encode(v)} for n, v in seen.scalars.items()]
         out["faults"] += faults(case, trace)
         if seen.series:
-            out["series"][str(case.index)] = seen.series
+            out["series"][str(case.index)] = {n: [encode(v) for v in curve] for n, curve in seen.series.items()}
         if each:
             each(case, seen)
     if len(out.get("skipped", [])) == len(cases):

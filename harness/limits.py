@@ -161,11 +161,11 @@ def _evaluate_any(group: Group, sample: Sample) -> list[Finding]:
 
 
 def _finding(limit: Limit, dtype: str, chosen: set[int], sample: Sample) -> Finding:
-    number, row = _measured(limit.measure, limit.op, dtype, chosen, sample)
     bound = limit.bound
     if isinstance(bound, str):
-        bound = _measured(bound, limit.op, dtype, chosen, sample)[0]
+        bound = _measured(bound, limit.op, 0.0, dtype, chosen, sample)[0]
     bound = float(bound)
+    number, row = _measured(limit.measure, limit.op, bound, dtype, chosen, sample)
     holds = bool(OPERATORS[limit.op](number, bound))
     return Finding(
         limit=limit.label,
@@ -181,12 +181,14 @@ def _finding(limit: Limit, dtype: str, chosen: set[int], sample: Sample) -> Find
     )
 
 
-def _measured(name: str, op: str, dtype: str, chosen: set[int], sample: Sample) -> tuple[float, Row | None]:
+def _measured(
+    name: str, op: str, bound: float, dtype: str, chosen: set[int], sample: Sample
+) -> tuple[float, Row | None]:
     """The measurement over the chosen cases; among several pairs or scalars, the one nearest violation."""
     if name not in MEASUREMENTS:
         found = [(float(s["value"]), s) for s in sample.scalars if s["name"] == name and s["case"] in chosen]
         seen = {s["case"] for _, s in found}
-        return _nearest(op, found) if seen == chosen else (math.nan, None)
+        return _nearest(op, bound, found) if seen == chosen else (math.nan, None)
     pairs = sorted({row["pair"] for row in sample.rows if row["case"] in chosen})
     pools = (
         Pool(
@@ -194,7 +196,7 @@ def _measured(name: str, op: str, dtype: str, chosen: set[int], sample: Sample) 
         )
         for pair in pairs
     )
-    return _nearest(op, [value(name, pool) for pool in pools if name in COUNTS or _has_floats(pool)])
+    return _nearest(op, bound, [value(name, pool) for pool in pools if name in COUNTS or _has_floats(pool)])
 
 
 def dtype_cases(sample: Sample, dtype: str) -> set[int]:
@@ -210,13 +212,16 @@ def _has_floats(pool: Pool) -> bool:
     return any(not row.get("exact") for row in pool.rows)
 
 
-def _nearest(op: str, found: Sequence[tuple[float, Row | None]]) -> tuple[float, Row | None]:
-    """The value an upper limit minds most is the largest, for a lower limit the smallest; NaN before all."""
+def _nearest(op: str, bound: float, found: Sequence[tuple[float, Row | None]]) -> tuple[float, Row | None]:
+    """The value a limit minds most: the largest for an upper one, the smallest for a lower one, the farthest
+    from the bound for `eq`; NaN before all."""
     for number, row in found:
         if math.isnan(number):
             return number, row
     if not found:
         return math.nan, None
+    if op == "eq":
+        return max(found, key=lambda item: abs(item[0] - bound))
     return max(found, key=lambda item: item[0]) if op in UPPER else min(found, key=lambda item: item[0])
 
 

@@ -1,4 +1,4 @@
-"""Scaled dot-product attention with grouped key/value heads and a causal mask."""
+"""Scaled dot-product attention with grouped key/value heads; which keys a query sees."""
 
 from __future__ import annotations
 
@@ -18,27 +18,36 @@ def attention_forward(
     causal: bool = True,
     scale: float | None = None,
     offset: int = 0,
+    window: int | None = None,
+    padding: np.ndarray | None = None,
+    segments: np.ndarray | None = None,
 ) -> tuple[np.ndarray, tuple[Any, ...]]:
     """softmax(scale * q k^T + mask) v, query head h reading key/value head h // (H // KV).
 
-    Shapes: q (B, H, Tq, D), k (B, KV, Tk, D), v (B, KV, Tk, Dv) -> out (B, H, Tq, Dv),
-            cache (q, k, v, probabilities (B, H, Tq, Tk), scale).
+    Shapes: q (B, H, Tq, D), k (B, KV, Tk, D), v (B, KV, Tk, Dv), padding (B,), segments (B, Tk)
+            -> out (B, H, Tq, Dv), cache (q, k, v, probabilities (B, H, Tq, Tk), scale).
     Units:  scale defaults to 1/sqrt(D); with causal, query t sees keys j <= t + offset
-            (offset = Tk - Tq when the queries are the newest tokens of a cache).
-    Raises: ValueError if the shapes do not fit, or offset < 0 under a causal mask
-            (a query that sees no key has no softmax).
+            (offset = Tk - Tq when the queries are the newest tokens of a cache); the masks are those of
+            `visible_keys`. A query that sees no key, as a padded one, is declared to give 0. No attention sinks.
+    Raises: ValueError if the shapes do not fit, or offset < 0 under a causal mask.
     Source: arXiv:1706.03762 section 3.2.1; grouped heads arXiv:2305.13245; mask
-            alignment as torch.nn.attention.bias.causal_lower_right.
+            alignment as torch.nn.attention.bias.causal_lower_right; 0 for a row without
+            keys as torch.nn.functional.scaled_dot_product_attention.
     """
     _check_shapes(q, k, v)
+    _check_masks(q, k, window, padding, segments)
     if causal and offset < 0:
         raise ValueError(f"attention: found offset {offset}, expected >= 0 with a causal mask")
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
     group = q.shape[1] // k.shape[1]
     scores = scale * (q @ np.repeat(k, group, axis=1).swapaxes(-1, -2))
-    if causal:
-        scores = np.where(causal_mask(q.shape[2], k.shape[2], offset), scores, -np.inf)
-    probabilities, _ = softmax_forward(scores)
+    visible = visible_keys(
+        q.shape[2], k.shape[2], causal=causal, offset=offset, window=window, padding=padding, segments=segments
+    )[:, None]
+    some = visible.any(axis=-1, keepdims=True)
+    # A row without keys has no softmax: all of it is let through and then set to 0.
+    probabilities, _ = softmax_forward(np.where(visible | ~some, scores, -np.inf))
+    probabilities = np.where(some, probabilities, 0.0)
     return probabilities @ np.repeat(v, group, axis=1), (q, k, v, probabilities, scale)
 
 
@@ -48,6 +57,47 @@ def causal_mask(queries: int, keys: int, offset: int = 0) -> np.ndarray:
     Shapes: -> (queries, keys), bool.
     """
     return np.arange(keys) <= np.arange(queries)[:, None] + offset
+
+
+def visible_keys(
+    queries: int,
+    keys: int,
+    *,
+    causal: bool = True,
+    offset: int = 0,
+    window: int | None = None,
+    padding: np.ndarray | None = None,
+    segments: np.ndarray | None = None,
+) -> np.ndarray:
+    """Whether query t, at position p = t + offset, sees key j in row b: every mask that is given must let it.
+
+    Shapes: padding (B,), segments (B, keys) -> (B, queries, keys), bool; B is 1 without either.
+    Units:  window: p - window < j, so exactly `window` keys under a causal mask; padding: the first padding[b]
+            keys are padding, never seen; segments: document ids, a query sees only keys with its own.
+    Source: transformers' masking_utils: sliding_window_overlay, padding_mask_function,
+            packed_sequence_mask_function; packing as in arXiv:2107.02027.
+    """
+    position, key = np.arange(queries)[:, None] + offset, np.arange(keys)
+    visible = np.ones((1, queries, keys), dtype=bool)
+    if causal:
+        visible = visible & causal_mask(queries, keys, offset)
+    if window is not None:
+        visible = visible & (key > position - window)
+    if padding is not None:
+        visible = visible & (key >= padding[:, None, None])
+    if segments is not None:
+        visible = visible & (segments[:, offset : offset + queries, None] == segments[:, None, :])
+    return visible
+
+
+def _check_masks(
+    q: np.ndarray, k: np.ndarray, window: int | None, padding: np.ndarray | None, segments: np.ndarray | None
+) -> None:
+    if window is not None and window < 1:
+        raise ValueError(f"attention: found window {window}, expected >= 1")
+    for name, mask, shape in (("padding", padding, q.shape[:1]), ("segments", segments, (len(q), k.shape[2]))):
+        if mask is not None and np.shape(mask) != shape:
+            raise ValueError(f"attention: found {name} {np.shape(mask)}, expected {shape}")
 
 
 def _check_shapes(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> None:

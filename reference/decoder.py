@@ -14,6 +14,8 @@ from reference.rope import rope_forward
 from reference.softmax import softmax_forward
 
 Stage = Callable[[str, np.ndarray], np.ndarray]
+Attend = Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""(layer, q, k, v) -> attention's output, for a forward pass whose keys come from elsewhere too."""
 LAYER_STAGES = (
     *("input_norm", "q_proj", "k_proj", "v_proj", "rope_q", "rope_k", "scores", "probs", "attn", "o_proj"),
     *("attn_residual", "post_norm", "gate_proj", "up_proj", "mlp_act", "down_proj", "mlp_residual"),
@@ -90,20 +92,33 @@ def _checked(config: Mapping[str, Any], weights: Mapping[str, np.ndarray], token
     return model
 
 
-def _forward(model: DecoderConfig, weights: Mapping[str, np.ndarray], tokens: np.ndarray, stage: Stage) -> np.ndarray:
+def _forward(
+    model: DecoderConfig,
+    weights: Mapping[str, np.ndarray],
+    tokens: np.ndarray,
+    stage: Stage,
+    attend: Attend | None = None,
+) -> np.ndarray:
     def weight(name: str) -> np.ndarray:
         return np.asarray(weights[name], dtype=np.float64)
 
     embedding = weight("model.embed_tokens.weight")
     x = stage("embed", embedding[tokens])
     for i in range(model.layers):
-        x = _layer(model, weights, x, i, stage)
+        x = _layer(model, weights, x, i, stage, attend)
     x = stage("final_norm", rmsnorm_forward(x, weight("model.norm.weight"), model.eps)[0])
     head = embedding if model.tied else weight("lm_head.weight")
     return stage("logits", x @ head.T)
 
 
-def _layer(model: DecoderConfig, weights: Mapping[str, np.ndarray], x: np.ndarray, i: int, stage: Stage) -> np.ndarray:
+def _layer(
+    model: DecoderConfig,
+    weights: Mapping[str, np.ndarray],
+    x: np.ndarray,
+    i: int,
+    stage: Stage,
+    attend: Attend | None,
+) -> np.ndarray:
     """x (B, T, C) -> (B, T, C): attention and MLP, each behind its norm and added to what it read."""
 
     def at(name: str, value: np.ndarray) -> np.ndarray:
@@ -121,7 +136,7 @@ def _layer(model: DecoderConfig, weights: Mapping[str, np.ndarray], x: np.ndarra
     q = at("q_proj", linear(h, "self_attn.q_proj"))
     k = at("k_proj", linear(h, "self_attn.k_proj"))
     v = at("v_proj", linear(h, "self_attn.v_proj"))
-    attn = _attention(model, q, k, v, at)
+    attn = _attention(model, q, k, v, at) if attend is None else attend(i, q, k, v)
     x = at("attn_residual", x + at("o_proj", linear(attn, "self_attn.o_proj")))
 
     h = at("post_norm", norm(x, "post_attention_layernorm"))

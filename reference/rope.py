@@ -1,28 +1,133 @@
-"""Rotary position embedding, rotate-half layout, in float64."""
+"""Rotary position embedding in float64: both layouts, partial rotation, and the frequency scalings of long contexts."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 Cache = tuple[np.ndarray, np.ndarray]
+Scaling = Mapping[str, Any]
 
 
-def rope_forward(x: np.ndarray, positions: np.ndarray, *, theta: float) -> tuple[np.ndarray, Cache]:
-    """Rotate the pair (x[i], x[i + D/2]) of each head by the angle position * theta**(-2i/D).
+def rope_forward(
+    x: np.ndarray,
+    positions: np.ndarray,
+    *,
+    theta: float,
+    interleaved: bool = False,
+    rotary_dim: int | None = None,
+    scaling: Scaling | None = None,
+) -> tuple[np.ndarray, Cache]:
+    """Rotate pair i of each head by position * theta**(-2i/R) radians; dimensions from R = rotary_dim on pass through.
 
-    Shapes: x (B, H, T, D), D even; positions (T,) -> out (B, H, T, D), cache (cos, sin), each (T, D/2).
-    Units:  theta is the base of the wavelengths, angles are in radians.
-    Raises: ValueError if D is odd or positions is not (T,).
-    Source: arXiv:2104.09864, eq. 34; pairing of halves as transformers' `rotate_half`.
+    Shapes: x (B, H, T, D); positions (T,), starting anywhere -> out (B, H, T, D), cache (cos, sin), each (T, R/2).
+    Units:  theta is the base of the wavelengths, angles are in radians; pair i is (x[i], x[i + R/2]), or
+            (x[2i], x[2i+1]) when interleaved; rotary_dim None is D.
+    Raises: ValueError if R is odd or more than D, positions is not (T,), or the scaling is unknown or lacks a key.
+    Source: arXiv:2104.09864, eq. 34; pairing of halves as transformers' `rotate_half`, of neighbours as GPT-J's
+            `rotate_every_two`; the unrotated tail as GPT-NeoX.
     """
     T, D = x.shape[-2:]
-    if D % 2:
-        raise ValueError(f"rope: found head dimension {D}, expected an even number")
+    R = D if rotary_dim is None else rotary_dim
+    if R % 2 or not 0 < R <= D:
+        what = "head dimension" if rotary_dim is None else "rotary_dim"
+        raise ValueError(f"rope: found {what} {R}, expected an even number up to the head dimension {D}")
     if np.shape(positions) != (T,):
         raise ValueError(f"rope: found positions of shape {np.shape(positions)}, expected ({T},) for x {x.shape}")
-    frequencies = theta ** (-np.arange(0, D, 2, dtype=np.float64) / D)
+    frequencies, attention_scaling = rope_frequencies(R, theta, scaling)
     angles = np.asarray(positions, dtype=np.float64)[:, None] * frequencies
-    cos, sin = np.cos(angles), np.sin(angles)
-    first, second = x[..., : D // 2], x[..., D // 2 :]
-    out = np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+    cos, sin = attention_scaling * np.cos(angles), attention_scaling * np.sin(angles)
+    pairs = (slice(0, R, 2), slice(1, R, 2)) if interleaved else (slice(0, R // 2), slice(R // 2, R))
+    first, second = x[..., pairs[0]], x[..., pairs[1]]
+    out = np.array(x, dtype=np.result_type(x, cos))
+    out[..., pairs[0]] = first * cos - second * sin
+    out[..., pairs[1]] = second * cos + first * sin
     return out, (cos, sin)
+
+
+def rope_frequencies(dim: int, theta: float, scaling: Scaling | None = None) -> tuple[np.ndarray, float]:
+    """Radians per position of each rotated pair, and the factor on cos and sin.
+
+    Shapes: -> (dim/2,), float.
+    Units:  scaling is Hugging Face's `rope_parameters`: `rope_type` default, linear, llama3 or yarn, and its keys;
+            its `rope_theta`, if there, must be theta.
+    Raises: ValueError on an unknown rope_type, a key that is missing, or another rope_theta.
+    Source: transformers' ROPE_INIT_FUNCTIONS; see `linear`, `llama3` and `yarn`.
+    """
+    if not dim or dim % 2:
+        raise ValueError(f"rope: found dimension {dim}, expected an even number")
+    frequencies = theta ** (-np.arange(0, dim, 2, dtype=np.float64) / dim)
+    kind = (scaling or {}).get("rope_type", "default")
+    if scaling is None or kind == "default":
+        return frequencies, 1.0
+    if scaling.get("rope_theta", theta) != theta:
+        raise ValueError(f"rope: found rope_theta {scaling['rope_theta']} in scaling beside theta {theta}")
+    try:
+        if kind == "linear":
+            return linear(frequencies, scaling), 1.0
+        if kind == "llama3":
+            return llama3(frequencies, scaling), 1.0
+        if kind == "yarn":
+            return yarn(frequencies, theta, scaling), yarn_attention_factor(scaling)
+    except KeyError as missing:
+        raise ValueError(f"rope: scaling {kind} lacks {missing}; found {', '.join(sorted(scaling))}") from None
+    raise ValueError(f"rope: found rope_type {kind!r}, expected default, linear, llama3 or yarn")
+
+
+def linear(frequencies: np.ndarray, scaling: Scaling) -> np.ndarray:
+    """Position interpolation: every frequency divided by `factor`.
+
+    Shapes: (R/2,) -> (R/2,).
+    Source: arXiv:2306.15595.
+    """
+    return np.asarray(frequencies / scaling["factor"])
+
+
+def llama3(frequencies: np.ndarray, scaling: Scaling) -> np.ndarray:
+    """Wavelengths longer than the original context / low_freq_factor are divided by `factor`, those shorter than
+    the original context / high_freq_factor stay, and in between the two are mixed linearly in turns per context.
+
+    Shapes: (R/2,) -> (R/2,).
+    Source: Llama 3.1's reference code, `apply_scaling`; transformers' `_compute_llama3_parameters`.
+    """
+    low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+    turns = scaling["original_max_position_embeddings"] * frequencies / (2 * math.pi)
+    kept = np.clip((turns - low) / (high - low), 0, 1)
+    return np.asarray((1 - kept) * frequencies / scaling["factor"] + kept * frequencies)
+
+
+def yarn(frequencies: np.ndarray, theta: float, scaling: Scaling) -> np.ndarray:
+    """Pairs that turn more than beta_fast times in the original context stay, those that turn less than beta_slow
+    times are divided by `factor`, and in between the two are mixed linearly in the pair's index.
+
+    Shapes: (R/2,) -> (R/2,).
+    Units:  the ends of the ramp are rounded outwards to whole pairs unless `truncate` is False.
+    Source: arXiv:2309.00071, section 3.2; transformers' `_compute_yarn_parameters`.
+    """
+    dim = 2 * frequencies.size
+    context = scaling["original_max_position_embeddings"]
+    fast, slow = scaling.get("beta_fast") or 32, scaling.get("beta_slow") or 1
+    low, high = (dim * math.log(context / (turns * 2 * math.pi)) / (2 * math.log(theta)) for turns in (fast, slow))
+    if scaling.get("truncate", True):
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, dim - 1)
+    width = high - low or 0.001
+    interpolated = np.clip((np.arange(dim // 2) - low) / width, 0, 1)
+    return np.asarray(interpolated * frequencies / scaling["factor"] + (1 - interpolated) * frequencies)
+
+
+def yarn_attention_factor(scaling: Scaling) -> float:
+    """The factor on cos and sin: `attention_factor` itself, or 0.1 * mscale * ln(factor) + 1.
+
+    With both mscale and mscale_all_dim it is the ratio of the two.
+    Source: arXiv:2309.00071, eq. 22; mscale as DeepSeek-V2's `yarn_get_mscale`.
+    """
+    if scaling.get("attention_factor") is not None:
+        return float(scaling["attention_factor"])
+    factor = scaling["factor"]
+    growth = 0.1 * math.log(factor) if factor > 1 else 0.0
+    over, under = scaling.get("mscale"), scaling.get("mscale_all_dim")
+    return (over * growth + 1) / (under * growth + 1) if over and under else growth + 1

@@ -35,7 +35,7 @@ ARROWS = {
         "harness.localisation",
     },
     "harness/localisation.py": {"numpy", "harness"},
-    "falsifiers/baselines": {"numpy", "torch", "transformers", "tokenizers"},
+    "falsifiers/baselines": {"numpy", "torch", "transformers", "tokenizers", "falsifiers.baselines"},
     "falsifiers/mutants": {"numpy", "torch", "falsifiers.mutants", "falsifiers.baselines"},
     "candidates": {"numpy", "torch", "transformers", "candidates", "harness.errors"},
     "harness": {

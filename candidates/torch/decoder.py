@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.nn.functional import linear, silu
 
+from candidates.torch.cache import KVCache
 from candidates.torch.ops import rmsnorm, softmax
 
 ARRAYS = "torch"
@@ -27,7 +28,14 @@ def load(config: Mapping[str, Any], weights: Mapping[str, Any], *, dtype: str, d
 
 
 class Decoder:
-    """A loaded decoder: `logits(tokens)` and `stages(tokens, replace)`."""
+    """A loaded decoder: `logits`, `stages`, and, with a KV cache, `prefill` and `decode`.
+
+    The cache is opaque to the caller, who only hands it back. It belongs to one request: a `decode`
+    may use it up, so the one it returns is the one to go on with.
+    """
+
+    norm = staticmethod(rmsnorm)
+    softmax = staticmethod(softmax)
 
     def __init__(self, config: dict[str, Any], weights: dict[str, torch.Tensor]) -> None:
         _check_config(config)
@@ -47,6 +55,31 @@ class Decoder:
         return self._forward(tokens, lambda _, value: value)
 
     @torch.no_grad()
+    def prefill(self, tokens: torch.Tensor, lengths: torch.Tensor | None = None) -> tuple[torch.Tensor, KVCache]:
+        """Logits of a prompt and the cache it leaves; a prompt in chunks goes on with `decode`.
+
+        Shapes: tokens (B, T); lengths (B,) the real tokens of each row of a LEFT-padded batch (None: all
+                T); -> logits (B, T, V), of no meaning at padding.
+        Units:  positions count real tokens, so a row's first real token is at 0.
+        """
+        tokens = tokens.to(self.device)
+        batch, length = tokens.shape
+        real = torch.ones(batch, length, dtype=torch.bool, device=self.device)
+        if lengths is not None:
+            starts = length - torch.as_tensor(lengths, device=self.device)
+            real = torch.arange(length, device=self.device) >= starts[:, None]
+        return self._extend(tokens, real, KVCache(self.layers, batch, self.device))
+
+    @torch.no_grad()
+    def decode(self, tokens: torch.Tensor, cache: KVCache) -> tuple[torch.Tensor, KVCache]:
+        """Logits of the next n tokens of every row, n >= 1, and the longer cache.
+
+        Shapes: tokens (B, n) -> logits (B, n, V).
+        """
+        tokens = tokens.to(self.device)
+        return self._extend(tokens, torch.ones_like(tokens, dtype=torch.bool), cache)
+
+    @torch.no_grad()
     def stages(self, tokens: torch.Tensor, replace: Weights | None = None) -> dict[str, torch.Tensor]:
         """Every stage's value as computed; what follows a stage named in `replace` sees that value instead.
 
@@ -64,16 +97,38 @@ class Decoder:
             raise ValueError(f"replace: no stage {min(given)!r}; expected names among {list(seen)}")
         return seen
 
-    def _forward(self, tokens: torch.Tensor, stage: Stage) -> torch.Tensor:
+    @property
+    def device(self) -> torch.device:
+        return self.weights["model.embed_tokens.weight"].device
+
+    def _extend(self, tokens: torch.Tensor, real: torch.Tensor, cache: KVCache) -> tuple[torch.Tensor, KVCache]:
+        return self._forward(tokens, lambda _, value: value, cache, *cache.extend(real)), cache
+
+    def _forward(
+        self,
+        tokens: torch.Tensor,
+        stage: Stage,
+        cache: KVCache | None = None,
+        positions: torch.Tensor | None = None,
+        hidden: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Without a cache: positions 0 .. T-1, and every key of the future hidden."""
         embedding = self.weights["model.embed_tokens.weight"]
-        x = stage("embed", embedding[tokens.to(embedding.device)])
-        rope = self._rope(tokens.shape[1], x)
+        tokens = tokens.to(self.device)
+        x = stage("embed", embedding[tokens])
+        if positions is None or hidden is None:
+            length = tokens.shape[1]
+            positions = torch.arange(length, device=self.device)[None]
+            hidden = torch.ones(length, length, dtype=torch.bool, device=self.device).triu(1)
+        rope = self._rope(positions, x)
         for i in range(self.layers):
-            x = self._layer(i, x, rope, stage)
-        x = stage("final_norm", rmsnorm(x, self.weights["model.norm.weight"], self.eps))
+            x = self._layer(i, x, rope, hidden, stage, cache)
+        x = stage("final_norm", self.norm(x, self.weights["model.norm.weight"], self.eps))
         return stage("logits", linear(x, embedding if self.tied else self.weights["lm_head.weight"]))
 
-    def _layer(self, i: int, x: torch.Tensor, rope: torch.Tensor, stage: Stage) -> torch.Tensor:
+    def _layer(
+        self, i: int, x: torch.Tensor, rope: torch.Tensor, hidden: torch.Tensor, stage: Stage, cache: KVCache | None
+    ) -> torch.Tensor:
         def at(name: str, value: torch.Tensor) -> torch.Tensor:
             return stage(f"layers.{i}.{name}", value)
 
@@ -82,37 +137,37 @@ class Decoder:
             return linear(x, self.weights[f"{name}.weight"], self.weights.get(f"{name}.bias"))
 
         def norm(x: torch.Tensor, name: str) -> torch.Tensor:
-            return rmsnorm(x, self.weights[f"model.layers.{i}.{name}.weight"], self.eps)
+            return self.norm(x, self.weights[f"model.layers.{i}.{name}.weight"], self.eps)
 
         h = at("input_norm", norm(x, "input_layernorm"))
         q, k, v = (at(f"{n}_proj", project(h, f"self_attn.{n}_proj")) for n in "qkv")
-        x = at("attn_residual", x + at("o_proj", project(self._attention(q, k, v, rope, at), "self_attn.o_proj")))
+        q, k, v = (part.unflatten(-1, (-1, self.head_dim)).transpose(1, 2) for part in (q, k, v))
+        q, k = at("rope_q", _rotate(q, rope)), at("rope_k", _rotate(k, rope))
+        if cache is not None:
+            k, v = cache.append(i, k, v)
+        attn = at("attn", self.attend(q, k, v, hidden, at).transpose(1, 2).flatten(2))
+        x = at("attn_residual", x + at("o_proj", project(attn, "self_attn.o_proj")))
         h = at("post_norm", norm(x, "post_attention_layernorm"))
         gate = at("gate_proj", project(h, "mlp.gate_proj"))
         up = at("up_proj", project(h, "mlp.up_proj"))
         return at("mlp_residual", x + at("down_proj", project(at("mlp_act", silu(gate) * up), "mlp.down_proj")))
 
-    def _attention(
-        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, rope: torch.Tensor, at: Stage
+    def attend(
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, hidden: torch.Tensor, at: Stage
     ) -> torch.Tensor:
-        """q (B, T, H*D), k and v (B, T, KV*D) -> (B, T, H*D)."""
-        q, k, v = (x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2) for x in (q, k, v))
-        q, k = at("rope_q", _rotate(q, rope)), at("rope_k", _rotate(k, rope))
+        """q (B, H, n, D), k and v (B, KV, S, D), hidden (n, S) or (B, 1, n, S) -> (B, H, n, D)."""
         # The query heads that share a key/value head are an axis of their own: nothing is copied.
         grouped = q.unflatten(1, (self.kv_heads, -1))
-        future = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).triu(1)
         scores = (grouped @ k[:, :, None].transpose(-1, -2)) * self.head_dim**-0.5
-        scores = at("scores", scores.flatten(1, 2).masked_fill(future, 0.0))
-        probs = at("probs", softmax(scores.masked_fill(future, float("-inf"))))
-        out = probs.unflatten(1, (self.kv_heads, -1)) @ v[:, :, None]
-        return at("attn", out.flatten(1, 2).transpose(1, 2).flatten(2))
+        scores = at("scores", scores.flatten(1, 2).masked_fill(hidden, 0.0))
+        probs = at("probs", self.softmax(scores.masked_fill(hidden, float("-inf"))))
+        return (probs.unflatten(1, (self.kv_heads, -1)) @ v[:, :, None]).flatten(1, 2)
 
-    def _rope(self, length: int, x: torch.Tensor) -> torch.Tensor:
-        """Rotations as complex numbers (T, D/2), float64 for a float64 run, else float32."""
+    def _rope(self, positions: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Rotations as complex numbers (B, 1, n, D/2), float64 for a float64 run, else float32."""
         wide = torch.float64 if x.dtype == torch.float64 else torch.float32
         steps = torch.arange(0, self.head_dim, 2, device=x.device, dtype=wide)
-        frequencies = torch.pow(self.theta, -steps / self.head_dim)
-        angles = torch.outer(torch.arange(length, device=x.device, dtype=wide), frequencies)
+        angles = positions[:, None, :, None].to(wide) * torch.pow(self.theta, -steps / self.head_dim)
         return torch.polar(torch.ones_like(angles), angles)
 
 

@@ -34,21 +34,39 @@ def attention(
     causal: bool = True,
     scale: float | None = None,
     offset: int = 0,
+    window: int | None = None,
+    padding: torch.Tensor | None = None,
+    segments: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """softmax(scale * q k^T) v; the query heads of one key/value head form an axis of their own.
 
-    Shapes: q (B, H, Tq, D), k (B, KV, Tk, D), v (B, KV, Tk, Dv) -> (B, H, Tq, Dv).
-    Units:  query t sees keys j <= t + offset; scale defaults to 1/sqrt(D).
+    Shapes: q (B, H, Tq, D), k (B, KV, Tk, D), v (B, KV, Tk, Dv), padding (B,), segments (B, Tk) -> (B, H, Tq, Dv).
+    Units:  query t, at p = t + offset, sees keys j <= p, with window the last `window` of them; the first padding[b]
+            keys of row b are never seen, nor keys of another segment; scale defaults to 1/sqrt(D).
+            A query that sees no key gives 0.
     """
     batch, heads, queries, dim = q.shape
     kv_heads, keys = k.shape[1], k.shape[2]
     grouped = _wide(q).reshape(batch, kv_heads, heads // kv_heads, queries, dim)
     scores = torch.einsum("bkgtd,bksd->bkgts", grouped, _wide(k)) * (dim**-0.5 if scale is None else scale)
-    if causal:
-        hidden = torch.ones(queries, keys, dtype=torch.bool, device=q.device).triu(offset + 1)
-        scores = scores.masked_fill(hidden, float("-inf"))
-    out = torch.einsum("bkgts,bksd->bkgtd", softmax(scores), _wide(v))
+    hidden = _hidden(queries, keys, causal, offset, window, q.device)
+    if padding is not None:
+        hidden = hidden | (torch.arange(keys, device=q.device) < padding[:, None])[:, None]
+    if segments is not None:
+        hidden = hidden | (segments[:, offset : offset + queries, None] != segments[:, None])
+    scores = scores.masked_fill(hidden[:, None, None], float("-inf"))
+    weights = softmax(scores).masked_fill(hidden.all(dim=-1)[:, None, None, :, None], 0)
+    out = torch.einsum("bkgts,bksd->bkgtd", weights, _wide(v))
     return out.reshape(batch, heads, queries, v.shape[3]).to(q.dtype)
+
+
+def _hidden(
+    queries: int, keys: int, causal: bool, offset: int, window: int | None, device: torch.device
+) -> torch.Tensor:
+    """Keys out of sight in every row of the batch. Shapes: -> (1, queries, keys), bool."""
+    everything = torch.ones(1, queries, keys, dtype=torch.bool, device=device)
+    hidden = everything.triu(offset + 1) if causal else ~everything
+    return hidden if window is None else hidden | everything.tril(offset - window)
 
 
 def _wide(x: torch.Tensor) -> torch.Tensor:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache
 
 ARRAYS = "torch"
 
 
+@dataclass
+class Cache:
+    """transformers' own cache, and which of its slots (B, S) hold a token rather than padding."""
+
+    kv: DynamicCache
+    real: torch.Tensor
+
+
 class Decoder:
-    """A transformers model behind `logits`; `model` is the model itself."""
+    """A transformers model behind `logits`, `prefill` and `decode`; `model` is the model itself."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -22,6 +31,28 @@ class Decoder:
     def logits(self, tokens: torch.Tensor) -> torch.Tensor:
         """Next-token logits in the run's dtype. Shapes: tokens (B, T) -> (B, T, V)."""
         return self.model(input_ids=tokens, use_cache=False).logits
+
+    def prefill(self, tokens: torch.Tensor, lengths: torch.Tensor | None = None) -> tuple[torch.Tensor, Cache]:
+        """Logits (B, T, V) of a prompt, and its cache. Shapes: lengths (B,), real tokens of a left-padded row."""
+        slots = torch.arange(tokens.shape[1], device=tokens.device)
+        real = torch.ones_like(tokens) if lengths is None else (slots >= slots.numel() - lengths[:, None]).long()
+        return self._extend(tokens, Cache(DynamicCache(), real[:, :0]), real)
+
+    def decode(self, tokens: torch.Tensor, cache: Cache) -> tuple[torch.Tensor, Cache]:
+        """Logits (B, n, V) of the next n tokens, and the longer cache. Shapes: tokens (B, n)."""
+        return self._extend(tokens, cache, torch.ones_like(tokens))
+
+    def _extend(self, tokens: torch.Tensor, cache: Cache, real: torch.Tensor) -> tuple[torch.Tensor, Cache]:
+        cache.real = torch.cat([cache.real, real], dim=1)
+        positions = (cache.real.cumsum(1) - 1).clamp_min(0)[:, -tokens.shape[1] :]
+        return self.step(tokens, cache.kv, cache.real, positions), cache
+
+    @torch.no_grad()
+    def step(self, tokens: torch.Tensor, kv: DynamicCache, mask: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """One call of the model, which appends to kv. Shapes: tokens, positions (B, n), mask (B, S) -> (B, n, V)."""
+        return self.model(
+            input_ids=tokens, past_key_values=kv, attention_mask=mask, position_ids=positions, use_cache=True
+        ).logits
 
 
 def load(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], *, dtype: str, device: str) -> Decoder:

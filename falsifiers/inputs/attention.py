@@ -23,6 +23,9 @@ def attention(
     head_dim: int,
     spread: float,
     batch: int = 2,
+    window: int | None = None,
+    padded: int = 0,
+    documents: int = 0,
 ) -> Call:
     """q_len new queries over past + q_len keys.
 
@@ -30,6 +33,8 @@ def attention(
     the last, so the running maximum of an online softmax changes in every block.
     Variant 1 is other data of the same shape with half the offset, as in a cache whose
     tail is not filled yet.
+    With padded, the last row of the batch starts with that many padded keys and the others with none; with
+    documents, each row holds that many of ragged lengths, other ones in each row.
     Shapes: q (batch, heads, q_len, head_dim), k and v (batch, kv_heads, past + q_len, head_dim).
     """
     keys = past + q_len
@@ -37,7 +42,22 @@ def attention(
     k = case.array(f"k{variant}", lambda: _rising(case, f"k{variant}", (batch, kv_heads, keys, head_dim), spread))
     v = case.normal(f"v{variant}", (batch, kv_heads, keys, head_dim))
     offset = (past // 2 if variant else past) if causal else 0
-    return Call((q, k, v), attention_forward, {"causal": causal, "offset": offset})
+    options = {
+        "causal": causal,
+        "offset": offset,
+        "window": window,
+        "padding": case.array("padding", np.arange(batch) // (batch - 1) * padded) if padded else None,
+        "segments": case.array("segments", lambda: _documents(case, (batch, keys), documents)) if documents else None,
+    }
+    return Call((q, k, v), attention_forward, options)
+
+
+def _documents(case: Case, shape: tuple[int, int], count: int) -> np.ndarray:
+    """Ids 0, 0, 0, 1, 1, ... that rise at random places. Shapes: -> shape, int64."""
+    stream, ids = case.stream("segments"), np.zeros(shape, dtype=np.int64)
+    for row in ids:
+        row[stream.choice(np.arange(1, shape[1]), min(count, shape[1]) - 1, replace=False)] = 1
+    return ids.cumsum(axis=1)
 
 
 def _along(case: Case, name: str, shape: tuple[int, ...], spread: float) -> np.ndarray:

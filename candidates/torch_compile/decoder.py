@@ -1,0 +1,26 @@
+"""The eager decoder with its norms and softmax compiled; its RoPE is complex, which Inductor would leave eager."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from candidates.torch import decoder as eager
+from candidates.torch_compile.ops import rmsnorm, softmax
+
+ARRAYS = "torch"
+
+
+class Decoder(eager.Decoder):
+    """As `candidates.torch.decoder.Decoder`."""
+
+    norm = staticmethod(rmsnorm)
+    softmax = staticmethod(softmax)
+
+
+def load(config: Mapping[str, Any], weights: Mapping[str, Any], *, dtype: str, device: str) -> Decoder:
+    """Put the weights on `device` in `dtype`; refusals as the eager candidate's."""
+    kind = getattr(torch, dtype)
+    return Decoder(dict(config), {name: torch.as_tensor(w).to(device, kind) for name, w in weights.items()})
