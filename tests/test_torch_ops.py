@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from reordered import KERNELS, numpy_attention, numpy_rmsnorm, numpy_softmax
+from reordered import KERNELS
+from reordered.attention import numpy_attention, numpy_softmax
+from reordered.norms import numpy_rmsnorm
 
 import candidates.torch.ops as torch_ops
 import falsifiers.baselines.torch_ops as baseline

@@ -11,6 +11,7 @@ from falsifiers.mutants import Inapplicable, replace
 
 Config = dict[str, Any]
 Weights = dict[str, torch.Tensor]
+WINDOW = 16
 LINEARS = ("q_proj", "k_proj", "v_proj")
 
 
@@ -76,6 +77,18 @@ def gqa_interleaved(baseline: Any) -> Any:
     return _loading(baseline, edit)
 
 
+def window_applied(baseline: Any) -> Any:
+    """A sliding window where the config has none, for a file's default was taken for a setting (A7; system D5)."""
+
+    def edit(config: Config, weights: Weights) -> tuple[Config, Weights]:
+        if config["model_type"] != "qwen2":
+            raise Inapplicable("transformers' Llama knows no window")
+        layers = ["sliding_attention"] * config["num_hidden_layers"]
+        return {**config, "use_sliding_window": True, "sliding_window": WINDOW, "layer_types": layers}, weights
+
+    return _loading(baseline, edit)
+
+
 def head_overwritten_by_embedding(baseline: Any) -> Any:
     """An untied head is tied on loading, and the output looks fine (E5: sgl-project/sglang#15398; system D4)."""
 
@@ -119,5 +132,6 @@ MUTANTS = {
     "rope_theta_10000": rope_theta_10000,
     "rope_rows_not_unpermuted": rope_rows_not_unpermuted,
     "gqa_interleaved": gqa_interleaved,
+    "window_applied": window_applied,
     "head_overwritten_by_embedding": head_overwritten_by_embedding,
 }
