@@ -157,7 +157,7 @@ def _worst(row: Mapping[str, Any]) -> str:
         numbers = [v for v in by_dtype.values() if isinstance(v, float)]
         if numbers:
             parts.append(f"{name} {max(numbers):.2g}")
-    return ", ".join(parts[:3])
+    return ", ".join(parts[:2])
 
 
 def print_mutants(rows: Sequence[Mapping[str, Any]]) -> None:
