@@ -7,17 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from falsifiers.synthetic_model import Config, Weights, case_tokens, case_weights, synthetic_config
 from harness.case import Case
 from harness.checkpoint import read_config, read_weights
 from harness.dtypes import round_to
 from harness.errors import UserError
 from harness.observation import Observation
 from reference.decoder import decoder_forward, decoder_logits, stage_names
-from reference.decoder_config import check_weights, parse_config, weight_shapes
-from reference.random_weights import random_tensor
+from reference.decoder_config import check_weights, parse_config
 
-Config = dict[str, Any]
-Weights = dict[str, np.ndarray]
 Stages = list[tuple[str, np.ndarray, np.ndarray]]
 
 
@@ -59,7 +57,7 @@ def logit_parity(
         tied=tied,
         biases=biases,
     )
-    weights, tokens = _random_weights(case, config), _tokens(case, config, batch, length)
+    weights, tokens = case_weights(case, config), case_tokens(case, config, batch, length)
     want = case.once(decoder_logits, config, weights, tokens)
     return Observation(logits=(subject.load(config, weights).logits(tokens), want))
 
@@ -73,7 +71,7 @@ def logit_parity_stages(
     Shapes: as `reference.decoder.stage_names` gives them; stages that the subject does not name are left out.
     """
     config = synthetic_config(**model)
-    weights, tokens = _random_weights(case, config), _tokens(case, config, batch, length)
+    weights, tokens = case_weights(case, config), case_tokens(case, config, batch, length)
     return _stages(subject, case, config, weights, tokens, replaced)
 
 
@@ -83,8 +81,8 @@ def checkpoint_parity(subject: Any, case: Case, *, weights: str, length: int, ba
     Shapes: tokens (batch, length) -> logits (batch, length, vocab).
     Raises: UserError if the folder is no Qwen2 or Llama checkpoint, naming the key or tensor.
     """
-    config, tensors = _checkpoint(str(weights), case.dtype)
-    tokens = _tokens(case, config, batch, length)
+    config, tensors = read_checkpoint(str(weights), case.dtype)
+    tokens = case_tokens(case, config, batch, length)
     want = case.once(_checkpoint_logits, str(weights), case.dtype, tokens)
     return Observation(logits=(subject.load(config, tensors).logits(tokens), want))
 
@@ -93,61 +91,13 @@ def checkpoint_parity_stages(
     subject: Any, case: Case, *, weights: str, length: int, batch: int = 2, replaced: bool = False
 ) -> Stages:
     """(stage, got, want) in order, for the checkpoint and tokens of `checkpoint_parity`; as `logit_parity_stages`."""
-    config, tensors = _checkpoint(str(weights), case.dtype)
-    return _stages(subject, case, config, tensors, _tokens(case, config, batch, length), replaced)
-
-
-def synthetic_config(
-    *,
-    model_type: str,
-    layers: int,
-    hidden: int,
-    intermediate: int,
-    heads: int,
-    kv_heads: int,
-    head_dim: int,
-    vocab: int,
-    rope_theta: float,
-    eps: float,
-    tied: bool,
-    biases: bool,
-) -> Config:
-    """A decoder's config in Hugging Face keys. Units: biases sets both of Llama's bias keys."""
-    return {
-        "model_type": model_type,
-        "num_hidden_layers": layers,
-        "hidden_size": hidden,
-        "intermediate_size": intermediate,
-        "num_attention_heads": heads,
-        "num_key_value_heads": kv_heads,
-        "head_dim": head_dim,
-        "vocab_size": vocab,
-        "rope_parameters": {"rope_type": "default", "rope_theta": rope_theta},
-        "rms_norm_eps": eps,
-        "tie_word_embeddings": tied,
-        "attention_bias": biases,
-        "mlp_bias": biases,
-        "hidden_act": "silu",
-        "max_position_embeddings": 4096,
-    }
-
-
-def _random_weights(case: Case, config: Config) -> Weights:
-    """Each tensor is an array of the case, so that a counterexample holds the model."""
-
-    def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
-        return case.array(name, lambda: random_tensor(name, shape, case.stream(name)))
-
-    return {name: tensor(name, shape) for name, shape in weight_shapes(parse_config(config)).items()}
-
-
-def _tokens(case: Case, config: Config, batch: int, length: int) -> np.ndarray:
-    return case.integers("tokens", (batch, length), 0, int(config["vocab_size"]))
+    config, tensors = read_checkpoint(str(weights), case.dtype)
+    return _stages(subject, case, config, tensors, case_tokens(case, config, batch, length), replaced)
 
 
 # One entry per dtype: a claim's cases alternate between dtypes, and reading the folder is the slow part.
 @lru_cache(maxsize=4)
-def _checkpoint(folder: str, dtype: str) -> tuple[Config, Weights]:
+def read_checkpoint(folder: str, dtype: str) -> tuple[Config, Weights]:
     """The folder's config and its weights rounded to dtype; kept out of the case, whose arrays are evidence."""
     config, weights = read_config(folder), read_weights(folder)
     try:
@@ -161,7 +111,7 @@ def _checkpoint(folder: str, dtype: str) -> tuple[Config, Weights]:
 
 
 def _checkpoint_logits(folder: str, dtype: str, tokens: np.ndarray) -> np.ndarray:
-    return decoder_logits(*_checkpoint(folder, dtype), tokens)
+    return decoder_logits(*read_checkpoint(folder, dtype), tokens)
 
 
 def _stages(subject: Any, case: Case, config: Config, weights: Weights, tokens: np.ndarray, replaced: bool) -> Stages:

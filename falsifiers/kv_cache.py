@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from falsifiers.decoder import Config, Weights, _checkpoint, _random_weights, synthetic_config
+from falsifiers.decoder import read_checkpoint
+from falsifiers.synthetic_model import Config, Weights, case_weights, synthetic_config
 from harness.case import Case
 from harness.observation import Observation
 from reference.decoder import decoder_logits
@@ -133,7 +134,7 @@ def drift(subject: Any, case: Case, *, prompt: int, steps: int, weights: str, ba
     choices are compared.
     Shapes: -> logits (batch, prompt + steps, V); series rel_l2_err and one_shot, one value per position.
     """
-    config, tensors = _checkpoint(str(weights), case.dtype)
+    config, tensors = read_checkpoint(str(weights), case.dtype)
     start = case.integers("tokens", (batch, prompt), 0, config["vocab_size"])
     tokens, want = case.once(_greedy, str(weights), case.dtype, start, steps)
     loaded = subject.load(config, tensors)
@@ -177,9 +178,9 @@ def _run(loaded: Any, tokens: np.ndarray, sizes: list[int], lengths: np.ndarray 
 
 def _model(case: Case, weights: str | None, model: dict[str, Any] | None, model_type: str) -> tuple[Config, Weights]:
     if weights is not None:
-        return _checkpoint(str(weights), case.dtype)
+        return read_checkpoint(str(weights), case.dtype)
     config = synthetic_config(model_type=model_type, **(model or {}))
-    return config, _random_weights(case, config)
+    return config, case_weights(case, config)
 
 
 def _one_shot(config: Config, weights: Weights, tokens: np.ndarray, lengths: list[int]) -> np.ndarray:
@@ -192,7 +193,7 @@ def _one_shot(config: Config, weights: Weights, tokens: np.ndarray, lengths: lis
 
 def _greedy(folder: str, dtype: str, start: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """The reference's greedy continuation. Shapes: start (B, P) -> tokens (B, P + steps), logits (B, P + steps, V)."""
-    config, weights = _checkpoint(folder, dtype)
+    config, weights = read_checkpoint(folder, dtype)
     logits, cache = prefill(config, weights, start)
     tokens, seen = [start], [logits]
     for _ in range(steps):

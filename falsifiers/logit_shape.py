@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from falsifiers.decoder import _checkpoint
+from falsifiers.decoder import read_checkpoint
 from falsifiers.synthetic_model import case_tokens
 from harness.case import Case
 from harness.observation import Observation
@@ -24,7 +24,7 @@ def peaked(subject: Any, case: Case, *, weights: str, length: int, batch: int = 
     depend on the prompt have none over positions; logits that prefer nothing have a peak of 1.
     Shapes: tokens (batch, length) -> logits (batch, length, vocab).
     """
-    config, tensors = _checkpoint(str(weights), case.dtype)
+    config, tensors = read_checkpoint(str(weights), case.dtype)
     tokens = case_tokens(case, config, batch, length)
     logits = subject.load(config, tensors).logits(tokens).astype(np.float64)
     rows = logits.reshape(-1, logits.shape[-1])

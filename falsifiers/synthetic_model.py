@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from falsifiers.decoder import synthetic_config
 from harness.case import Case
 from reference.decoder_config import parse_config, weight_shapes
 from reference.random_weights import random_tensor
@@ -29,6 +28,41 @@ SHARP = {
     "biases": True,
 }
 """Nothing invisible: head_dim is not hidden/heads, 1 < kv_heads < heads, a theta that is no default."""
+
+
+def synthetic_config(
+    *,
+    model_type: str,
+    layers: int,
+    hidden: int,
+    intermediate: int,
+    heads: int,
+    kv_heads: int,
+    head_dim: int,
+    vocab: int,
+    rope_theta: float,
+    eps: float,
+    tied: bool,
+    biases: bool,
+) -> Config:
+    """A decoder's config in Hugging Face keys. Units: biases sets both of Llama's bias keys."""
+    return {
+        "model_type": model_type,
+        "num_hidden_layers": layers,
+        "hidden_size": hidden,
+        "intermediate_size": intermediate,
+        "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads,
+        "head_dim": head_dim,
+        "vocab_size": vocab,
+        "rope_parameters": {"rope_type": "default", "rope_theta": rope_theta},
+        "rms_norm_eps": eps,
+        "tie_word_embeddings": tied,
+        "attention_bias": biases,
+        "mlp_bias": biases,
+        "hidden_act": "silu",
+        "max_position_embeddings": 4096,
+    }
 
 
 def small_config(**changed: Any) -> Config:

@@ -8,8 +8,8 @@ import numpy as np
 
 from falsifiers.baselines import corpora
 from falsifiers.corpus import documents, tokenizer_of
-from falsifiers.decoder import Config, _checkpoint
-from falsifiers.synthetic_model import small_config
+from falsifiers.decoder import read_checkpoint
+from falsifiers.synthetic_model import Config, small_config
 from harness.case import Case
 from harness.errors import UserError
 from harness.observation import Observation
@@ -41,7 +41,7 @@ def held_out(
     Shapes: tokens (rows, length) -> losses (rows, length - 1); the loss is taken here, in float64.
     Raises: NoHeldOutText (UNVERIFIED) if the text is not known; UserError if the folder is no checkpoint.
     """
-    config, tensors = _checkpoint(str(weights), case.dtype)
+    config, tensors = read_checkpoint(str(weights), case.dtype)
     tokens = case.array("tokens", lambda: _windows(str(weights), corpus, rows, length))
     model = subject.load(config, tensors)
     got = np.concatenate([token_losses(model.logits(part), part) for part in _batches(tokens, batch)])
@@ -70,7 +70,7 @@ def reported(
     Shapes: `rows` // `batch` batches of (tokens, targets), each (batch, length - 1), with unequal numbers of
             targets that count: in batch i a share that falls from all to a few; the rest is -100.
     """
-    config, tensors = _checkpoint(str(weights), case.dtype)
+    config, tensors = read_checkpoint(str(weights), case.dtype)
     tokens = case.array("tokens", lambda: _windows(str(weights), corpus, rows, length))
     counted = np.arange(length - 1) < _counted(rows, batch, length)[:, None]
     targets = case.array("targets", lambda: np.where(counted, tokens[:, 1:], IGNORED))
@@ -124,7 +124,7 @@ def _batches(rows: np.ndarray, batch: int) -> list[np.ndarray]:
 
 
 def _reference_losses(folder: str, dtype: str, tokens: np.ndarray) -> np.ndarray:
-    config, weights = _checkpoint(folder, dtype)
+    config, weights = read_checkpoint(folder, dtype)
     return np.concatenate([token_losses(decoder_logits(config, weights, p), p) for p in _batches(tokens, 8)])
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from false_alarms import alarm
+from false_alarms import judged
 from laboratory import CONTRACTS, changed, examine
 from reordered import KERNELS
 from transformers import masking_utils
@@ -124,8 +124,9 @@ def test_the_default_candidate_survives_and_every_mutant_dies_by_a_wide_margin(n
 @pytest.mark.parametrize("kernel", ["online, in blocks", "sdpa"])
 @pytest.mark.parametrize("name", CLAIMS)
 def test_correct_attention_written_otherwise_stays_within_the_limits(name, kernel):
-    violated, _ = alarm(changed(CLAIMS[name], examples=1), KERNELS["attention"][kernel], seed=1)
-    assert not violated
+    found = judged(changed(CLAIMS[name], examples=1), KERNELS["attention"][kernel], seed=1)[1]
+    assert found.measurements, found.reason
+    assert not found.violated
 
 
 def test_a_kernel_without_masks_is_unverified():
@@ -133,8 +134,8 @@ def test_a_kernel_without_masks_is_unverified():
 
     subject = SimpleNamespace(attention=lambda q, k, v, causal=True, offset=0: q)
     for name, option in zip(CLAIMS, ("window", "padding", "segments"), strict=True):
-        violated, _ = alarm(changed(CLAIMS[name], examples=1), subject, seed=1)
-        assert f"does not take `{option}`" in violated[0]["limit"]
+        found = judged(changed(CLAIMS[name], examples=1), subject, seed=1)[1]
+        assert f"does not take `{option}`" in found.reason
 
 
 def test_every_mutant_belongs_to_a_claim():
