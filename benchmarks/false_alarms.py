@@ -95,6 +95,7 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=0)
     asked = options.parse_args()
     torch.set_num_threads(1)
+    np.seterr(all="ignore")  # special values are meant
     subjects = shipped()
     runs = itertools.islice(((s, seed) for seed in itertools.count(asked.seed) for s in subjects), asked.runs)
     ratios: dict[tuple[str, str], list[float]] = {}
