@@ -114,15 +114,12 @@ def print_run(
 
 def claims_table(rows: list[Mapping[str, Any]]) -> Table:
     """One line per claim that was selected."""
-    table = Table(box=None, pad_edge=False, show_edge=False)
-    for name, side in (
-        ("claim", "left"),
-        ("verdict", "left"),
-        ("worst limit", "left"),
-        ("mutants", "right"),
-        ("s", "right"),
-    ):
-        table.add_column(name, justify=side, no_wrap=name != "worst limit")  # type: ignore[arg-type]
+    table = Table(box=None, pad_edge=False, show_edge=False, expand=True)
+    table.add_column("claim", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("seen", no_wrap=True, overflow="ellipsis", ratio=1)  # whole in the evidence
+    table.add_column("mutants", justify="right", no_wrap=True)
+    table.add_column("s", justify="right", no_wrap=True)
     for row in rows:
         if row["reason"] == summary.NOT_SELECTED:
             continue

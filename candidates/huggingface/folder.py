@@ -62,8 +62,7 @@ class Folder:
         differing = shared or sorted(set(self.config) - set(config))
         if differing:
             raise OwnWeights(
-                f"candidate hf:{self.folder} has its own weights, and the claim brings another model "
-                f"({', '.join(differing[:3])} differ)"
+                f"candidate has its own weights, and the claim brings another model ({', '.join(differing[:3])} differ)"
             )
         wide = dtype == "float64"
         model, info = AutoModelForCausalLM.from_pretrained(
