@@ -18,12 +18,13 @@ from harness.verdict import Verdict
 
 COLOURS = {"PARTIAL": "yellow", "DISCHARGED": "green", "UNVERIFIED": "dim", "BLOCKED": "magenta", "STALE": "magenta"}
 WIDTH = 110
+WIDE = 150
 
 
-def console(stderr: bool = False) -> Console:
+def console(stderr: bool = False, width: int = WIDTH) -> Console:
     """A console that is plain text, at a fixed width, when it is not a terminal."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else WIDTH, soft_wrap=False)
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else width, soft_wrap=False)
 
 
 def styled(verdict: str) -> Text:
@@ -159,15 +160,18 @@ def _worst(row: Mapping[str, Any]) -> str:
 
 def print_mutants(rows: Sequence[Mapping[str, Any]]) -> None:
     """One line per mutant and claim: by which limit it dies, and by what margin."""
-    out = console()
+    out = console(width=WIDE)
     table = Table(box=None, pad_edge=False, show_edge=False)
-    for name in ("claim", "mutant", "killed by", "margin"):
-        table.add_column(name, no_wrap=name != "killed by", justify="right" if name == "margin" else "left")
+    table.add_column("claim", no_wrap=True)
+    table.add_column("mutant", no_wrap=True)
+    table.add_column("killed by", no_wrap=True, overflow="ellipsis", min_width=40)
+    table.add_column("margin", justify="right", no_wrap=True)
     for row in rows:
         fate = "SURVIVED" if alive(row) else row["status"].replace("_", " ")
         by = Text(row["by"]) if row["killed"] else Text(f"{fate} {row['reason']}".strip(), style="bold red")
         margin = "" if row["margin"] is None else f"{row['margin']:.3g}x" + (" weak" if row["weak"] else "")
-        table.add_row(row["claim"], row["name"] + (" (free)" if row["free"] else ""), by, margin)
+        name = row["name"].rpartition(":")[2] + (" (free)" if row["free"] else "")
+        table.add_row(row["claim"], name, by, margin)
     out.print(table)
     living, killed = sum(alive(row) for row in rows), sum(row["killed"] for row in rows)
     out.print(f"{len(rows)} mutants, {killed} killed, {living} alive")

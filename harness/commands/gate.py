@@ -51,12 +51,21 @@ def _decide(found: dict[str, Any], merged: dict[str, Any]) -> int:
         elif verdict is not Verdict.DISCHARGED and criterion["ship_blocking"]:
             short.append(criterion)
     for criterion in red + short:
-        reasons = [f"{c}: {rows[c]['verdict']} ({rows[c]['reason']})" for c in criterion["claims"] if c in rows]
+        reasons = _reasons([rows[claim] for claim in criterion["claims"] if claim in rows])
         reasons += [f"open: {part}" for part in criterion["open"]]
         print(f"{criterion['id']} {criterion['verdict']}: " + "; ".join(reasons or ["no claim covers it"]))
     state = "CLOSED" if red or short else "OPEN"
     print(f"gate {found['id']}: {state}, {ship.line(found)}")
     return 1 if red else 3 if short else 0
+
+
+def _reasons(rows: list[dict[str, Any]]) -> list[str]:
+    """Claims that fall short for the same reason, together."""
+    by: dict[str, list[str]] = {}
+    for row in rows:
+        if Verdict(row["verdict"]) is not Verdict.DISCHARGED:
+            by.setdefault(f"{row['verdict']} ({row['reason']})", []).append(row["id"])
+    return [f"{', '.join(claims)}: {why}" for why, claims in by.items()]
 
 
 def _ship(folder: Path) -> dict[str, Any]:
