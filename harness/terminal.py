@@ -174,7 +174,8 @@ def print_mutants(rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_row(row["claim"], name, by, margin)
     out.print(table)
     living, killed = sum(alive(row) for row in rows), sum(row["killed"] for row in rows)
-    out.print(f"{len(rows)} mutants, {killed} killed, {living} alive")
+    idle = len(rows) - killed - living
+    out.print(f"{len(rows)} mutants, {killed} killed, {living} alive" + (f", {idle} not run here" if idle else ""))
 
 
 def alive(mutant: Mapping[str, Any]) -> bool:
