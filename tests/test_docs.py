@@ -1,0 +1,51 @@
+"""The documents name what exists: mutants, claims, files and commands."""
+
+import ast
+import re
+from pathlib import Path
+
+from harness.cli import parser
+from harness.contract.validate import check
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def known_mutants():
+    names = set()
+    for path in (ROOT / "falsifiers" / "mutants").glob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "MUTANTS":
+                names |= {ast.literal_eval(key) for key in node.value.keys}
+    return names
+
+
+def test_every_mutant_in_the_table_of_public_bugs_exists_in_the_claim_it_is_said_to_be_in():
+    claims = {
+        c.id: {m.rpartition(":")[2] for m in c.mutants} for k in check([ROOT / "contracts"]).contracts for c in k.claims
+    }
+    words = {"err_ratio", "worst_ratio_max"}
+    known = known_mutants()
+    for line in (ROOT / "docs" / "mutants.md").read_text().splitlines():
+        if not re.match(r"\| [A-Z]\d+", line):
+            continue
+        for names, where in re.findall(r"((?:`[\w.+-]+`(?:,| and)? ?)+)\(([A-Z0-9, -]+)\)", line):
+            held = set().union(*(claims[f"FALSIFY-{claim.strip()}-001"] for claim in where.split(",")))
+            for name in set(re.findall(r"`([\w.+-]+)`", names)) - words:
+                assert name in held, (name, where)
+        loose = {n for n in re.findall(r"`([a-z0-9_.+-]+)`", line) if n not in words}
+        assert loose <= known, loose - known
+
+
+def test_every_path_that_a_document_names_exists():
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for name in re.findall(
+            r"`((?:harness|falsifiers|reference|candidates|models|contracts|tests|benchmarks|docs)/[\w./]*)`",
+            page.read_text(),
+        ):
+            assert (ROOT / name).exists(), (page.name, name)
+
+
+def test_every_command_in_the_readme_exists():
+    known = set(parser()._subparsers._group_actions[0].choices)
+    named = set(re.findall(r"^harness (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert named == known
