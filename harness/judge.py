@@ -117,7 +117,7 @@ def _single(broken: list[Finding], rows: list[Row], scale: float | None) -> bool
     bound = BASELINE_MAX_U * FORMATS["float32"].unit_roundoff
     wide = [row for row in rows if row["dtype"] == "float64" and not row.get("exact")]
     pool = Pool("float64", wide, [], scale)
-    return all(row.get("single") and pool.rms_error(row) <= bound for row in wide)
+    return bool(wide) and all(row.get("single") and pool.rms_error(row) <= bound for row in wide)
 
 
 def _measurements(found: list[Finding]) -> dict[str, dict[str, Any]]:
