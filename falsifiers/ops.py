@@ -34,6 +34,7 @@ INPUTS = {
     "matmul": "falsifiers.inputs.linear:matmul",
     "embedding": "falsifiers.inputs.linear:embedding",
     "cross_entropy": "falsifiers.inputs.losses:cross_entropy",
+    "weighted_bce": "falsifiers.inputs.gradients:weighted_bce",
     "top_k": "falsifiers.inputs.sampling:top_k",
     "argmax": "falsifiers.inputs.sampling:argmax",
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.softmax import softmax_forward
+from reference.softmax import softmax_backward, softmax_forward
 
 
 def attention_forward(
@@ -49,6 +49,28 @@ def attention_forward(
     probabilities, _ = softmax_forward(np.where(visible | ~some, scores, -np.inf))
     probabilities = np.where(some, probabilities, 0.0)
     return probabilities @ np.repeat(v, group, axis=1), (q, k, v, probabilities, scale)
+
+
+def attention_backward(dout: np.ndarray, cache: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Five steps: dV = P^T dO; dP = dO V^T; dS = P * (dP - rowsum(P * dP)); dQ = scale dS K; dK = scale dS^T Q.
+
+    Hidden keys have P = 0, so they send and receive nothing; a key/value head sums over its query heads.
+    Shapes: dout (B, H, Tq, Dv) -> dq (B, H, Tq, D), dk (B, KV, Tk, D), dv (B, KV, Tk, Dv).
+    Source: arXiv:2205.14135, appendix B.2; grouped heads arXiv:2305.13245.
+    """
+    q, k, v, probabilities, scale = cache
+    group = q.shape[1] // k.shape[1]
+    dv = probabilities.swapaxes(-1, -2) @ dout
+    dprobabilities = dout @ np.repeat(v, group, axis=1).swapaxes(-1, -2)
+    dscores = softmax_backward(dprobabilities, (probabilities, -1))
+    dq = scale * (dscores @ np.repeat(k, group, axis=1))
+    dk = scale * (dscores.swapaxes(-1, -2) @ q)
+    return dq, _summed(dk, group), _summed(dv, group)
+
+
+def _summed(per_query_head: np.ndarray, group: int) -> np.ndarray:
+    batch, heads, keys, dim = per_query_head.shape
+    return np.asarray(per_query_head.reshape(batch, heads // group, group, keys, dim).sum(axis=2))
 
 
 def causal_mask(queries: int, keys: int, offset: int = 0) -> np.ndarray:

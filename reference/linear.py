@@ -24,6 +24,18 @@ def linear_forward(
     return (out if bias is None else out + bias), (x, weight, bias)
 
 
+def linear_backward(dout: np.ndarray, cache: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """dx = dout weight; dweight = dout^T x and dbias = sum of dout, over every row of every batch.
+
+    Shapes: dout (..., O) -> dx (..., I), dweight (O, I), dbias (O,), None without a bias.
+    Source: Goodfellow et al., Deep Learning, section 6.5.
+    """
+    x, weight, bias = cache
+    rows = dout.reshape(-1, weight.shape[0])
+    dweight = rows.T @ x.reshape(-1, weight.shape[1])
+    return dout @ weight, dweight, None if bias is None else rows.sum(axis=0)
+
+
 def matmul_forward(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, tuple[Any, ...]]:
     """The product a b of each pair of matrices.
 
@@ -33,6 +45,15 @@ def matmul_forward(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, tuple[Any,
     if a.ndim < 2 or a.ndim != b.ndim or a.shape[:-2] != b.shape[:-2] or a.shape[-1] != b.shape[-2]:
         raise ValueError(f"matmul: found a {a.shape} and b {b.shape}, expected (..., M, K) and (..., K, N)")
     return a @ b, (a, b)
+
+
+def matmul_backward(dout: np.ndarray, cache: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """da = dout b^T, db = a^T dout, for each pair of matrices.
+
+    Shapes: dout (..., M, N) -> da (..., M, K), db (..., K, N).
+    """
+    a, b = cache
+    return dout @ b.swapaxes(-1, -2), a.swapaxes(-1, -2) @ dout
 
 
 def embedding_forward(tokens: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, tuple[Any, ...]]:
@@ -48,3 +69,15 @@ def embedding_forward(tokens: np.ndarray, weight: np.ndarray) -> tuple[np.ndarra
     if tokens.size and not 0 <= tokens.min() <= tokens.max() < rows:
         raise ValueError(f"embedding: found ids {tokens.min()} to {tokens.max()}, expected 0 to {rows - 1}")
     return weight[tokens], (tokens, rows)
+
+
+def embedding_backward(dout: np.ndarray, cache: tuple[Any, ...]) -> np.ndarray:
+    """Each row of the table collects the gradients of every place that looked it up.
+
+    Shapes: dout (..., C) -> dweight (V, C); the ids have no gradient.
+    Source: torch.nn.functional.embedding under autograd.
+    """
+    tokens, rows = cache
+    dweight = np.zeros((rows, dout.shape[-1]), dtype=dout.dtype)
+    np.add.at(dweight, tokens, dout)  # dweight[tokens] += dout would keep one of several equal ids
+    return dweight

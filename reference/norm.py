@@ -21,6 +21,21 @@ def rmsnorm_forward(x: np.ndarray, weight: np.ndarray, eps: float = 1e-6) -> tup
     return x * inverse_rms * weight, (x, weight, inverse_rms)
 
 
+def rmsnorm_backward(dout: np.ndarray, cache: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """With n = x / rms and dn = dout * weight: dx = (dn - n * mean(n * dn)) / rms; dweight = sum of dout * n over rows.
+
+    Nothing is divided by weight: a gain of 0 has its gradient too.
+    Shapes: dout (..., C) -> dx (..., C), dweight (C,).
+    Source: arXiv:1910.07467, section 3; torch.nn.functional.rms_norm under autograd.
+    """
+    x, weight, inverse_rms = cache
+    normalised = x * inverse_rms
+    dnormalised = dout * weight
+    projection = np.mean(normalised * dnormalised, axis=-1, keepdims=True)
+    dweight = (dout * normalised).reshape(-1, weight.size).sum(axis=0)
+    return inverse_rms * (dnormalised - normalised * projection), dweight
+
+
 def layernorm_forward(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float = 1e-5
 ) -> tuple[np.ndarray, tuple[Any, ...]]:
@@ -41,6 +56,21 @@ def layernorm_forward(
     return normalised * weight + bias, (normalised, weight, inverse_std)
 
 
+def layernorm_backward(dout: np.ndarray, cache: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """With n the normalised x and dn = dout * weight: dx = (dn - mean(dn) - n * mean(n * dn)) / std.
+
+    Shapes: dout (..., C) -> dx (..., C), dweight (C,) = sum of dout * n, dbias (C,) = sum of dout.
+    Source: arXiv:1607.06450; karpathy/llm.c, doc/layernorm.
+    """
+    normalised, weight, inverse_std = cache
+    dnormalised = dout * weight
+    mean = np.mean(dnormalised, axis=-1, keepdims=True)
+    projection = np.mean(normalised * dnormalised, axis=-1, keepdims=True)
+    dweight = (dout * normalised).reshape(-1, weight.size).sum(axis=0)
+    dbias = dout.reshape(-1, weight.size).sum(axis=0)
+    return inverse_std * (dnormalised - mean - normalised * projection), dweight, dbias
+
+
 def l2norm_forward(x: np.ndarray, eps: float = 1e-6) -> tuple[np.ndarray, tuple[Any, ...]]:
     """Divide each row of x by its Euclidean length.
 
@@ -55,3 +85,12 @@ def l2norm_forward(x: np.ndarray, eps: float = 1e-6) -> tuple[np.ndarray, tuple[
     inverse_length = 1 / np.sqrt(np.sum(x * x, axis=-1, keepdims=True) + eps)
     out = x * inverse_length
     return out, (out, inverse_length)
+
+
+def l2norm_backward(dout: np.ndarray, cache: tuple[Any, ...]) -> np.ndarray:
+    """dx = (dout - out * sum(out * dout)) / length.
+
+    Shapes: dout (..., C) -> dx (..., C).
+    """
+    out, inverse_length = cache
+    return np.asarray(inverse_length * (dout - out * np.sum(out * dout, axis=-1, keepdims=True)))

@@ -48,6 +48,22 @@ def rope_forward(
     return out, (cos, sin)
 
 
+def rope_backward(dout: np.ndarray, cache: Cache, *, interleaved: bool = False) -> np.ndarray:
+    """Rotate each pair of dout back by the same angle; dimensions from R on pass through.
+
+    Shapes: dout (B, H, T, D) -> dx (B, H, T, D); the positions have no gradient.
+    Units:  a scaling's factor on cos and sin multiplies here too: the transpose, not the inverse.
+    """
+    cos, sin = cache
+    R = 2 * cos.shape[-1]
+    pairs = (slice(0, R, 2), slice(1, R, 2)) if interleaved else (slice(0, R // 2), slice(R // 2, R))
+    first, second = dout[..., pairs[0]], dout[..., pairs[1]]
+    dx = np.array(dout, dtype=np.result_type(dout, cos))
+    dx[..., pairs[0]] = first * cos + second * sin
+    dx[..., pairs[1]] = second * cos - first * sin
+    return dx
+
+
 def rope_frequencies(dim: int, theta: float, scaling: Scaling | None = None) -> tuple[np.ndarray, float]:
     """Radians per position of each rotated pair, and the factor on cos and sin.
 

@@ -21,3 +21,13 @@ def softmax_forward(x: np.ndarray, axis: int = -1) -> tuple[np.ndarray, tuple[An
         weights = np.exp(x - np.max(x, axis=axis, keepdims=True))
     out = weights / np.sum(weights, axis=axis, keepdims=True)
     return out, (out, axis)
+
+
+def softmax_backward(dout: np.ndarray, cache: tuple[Any, ...]) -> np.ndarray:
+    """The Jacobian in row form: dx = out * (dout - sum(out * dout)).
+
+    Shapes: dout as out -> dx the same.
+    Source: arXiv:2205.14135, appendix B.2.
+    """
+    out, axis = cache
+    return np.asarray(out * (dout - np.sum(out * dout, axis=axis, keepdims=True)))

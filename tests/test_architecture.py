@@ -35,9 +35,9 @@ ARROWS = {
         "harness.localisation",
     },
     "harness/localisation.py": {"numpy", "harness"},
-    "falsifiers/baselines": {"numpy", "torch", "transformers", "tokenizers", "falsifiers.baselines"},
+    "falsifiers/baselines": {"numpy", "torch", "transformers", "tokenizers", "safetensors", "falsifiers.baselines"},
     "falsifiers/mutants": {"numpy", "torch", "falsifiers.mutants", "falsifiers.baselines"},
-    "candidates": {"numpy", "torch", "transformers", "candidates", "harness.errors"},
+    "candidates": {"numpy", "torch", "transformers", "safetensors", "candidates", "harness.errors"},
     "harness": {
         "numpy",
         "yaml",

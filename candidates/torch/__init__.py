@@ -1,42 +1,109 @@
 """The default candidate: eager torch on the run's device."""
 
+from candidates.torch.accumulation import accumulate, accumulator, clip_gradients
 from candidates.torch.activations import elu, gelu, gelu_tanh, leaky_relu, relu, sigmoid, silu, swiglu, tanh
+from candidates.torch.backward import (
+    attention_backward,
+    cross_entropy_backward,
+    elu_backward,
+    embedding_backward,
+    gelu_backward,
+    gelu_tanh_backward,
+    l2norm_backward,
+    layernorm_backward,
+    leaky_relu_backward,
+    linear_backward,
+    matmul_backward,
+    relu_backward,
+    rmsnorm_backward,
+    rope_backward,
+    sigmoid_backward,
+    silu_backward,
+    softmax_backward,
+    swiglu_backward,
+    tanh_backward,
+    weighted_bce_backward,
+)
 from candidates.torch.decoder import load
+from candidates.torch.endpoint import endpoint_grads, load_checkpoint, perplexity, save_checkpoint, train_endpoint
 from candidates.torch.evaluate import evaluate
 from candidates.torch.linear import embedding, linear, matmul
-from candidates.torch.losses import cross_entropy
+from candidates.torch.losses import cross_entropy, weighted_bce
 from candidates.torch.nf4 import load_nf4
 from candidates.torch.norms import l2norm, layernorm
 from candidates.torch.ops import ARRAYS, attention, rmsnorm, softmax
+from candidates.torch.optim import adamw_step, lr_at, optimizer
 from candidates.torch.rope import rope
 from candidates.torch.sampling import argmax, top_k
+from candidates.torch.seq2seq import load_seq2seq
+from candidates.torch.targets import example_weight, gate_targets, next_token_targets
 from candidates.torch.trace import trace
+from candidates.torch.train_copy import trainer_copy
+from candidates.torch.training_metrics import training_metrics
 
 __all__ = [
     "ARRAYS",
+    "accumulate",
+    "accumulator",
+    "adamw_step",
     "argmax",
     "attention",
+    "attention_backward",
+    "clip_gradients",
     "cross_entropy",
+    "cross_entropy_backward",
     "elu",
+    "elu_backward",
     "embedding",
+    "embedding_backward",
+    "endpoint_grads",
     "evaluate",
+    "example_weight",
+    "gate_targets",
     "gelu",
+    "gelu_backward",
     "gelu_tanh",
+    "gelu_tanh_backward",
     "l2norm",
+    "l2norm_backward",
     "layernorm",
+    "layernorm_backward",
     "leaky_relu",
+    "leaky_relu_backward",
     "linear",
+    "linear_backward",
     "load",
+    "load_checkpoint",
     "load_nf4",
+    "load_seq2seq",
+    "lr_at",
     "matmul",
+    "matmul_backward",
+    "next_token_targets",
+    "optimizer",
+    "perplexity",
     "relu",
+    "relu_backward",
     "rmsnorm",
+    "rmsnorm_backward",
     "rope",
+    "rope_backward",
+    "save_checkpoint",
     "sigmoid",
+    "sigmoid_backward",
     "silu",
+    "silu_backward",
     "softmax",
+    "softmax_backward",
     "swiglu",
+    "swiglu_backward",
     "tanh",
+    "tanh_backward",
     "top_k",
     "trace",
+    "train_endpoint",
+    "trainer_copy",
+    "training_metrics",
+    "weighted_bce",
+    "weighted_bce_backward",
 ]

@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import linear, silu
 
 from candidates.torch.cache import KVCache
+from candidates.torch.gradients import decoder_loss, decoder_loss_and_grads
 from candidates.torch.ops import rmsnorm, softmax
 
 ARRAYS = "torch"
@@ -28,7 +29,7 @@ def load(config: Mapping[str, Any], weights: Mapping[str, Any], *, dtype: str, d
 
 
 class Decoder:
-    """A loaded decoder: `logits`, `stages`, and, with a KV cache, `prefill` and `decode`.
+    """A loaded decoder: `logits`, `stages`, `loss_and_grads`, and, with a KV cache, `prefill` and `decode`.
 
     The cache is opaque to the caller, who only hands it back. It belongs to one request: a `decode`
     may use it up, so the one it returns is the one to go on with.
@@ -36,6 +37,7 @@ class Decoder:
 
     norm = staticmethod(rmsnorm)
     softmax = staticmethod(softmax)
+    loss, loss_and_grads = decoder_loss, decoder_loss_and_grads
 
     def __init__(self, config: dict[str, Any], weights: dict[str, torch.Tensor]) -> None:
         _check_config(config)

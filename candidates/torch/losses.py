@@ -11,10 +11,41 @@ def cross_entropy(logits: torch.Tensor, targets: torch.Tensor, ignore_index: int
     """Mean over the counted tokens of how far the label's logit lies below log-sum-exp.
 
     Shapes: logits (..., V), targets (...) -> (). Units: nats; NaN when no token counts.
+    Raises: ValueError as `counted_targets`.
     """
-    counted = targets != ignore_index
+    counted = counted_targets(logits, targets, ignore_index)
     kept = logits[counted]
     wide = kept if kept.dtype == torch.float64 else kept.float()
     shifted = wide - wide.amax(dim=-1, keepdim=True)
     picked = shifted.gather(-1, targets[counted][:, None])[:, 0]
     return (shifted.exp().sum(dim=-1).log() - picked).mean().to(logits.dtype)
+
+
+def counted_targets(logits: torch.Tensor, targets: torch.Tensor, ignore_index: int = -100) -> torch.Tensor:
+    """Which targets count: those that are not ignore_index.
+
+    Shapes: logits (..., V), targets (...) -> (...), bool.
+    Raises: ValueError on another count, or a target outside [0, V): on CUDA torch would end the process there.
+    """
+    if targets.shape != logits.shape[:-1]:
+        found, expected = tuple(targets.shape), tuple(logits.shape[:-1])
+        raise ValueError(f"cross_entropy: found targets {found}, expected {expected} for logits (..., V)")
+    counted = targets != ignore_index
+    wrong = targets[counted & ((targets < 0) | (targets >= logits.shape[-1]))]
+    if wrong.numel():
+        raise ValueError(f"cross_entropy: found target {wrong[0].item()}, expected 0 to {logits.shape[-1] - 1}")
+    return counted
+
+
+def weighted_bce(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Mean over the examples of weight * (softplus(logit) - logit * label), the label clamped to [0, 1].
+
+    Shapes: logits, labels and weights (...) -> (). Units: nats; NaN without examples.
+    Raises: ValueError if the shapes differ.
+    """
+    if not logits.shape == labels.shape == weights.shape:
+        found = f"labels {tuple(labels.shape)} and weights {tuple(weights.shape)}"
+        raise ValueError(f"weighted_bce: found {found}, expected {tuple(logits.shape)} as the logits")
+    wide, labels, weights = (x if x.dtype == torch.float64 else x.float() for x in (logits, labels, weights))
+    softplus = wide.clamp(min=0) + torch.log1p(torch.exp(-wide.abs()))
+    return (weights * (softplus - wide * labels.clamp(0, 1))).mean().to(logits.dtype)

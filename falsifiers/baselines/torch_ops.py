@@ -129,6 +129,11 @@ def cross_entropy(logits: torch.Tensor, targets: torch.Tensor, ignore_index: int
     return F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=ignore_index)
 
 
+def weighted_bce(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """torch.nn.functional.binary_cross_entropy_with_logits on the clamped labels."""
+    return F.binary_cross_entropy_with_logits(logits, labels.clamp(0, 1), weight=weights)
+
+
 def top_k(logits: torch.Tensor, k: int) -> torch.Tensor:
     """torch.sort, stable: torch.topk gives equal values in no fixed order."""
     return torch.sort(logits, dim=-1, descending=True, stable=True).indices[..., :k]
