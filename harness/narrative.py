@@ -103,7 +103,9 @@ def _subjects(result: dict[str, Any]) -> str:
 
 
 def _failure(claim: Claim, result: dict[str, Any]) -> list[str]:
-    found = result["counterexample"]
+    found = result.get("counterexample")
+    if found is None:
+        return ["## No counterexample", "The case could not be run again on its own; log.txt has the traceback."]
     lines = [f"- {v['limit']}: {_place(v)}" for v in found["violated"]]
     again = "" if found["reproducible"] else "\n\nNot reproducible on its own: the failure depends on earlier calls."
     hint = f"\n\nIf it fails: {claim.if_fails}." if claim.if_fails else ""

@@ -123,7 +123,11 @@ def _follow_up(job: Job, experiment: Experiment, found: dict[str, Any], judgemen
             lambda spec: counterexample.violates(experiment, claim, found, spec),
             job.claim.budget_s,
         )
-    attempt = counterexample.attempt(experiment, claim, found, least)
+    try:
+        attempt = counterexample.attempt(experiment, claim, found, least)
+    except Exception:  # noqa: BLE001  (what was violated stays violated, though it cannot be shown again)
+        traceback.print_exc()
+        return {}
     companion = job.claim.falsifier + "_stages"
     out: dict[str, Any] = {"attempt": attempt, "reproducible": reproducible, "start": start, "job": job}
     module, _, name = companion.rpartition(":")

@@ -5,7 +5,9 @@ import re
 import pytest
 from laboratory import changed, examine, judged, shipped
 
+from harness.cases import plan
 from harness.counterexample import digest
+from harness.result import write
 from harness.verdict import Verdict
 
 EPS = "FALSIFY-RMSNORM-EPS-001"
@@ -196,3 +198,20 @@ def test_a_kernel_without_a_float64_path_is_told_so_and_not_called_wrong(tmp_pat
 def test_a_wrong_kernel_does_not_hide_behind_float32(tmp_path):
     assert judged("FALSIFY-RMSNORM-F64-001", tmp_path, NARROW.format(eps="1e-5")).verdict is Verdict.FALSIFIED
     assert judged("FALSIFY-RMSNORM-F64-001", tmp_path, kernel("    return x * 0")).verdict is Verdict.FALSIFIED
+
+
+def test_a_failure_whose_case_then_raises_stays_falsified(tmp_path):
+    """Wrong on every case, and from then on it raises: the violation was seen, and is not turned into an ERROR."""
+    claim, mutants = shipped(EPS)
+    cases = len(plan(changed(claim, examples=1), 0))
+    body = f"""    buffer["n"] = buffer.get("n", 0) + 1
+    if buffer["n"] > {cases}:
+        raise RuntimeError("out of handles")
+    return x * 0"""
+    (tmp_path / "kernel.py").write_text(kernel(body), encoding="utf-8")
+    found = examine(changed(claim, examples=1), mutants, tmp_path, "kernel.py")
+    assert found["judgement"].verdict is Verdict.FALSIFIED
+    assert "attempt" not in found
+    result = write(tmp_path, claim, found, device="cpu", seconds=0.0)
+    assert result["verdict"] == "FALSIFIED"
+    assert "could not be run again" in (tmp_path / "README.md").read_text()

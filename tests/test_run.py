@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from harness import evidence, manifest
 from harness.commands import verify
@@ -178,15 +179,13 @@ def test_a_candidate_that_cannot_be_imported_is_one_line(lab):
 
 
 def test_a_device_that_is_not_there_is_unverified(lab):
-    torch = pytest.importorskip("torch")
-    if torch.cuda.device_count() > 7:
-        pytest.skip("this machine has a cuda:7")
     folder, _ = lab
-    done = harness(folder, "run", "contracts", "--candidate", "good.py", "--device", "cuda:7", "--json")
+    absent = f"cuda:{torch.cuda.device_count()}"
+    done = harness(folder, "run", "contracts", "--candidate", "good.py", "--device", absent, "--json")
     assert done.returncode == 3
     found = as_json(done)
     assert found["claims"][0]["verdict"] == "UNVERIFIED"
-    assert "cuda:7 is not there" in found["claims"][0]["reason"]
+    assert f"{absent} is not there" in found["claims"][0]["reason"]
 
 
 def test_crashes_cost_only_their_own_claim(tmp_path):
@@ -310,6 +309,9 @@ def test_resume_refuses_when_the_candidate_changed(tmp_path):
     run.rename(partial)
     body = json.loads((partial / "run.json").read_text())
     evidence.write_json(partial / "run.json", {**body, "status": "running"})
+    other = harness(tmp_path, "run", "--resume", str(partial), "--seed", "5")
+    assert other.returncode == 2
+    assert "found seed 5, but the run began with 0" in other.stderr
     (tmp_path / "good.py").write_text(CANDIDATE + "# edited\n", encoding="utf-8")
     done = harness(tmp_path, "run", "--resume", str(partial))
     assert done.returncode == 2

@@ -106,6 +106,13 @@ def _resumed(options: Options) -> tuple[Options, evidence.Run]:
     begun = evidence.read_json(run_.folder / "run.json")
     if begun.get("status") != "running":
         raise UserError(f"--resume {options.resume}: run.json has status {begun.get('status')!r}, expected 'running'")
+    fresh = Options(paths=[]).as_json()
+    for key, asked in options.as_json().items():
+        if asked not in (fresh[key], begun["options"][key]):
+            raise UserError(
+                f"--resume {options.resume}: found {key} {asked!r}, but the run began with "
+                f"{begun['options'][key]!r} and goes on so; leave it out, or start a new run"
+            )
     kept = Options(
         **begun["options"],
         workers=options.workers,
