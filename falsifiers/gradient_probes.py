@@ -40,8 +40,11 @@ def probe(
     directions: int = 2,
     step: float = 1e-5,
     seed: int = 0,
+    also: Mapping[str, Sequence[int]] | None = None,
 ) -> list[Probes]:
     """Per tensor the `top` entries of the claimed gradient, random entries, and random moves of the whole tensor.
+
+    `also` names entries (in C order) that are probed with the random ones, come what may.
 
     The largest entries show a wrong scale, random ones what was claimed to be nothing, and a move of the whole
     tensor what a few entries miss.
@@ -59,7 +62,8 @@ def probe(
                 "equal shapes, and float64, which differences need"
             )
         rng = np.random.default_rng([seed, len(found)])
-        for kind, moves in _moves(values, gradient, rng, top, entries, directions).items():
+        extra = (also or {}).get(tensor, ())
+        for kind, moves in moves_of(values, gradient, rng, top, entries, directions, extra).items():
             measured = [_difference(loss, tensor, values, move, step) for move in moves]
             claims = [float(np.sum(gradient * move)) for move in moves]
             found.append(Probes(tensor, kind, np.array(claims), np.array(measured)))
@@ -107,8 +111,14 @@ def misaligned(weights: Arrays, gradients: Arrays | Sequence[np.ndarray]) -> dic
     }
 
 
-def _moves(
-    values: np.ndarray, gradient: np.ndarray, rng: np.random.Generator, top: int, entries: int, directions: int
+def moves_of(
+    values: np.ndarray,
+    gradient: np.ndarray,
+    rng: np.random.Generator,
+    top: int,
+    entries: int,
+    directions: int,
+    also: Sequence[int] = (),
 ) -> dict[str, list[np.ndarray]]:
     """kind -> moves, each shaped as the tensor."""
     scale = np.broadcast_to(_row_scale(values), values.shape)
@@ -122,7 +132,7 @@ def _moves(
     chosen = rng.choice(values.size, size=min(entries, values.size), replace=False)
     return {
         "top": [one(int(i)) for i in largest],
-        "entry": [one(int(i)) for i in chosen],
+        "entry": [one(int(i)) for i in (*also, *chosen)],
         "direction": [scale * rng.standard_normal(values.shape) for _ in range(directions)],
     }
 

@@ -34,7 +34,7 @@ def composed_gradients(subject: Any, case: Case, *, length: int, batch: int, **m
     another's round-off is a lottery: it is given as `nats_from_reference`.
     Shapes: tokens, targets (batch, length), some targets ignored -> one pair per weight, in its shape.
     """
-    config, weights, tokens, targets = _problem(case, length, batch, model)
+    config, weights, tokens, targets = problem(case, length, batch, model)
     loss, want = case.once(seq2seq_loss_and_grads, config, weights, tokens, targets)
     loaded = subject.load_seq2seq(config, weights)
     got_loss, got = loaded.loss_and_grads(tokens, targets)
@@ -61,7 +61,7 @@ def aligned_gradients(subject: Any, case: Case, *, length: int, batch: int, **mo
     else which weight's gradient it resembles most (by cosine, among the reference's of its shape), wanted itself.
     Shapes: one integer pair (4,) per weight.
     """
-    config, weights, tokens, targets = _problem(case, length, batch, model)
+    config, weights, tokens, targets = problem(case, length, batch, model)
     _, want = case.once(seq2seq_loss_and_grads, config, weights, tokens, targets)
     loaded = subject.load_seq2seq(config, weights)
     own, (_, got) = list(loaded.weights()), loaded.loss_and_grads(tokens, targets)
@@ -86,7 +86,7 @@ def slopes(subject: Any, case: Case, *, length: int, batch: int, **model: Any) -
     gradient are moved too: their slopes go into `zero_slope_share`.
     Shapes: one pair (2,) per used weight.
     """
-    config, weights, tokens, targets = _problem(case, length, batch, model)
+    config, weights, tokens, targets = problem(case, length, batch, model)
     _, grads = subject.load_seq2seq(config, weights).loss_and_grads(tokens, targets)
 
     def slope(move: Arrays) -> float:
@@ -108,7 +108,7 @@ def slopes(subject: Any, case: Case, *, length: int, batch: int, **model: Any) -
     return Observation(zero_slope_share=np.max(np.abs(seen)) / _norm(list(grads.values())), **pairs)
 
 
-def _problem(case: Case, length: int, batch: int, model: dict[str, Any]) -> tuple[Config, Arrays, Any, Any]:
+def problem(case: Case, length: int, batch: int, model: dict[str, Any]) -> tuple[Config, Arrays, Any, Any]:
     """Config, sharp weights as arrays of the case, tokens that repeat, targets of which each row ignores others."""
     config = seq2seq_config(**model)
     shapes = weight_shapes(parse_config(config))

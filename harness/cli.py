@@ -38,6 +38,9 @@ def parser() -> Parser:
     mutants.add_argument("paths", nargs="*", metavar="PATH", help="evidence or contracts; default: the newest evidence")
     mutants.add_argument("-j", dest="workers", type=_positive, metavar="N")
     mutants.add_argument("--json", action="store_true")
+    inspect = commands.add_parser("inspect", help="what a GGUF or safetensors file, or a checkpoint folder, holds")
+    inspect.add_argument("path", metavar="FILE")
+    inspect.add_argument("--json", action="store_true")
     init = commands.add_parser("init", help="a working contract, falsifier and candidate in an empty folder")
     init.add_argument("folder", nargs="?", default=".", metavar="DIR")
     return top
@@ -125,6 +128,10 @@ def dispatch(args: argparse.Namespace) -> int:
         from harness.commands import mutants
 
         return mutants.run(args.paths, as_json=args.json, workers=args.workers)
+    if args.command == "inspect":
+        from harness.commands import inspect
+
+        return inspect.run(args.path, as_json=args.json)
     from harness.commands import init
 
     return init.run(args.folder)

@@ -16,9 +16,11 @@ def sigmoid_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Shapes: x any -> out same, cache (out) same.
     Source: torch.sigmoid.
     """
-    # Only exp of a non-positive number: no overflow, and no 1 - 1 in the far negative tail.
-    e = np.exp(-np.abs(x))
-    out = np.where(x >= 0, 1.0, e) / (1.0 + e)
+    # Only exp of a non-positive number: no overflow, and no 1 - 1 in the far negative tail. Not abs(x), which has
+    # no complex derivative.
+    positive = np.real(x) >= 0
+    e = np.exp(np.where(positive, -x, x))
+    out = np.where(positive, 1.0, e) / (1.0 + e)
     return out, out
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from reference.activations import silu_forward
 from reference.decoder_config import DecoderConfig, check_weights, parse_config
 from reference.norm import rmsnorm_forward
+from reference.precision import wide
 from reference.rope import rope_forward
 from reference.softmax import softmax_forward
 
@@ -66,7 +67,7 @@ def decoder_forward(
             return value
         if np.shape(replace[name]) != value.shape:
             raise ValueError(f"replace: {name} has shape {np.shape(replace[name])}, expected {value.shape}")
-        return np.asarray(replace[name], dtype=np.float64)
+        return wide(replace[name])
 
     _forward(model, weights, tokens, stage)
     return stages["logits"], stages
@@ -100,7 +101,7 @@ def _forward(
     attend: Attend | None = None,
 ) -> np.ndarray:
     def weight(name: str) -> np.ndarray:
-        return np.asarray(weights[name], dtype=np.float64)
+        return wide(weights[name])
 
     embedding = weight("model.embed_tokens.weight")
     x = stage("embed", embedding[tokens])
@@ -125,12 +126,12 @@ def _layer(
         return stage(f"layers.{i}.{name}", value)
 
     def norm(x: np.ndarray, name: str) -> np.ndarray:
-        return rmsnorm_forward(x, np.asarray(weights[f"model.layers.{i}.{name}.weight"], np.float64), model.eps)[0]
+        return rmsnorm_forward(x, wide(weights[f"model.layers.{i}.{name}.weight"]), model.eps)[0]
 
     def linear(x: np.ndarray, name: str) -> np.ndarray:
-        out = x @ np.asarray(weights[f"model.layers.{i}.{name}.weight"], np.float64).T
+        out = x @ wide(weights[f"model.layers.{i}.{name}.weight"]).T
         bias = weights.get(f"model.layers.{i}.{name}.bias")
-        return out if bias is None else out + np.asarray(bias, np.float64)
+        return out if bias is None else out + wide(bias)
 
     h = at("input_norm", norm(x, "input_layernorm"))
     q = at("q_proj", linear(h, "self_attn.q_proj"))

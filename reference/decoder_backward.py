@@ -41,11 +41,17 @@ def loss_and_grads(
 
 
 def decoder_backward(
-    config: Mapping[str, Any], weights: Arrays, tokens: np.ndarray, stages: Arrays, dlogits: np.ndarray
+    config: Mapping[str, Any],
+    weights: Arrays,
+    tokens: np.ndarray,
+    stages: Arrays,
+    dlogits: np.ndarray,
+    adjoints: list[np.ndarray] | None = None,
 ) -> Gradients:
     """Gradients by every tensor, from the stages that `decoder_forward` kept.
 
-    Shapes: stages as in `stage_names`, dlogits (B, T, V) -> by tensor name, shaped as the tensor.
+    Shapes: stages as in `stage_names`, dlogits (B, T, V) -> by tensor name, shaped as the tensor; a list given as
+            `adjoints` receives layers + 1 arrays (B, T, C): by the embedded tokens, then by each layer's output.
     """
     model = parse_config(config)
     wide = {name: np.asarray(tensor, dtype=np.float64) for name, tensor in weights.items()}
@@ -54,8 +60,12 @@ def decoder_backward(
     last = stages[f"layers.{model.layers - 1}.mlp_residual"]
     dx, dgain = rmsnorm_backward(dx, rmsnorm_forward(last, wide["model.norm.weight"], model.eps)[1])
     gradients = {"model.norm.weight": dgain}
+    seen = [dx]
     for i in reversed(range(model.layers)):
         dx = _layer(model, wide, stages, i, dx, gradients)
+        seen.append(dx)
+    if adjoints is not None:
+        adjoints.extend(reversed(seen))
     dembedding = embedding_backward(dx, (tokens, model.vocab))
     gradients["model.embed_tokens.weight"] = dembedding
     gradients[head] = dembedding + dhead if model.tied else dhead

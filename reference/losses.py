@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from reference.activations import sigmoid_forward
+from reference.precision import wide
 
 
 def cross_entropy_forward(
@@ -35,7 +36,7 @@ def cross_entropy_forward(
     picked = np.take_along_axis(log_probabilities, np.where(counted, targets, 0)[..., None], axis=-1)[..., 0]
     count = int(counted.sum())
     loss = -np.sum(np.where(counted, picked, 0.0)) / count if count else np.nan
-    return np.asarray(loss, dtype=np.float64), (log_probabilities, targets, counted, count)
+    return wide(loss), (log_probabilities, targets, counted, count)
 
 
 def cross_entropy_backward(dout: np.ndarray, cache: tuple[Any, ...]) -> np.ndarray:

@@ -12,6 +12,7 @@ from reference.activations import gelu_tanh_forward
 from reference.attention import attention_forward
 from reference.linear import embedding_forward, linear_forward
 from reference.norm import layernorm_forward
+from reference.precision import wide
 from reference.seq2seq_weights import Seq2SeqConfig, check_weights, parse_config
 
 
@@ -41,7 +42,7 @@ def seq2seq_forward(
     tape = Tape(model)
 
     def weight(name: str) -> np.ndarray:
-        return np.asarray(weights[name], dtype=np.float64)
+        return wide(weights[name])
 
     def norm(x: np.ndarray, name: str) -> np.ndarray:
         out, tape.caches[name] = layernorm_forward(x, weight(f"{name}.weight"), weight(f"{name}.bias"), model.eps)

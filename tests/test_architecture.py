@@ -37,6 +37,8 @@ ARROWS = {
     "harness/localisation.py": {"numpy", "harness"},
     "falsifiers/baselines": {"numpy", "torch", "transformers", "tokenizers", "safetensors", "falsifiers.baselines"},
     "falsifiers/mutants": {"numpy", "torch", "falsifiers.mutants", "falsifiers.baselines"},
+    "formats": {"numpy", "formats"},
+    "consumers": {"numpy", "consumers"},
     "candidates": {"numpy", "torch", "transformers", "safetensors", "candidates", "harness.errors"},
     "harness": {
         "numpy",
