@@ -49,7 +49,10 @@ def _of_gradients(optimizer: Any, grads: dict[str, np.ndarray]) -> list[Mistake]
         {**grads, last: grads[last][:-1]},
         {name: g for name, g in grads.items() if name != last},
     ]
-    return [(last, partial(optimizer.step, [g], [1])) for g in wrong]
+    longer = partial(optimizer.step, [{**grads, "stranger.bias": grads[last]}], [1])
+    empty, counts = partial(optimizer.step, [grads, grads], [3, 0]), partial(optimizer.step, [grads, grads], [5])
+    named = [("stranger.bias", longer), ("0 tokens", empty), ("1 token count", counts)]
+    return [*((last, partial(optimizer.step, [g], [1])) for g in wrong), *named]
 
 
 def _of_state(optimizer: Any) -> list[Mistake]:

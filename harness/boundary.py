@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from harness import elsewhere
 from harness.dtypes import FORMATS, round_mantissa, round_to
 
 
@@ -86,6 +87,35 @@ class Boundary:
     def offers(self, name: str) -> bool:
         """Whether the subject has `name`."""
         return hasattr(self._target, name)
+
+    def elsewhere(
+        self,
+        name: str,
+        *args: Any,
+        environment: dict[str, str] | None = None,
+        threads: int = 1,
+        deterministic: bool = False,
+        **kwargs: Any,
+    ) -> tuple[Any, dict[str, float]]:
+        """Call one of the subject's functions in a fresh interpreter; its answer, and the settings it ran under.
+
+        Units: `environment` is added to this process's; `deterministic` asks torch for deterministic algorithms.
+        """
+        function = getattr(self._target, name, None)
+        if function is None:
+            raise Unsupported(f"{self._role} has no `{name}`")
+        _check_signature(self._role, name, function, args, {**self._context(function), **kwargs})
+        boundary = {"role": self._role, "dtype": self._dtype, "device": self._device, "arrays": self._arrays}
+        request = {
+            "name": name,
+            "function": function,
+            "args": args,
+            "kwargs": kwargs,
+            "threads": threads,
+            "deterministic": deterministic,
+            "boundary": {**boundary, "lower": self._lower},
+        }
+        return elsewhere.call(request, environment or {})
 
     def _call(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         kwargs = {**self._context(function), **kwargs}  # a falsifier that names another device means it

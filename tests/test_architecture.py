@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HOUSE = ("harness", "falsifiers", "reference", "candidates", "models")
+HOUSE = ("harness", "falsifiers", "reference", "candidates", "models", "formats", "consumers")
 STANDARD = set(sys.stdlib_module_names)
 LATE = {"torch", "transformers"}
 """Heavy: the engine may ask for them only inside the function that needs them."""
@@ -47,6 +47,7 @@ ARROWS = {
         "hypothesis",
         "safetensors",
         "ml_dtypes",
+        "cloudpickle",
         "torch",
         "rich",
         "jsonschema_rs",

@@ -159,7 +159,11 @@ def test_a_trainer_without_checks_is_told_so_by_the_refusals_alone(tmp_path: Pat
 def test_every_mutant_belongs_to_a_claim() -> None:
     contracts = [yaml.safe_load((CONTRACTS / "training" / f"{name}.yaml").read_text()) for name in FILES]
     named = {
-        mutant for contract in contracts for claim in contract["falsification_tests"] for mutant in claim["mutants"]
+        mutant
+        for contract in contracts
+        for claim in contract["falsification_tests"]
+        if claim["id"] != "FALSIFY-LOSS-SCALE-OVERFLOW-001"  # its mutants stand in a module of its own
+        for mutant in claim["mutants"]
     }
     assert named == {mutant for module in MODULES for mutant in listed(module)}
 

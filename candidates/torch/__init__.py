@@ -39,6 +39,7 @@ from candidates.torch.seq2seq import load_seq2seq
 from candidates.torch.targets import example_weight, gate_targets, next_token_targets
 from candidates.torch.trace import trace
 from candidates.torch.train_copy import trainer_copy
+from candidates.torch.trainer import train
 from candidates.torch.training_metrics import training_metrics
 
 __all__ = [
@@ -101,6 +102,7 @@ __all__ = [
     "tanh_backward",
     "top_k",
     "trace",
+    "train",
     "train_endpoint",
     "trainer_copy",
     "training_metrics",

@@ -52,7 +52,9 @@ accumulator = Accumulator
 def accumulate(grads: list[Tensors], tokens: list[int]) -> Tensors:
     """sum(tokens_i grads_i) / sum(tokens_i), by name. Raises: ValueError if the lists differ in length."""
     if len(grads) != len(tokens):
-        raise ValueError(f"accumulate: found {len(grads)} gradients and {len(tokens)} token counts, expected as many")
+        raise ValueError(
+            f"accumulate: found {len(grads)} micro-batches and {len(tokens)} token counts, expected as many"
+        )
     total = Accumulator()
     for part, count in zip(grads, tokens, strict=True):
         total.add(part, count)

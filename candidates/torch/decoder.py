@@ -49,7 +49,7 @@ class Decoder:
         self.theta = float({**config, **(config.get("rope_parameters") or {})}["rope_theta"])
         self.tied = bool(config.get("tie_word_embeddings", False))
         self.weights = weights
-        _check_weights(_shapes(config, self.heads * self.head_dim, self.kv_heads * self.head_dim), weights)
+        _check_weights(shapes_of(config), weights)
 
     @torch.no_grad()
     def logits(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -180,9 +180,12 @@ def _rotate(x: torch.Tensor, rope: torch.Tensor) -> torch.Tensor:
     return torch.cat([turned.real, turned.imag], dim=-1).to(x.dtype)
 
 
-def _shapes(config: dict[str, Any], queries: int, keys: int) -> dict[str, tuple[int, ...]]:
+def shapes_of(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Hugging Face name -> shape of every tensor that the config implies; queries is H*D, keys KV*D."""
     C, F, V = config["hidden_size"], config["intermediate_size"], config["vocab_size"]
+    heads = int(config["num_attention_heads"])
+    dim = int(config.get("head_dim") or C // heads)
+    queries, keys = heads * dim, int(config.get("num_key_value_heads") or heads) * dim
     llama = config["model_type"] == "llama"
     attention, mlp = llama and config.get("attention_bias"), llama and config.get("mlp_bias")
     projections = {

@@ -26,15 +26,18 @@ def decoder_loss(
     return float(_loss(_with(decoder, replace or {}), tokens, targets))
 
 
-def decoder_loss_and_grads(decoder: Any, tokens: torch.Tensor, targets: torch.Tensor) -> tuple[float, Gradients]:
-    """The same loss, and its gradient by every tensor, in the order of the decoder's weights.
+def decoder_loss_and_grads(
+    decoder: Any, tokens: torch.Tensor, targets: torch.Tensor, *, scale: float = 1.0
+) -> tuple[float, Gradients]:
+    """The same loss, and its gradient times `scale` by every tensor, in the order of the decoder's weights.
 
     Shapes: tokens, targets (B, T) -> float, each gradient shaped as its tensor, in its dtype.
+    Units:  the scale is applied before the backward pass, so that small 16-bit gradients survive it.
     """
     leaves = {name: tensor.detach().requires_grad_() for name, tensor in decoder.weights.items()}
     with torch.enable_grad():
         total = _loss(_with(decoder, leaves), tokens, targets)
-        gradients = torch.autograd.grad(total, list(leaves.values()))
+        gradients = torch.autograd.grad(total * scale, list(leaves.values()))
     return float(total.detach()), dict(zip(leaves, gradients, strict=True))
 
 

@@ -30,6 +30,7 @@ class Optimizer(torch_optim.Optimizer):
 
     def step(self, grads: list[Tensors], tokens: list[int]) -> float:
         """One update, of gradients that fit."""
+        self.check_counts(grads, tokens)
         for part in grads:
             self.check_shapes(part)
             self.check_finite(part)
@@ -41,11 +42,22 @@ class Optimizer(torch_optim.Optimizer):
             self.check_shapes(state[kind])
         super().load_state(state)
 
+    def check_counts(self, grads: list[Tensors], tokens: list[int]) -> None:
+        """Raises: ValueError if there are more or fewer counts than micro-batches, or one of them is empty."""
+        if len(grads) != len(tokens):
+            raise ValueError(f"{len(grads)} micro-batches and {len(tokens)} token counts")
+        for i, count in enumerate(tokens):
+            if count < 1:
+                raise ValueError(f"micro-batch {i} of {count} tokens")
+
     def check_shapes(self, tensors: Tensors) -> None:
         """Raises: ValueError naming the tensor that is missing or of another shape."""
         for name, p in self.parameters.items():
             if name not in tensors or tensors[name].shape != p.shape:
                 raise ValueError(f"{name}: expected one of shape {tuple(p.shape)}")
+        for name in tensors:
+            if name not in self.parameters:
+                raise ValueError(f"{name}: no tensor of the model")
 
     def check_finite(self, tensors: Tensors) -> None:
         """Raises: ValueError naming the tensor."""

@@ -90,7 +90,34 @@ def missing_gradient_skipped(baseline: Any) -> Any:
     return replace(baseline, optimizer=Wrong)
 
 
+def stranger_left_over(baseline: Any) -> Any:
+    """A list longer than the weights: zip stops at the shorter one and says nothing (FedLab#339)."""
+
+    class Wrong(baseline.optimizer):
+        def step(self, grads: list[Tensors], tokens: list[int]) -> float:
+            known = [{n: g for n, g in part.items() if n in self.parameters} for part in grads]
+            norm: float = super().step(known, tokens)
+            return norm
+
+    return replace(baseline, optimizer=Wrong)
+
+
+def counts_not_looked_at(baseline: Any) -> Any:
+    """A micro-batch of no tokens counts for nothing, and of two lists the longer one is cut."""
+
+    class Wrong(baseline.optimizer):
+        def check_counts(self, grads: list[Tensors], tokens: list[int]) -> None:
+            pass
+
+        def average(self, grads: list[Tensors], tokens: list[int]) -> None:
+            super().average(grads[: len(tokens)], tokens)
+
+    return replace(baseline, optimizer=Wrong)
+
+
 MUTANTS = {
+    "stranger_left_over": stranger_left_over,
+    "counts_not_looked_at": counts_not_looked_at,
     "rates_not_looked_at": rates_not_looked_at,
     "nan_gradient_taken": nan_gradient_taken,
     "updated_before_refusing": updated_before_refusing,
