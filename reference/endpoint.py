@@ -62,8 +62,9 @@ def train_endpoint(
     lr: float,
     epochs: int = 1,
     max_norm: float | None = None,
+    momentum: float = 0.0,
 ) -> dict[str, Any]:
-    """Gradient descent w -= lr * gradient, one step per batch, `epochs` times over the batches.
+    """Gradient descent, one step per batch, `epochs` times over the batches: v = momentum v + gradient; w -= lr v.
 
     Shapes: batches of (tokens (B, T), targets (B, T)) -> {"losses", "grad_norms", one per step; "weights"}.
     Units:  a loss is the one before its step; a grad norm the one before clipping.
@@ -73,11 +74,13 @@ def train_endpoint(
         raise ValueError(f"train_endpoint: found lr {lr} and max_norm {max_norm}, expected positive numbers")
     current = {name: np.array(tensor, dtype=np.float64) for name, tensor in weights.items()}
     losses, norms = [], []
+    velocity: Gradients = {}
     for tokens, targets in [batch for _ in range(epochs) for batch in batches]:
         loss, grads = endpoint_grads(config, current, tokens, targets)
         losses.append(loss)
         norms.append(global_norm(grads))
         used = grads if max_norm is None else clip_gradients(grads, max_norm)[0]
         for name, grad in used.items():
-            current[name] = current[name] - lr * grad
+            velocity[name] = grad + (momentum * velocity[name] if name in velocity else 0.0)
+            current[name] = current[name] - lr * velocity[name]
     return {"losses": losses, "grad_norms": norms, "weights": current}

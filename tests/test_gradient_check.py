@@ -86,12 +86,13 @@ def test_a_trainer_with_one_mistake_is_falsified_by_the_name_of_the_tensor(name:
             assert tensor in found.violated[0]["pair"]
 
 
-def test_the_page_on_gradients_prints_what_it_says() -> None:
-    page = (ROOT / "docs" / "gradients.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["README.md", "docs/gradients.md"])
+def test_the_ten_lines_print_what_the_page_says(name: str) -> None:
+    page = (ROOT / name).read_text(encoding="utf-8").split("in ten lines" if name == "README.md" else "## Ten lines")[1]
     code, said = (page.split(f"```{kind}\n")[1].split("```")[0] for kind in ("python", "text"))
     assert len(code.splitlines()) == 10
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        exec(compile(code, "docs/gradients.md", "exec"), {})
+        exec(compile(code, name, "exec"), {})
     assert out.getvalue() == said
 
 

@@ -33,6 +33,13 @@ from candidates.torch.nf4 import load_nf4
 from candidates.torch.norms import l2norm, layernorm
 from candidates.torch.ops import ARRAYS, attention, rmsnorm, softmax
 from candidates.torch.optim import adamw_step, lr_at, optimizer
+from candidates.torch.quantization import (
+    dequantize,
+    load_quantized,
+    load_quantized_checkpoint,
+    quantize,
+    quantize_weights,
+)
 from candidates.torch.rope import rope
 from candidates.torch.sampling import argmax, top_k
 from candidates.torch.seq2seq import load_seq2seq
@@ -53,6 +60,7 @@ __all__ = [
     "clip_gradients",
     "cross_entropy",
     "cross_entropy_backward",
+    "dequantize",
     "elu",
     "elu_backward",
     "embedding",
@@ -76,6 +84,8 @@ __all__ = [
     "load",
     "load_checkpoint",
     "load_nf4",
+    "load_quantized",
+    "load_quantized_checkpoint",
     "load_seq2seq",
     "lr_at",
     "matmul",
@@ -83,6 +93,8 @@ __all__ = [
     "next_token_targets",
     "optimizer",
     "perplexity",
+    "quantize",
+    "quantize_weights",
     "relu",
     "relu_backward",
     "rmsnorm",

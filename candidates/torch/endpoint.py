@@ -46,9 +46,11 @@ def train_endpoint(
     lr: float,
     epochs: int = 1,
     max_norm: float | None = None,
+    momentum: float = 0.0,
     held_out: Batches | None = None,
     folder: str | None = None,
     save_every: int = 0,
+    resume: str | None = None,
     dtype: str,
     device: str,
 ) -> dict[str, Any]:
@@ -56,24 +58,31 @@ def train_endpoint(
 
     Returns {losses, perplexities, grad_norms, lrs, tokens_per_s}, one entry per step and taken before it, the
     norms before clipping; `weights`; with `held_out` also initial_perplexity and final_perplexity. With
-    `folder`, checkpoint `step-N` every `save_every` steps.
+    `folder`, checkpoint `step-N` every `save_every` steps. With `resume`, a checkpoint's folder, its weights, momentum
+    and step take the place of `weights` and of a start at 0: what is returned is of the steps that were left.
     Raises: ValueError as `endpoint_grads`; or if lr or max_norm is not positive, or a loss is not finite.
     """
     _check_config(config)
     if not lr > 0 or not (max_norm is None or max_norm > 0):
         raise ValueError(f"train_endpoint: found lr {lr} and max_norm {max_norm}, expected positive numbers")
+    done, velocity = 0, {name: torch.zeros_like(weights[name]) for name in TRAINED}
+    if resume is not None:
+        config, weights = load_checkpoint(resume)
+        done, velocity = load_optimizer(resume)
     # Only what is trained is copied: the frozen body is the caller's own, byte for byte.
     own = {name: w.detach().clone() if name in TRAINED else w.detach() for name, w in weights.items()}
     model = load(config, own, dtype=dtype, device=device)
     said: dict[str, Any] = {key: [] for key in ("losses", "perplexities", "grad_norms", "lrs", "tokens_per_s")}
     if held_out is not None:
         said["initial_perplexity"] = _perplexity(model, held_out)
-    for tokens, targets in [batch for _ in range(epochs) for batch in batches]:
+    velocity = {name: v.to(model.weights[name]) for name, v in velocity.items()}
+    for step, (tokens, targets) in list(enumerate([b for _ in range(epochs) for b in batches], start=1))[done:]:
         began = time.perf_counter()
-        loss, norm = _step(model, tokens, targets, lr, max_norm)
-        done = _note(said, loss, norm, lr, tokens.numel() / (time.perf_counter() - began))
-        if folder is not None and save_every and done % save_every == 0:
-            save_checkpoint(str(Path(folder) / f"step-{done}"), config, model.weights)
+        loss, norm = _step(model, velocity, tokens, targets, lr, max_norm, momentum)
+        _note(said, loss, norm, lr, tokens.numel() / (time.perf_counter() - began))
+        if folder is not None and save_every and step % save_every == 0:
+            save_checkpoint(str(Path(folder) / f"step-{step}"), config, model.weights)
+            save_optimizer(str(Path(folder) / f"step-{step}"), step, velocity)
     if held_out is not None:
         said["final_perplexity"] = _perplexity(model, held_out)
     return {**said, "weights": model.weights}
@@ -101,8 +110,30 @@ def load_checkpoint(folder: str) -> tuple[dict[str, Any], dict[str, torch.Tensor
     return config, load_file(str(Path(folder) / "model.safetensors"))
 
 
+def save_optimizer(folder: str, step: int, velocity: Weights) -> None:
+    """Write what the next step needs besides the weights, beside them: the steps taken and the momentum."""
+    from safetensors.torch import save_file
+
+    path = str(Path(folder) / "optimizer.safetensors")
+    save_file({n: v.detach().cpu().contiguous() for n, v in velocity.items()}, path, metadata={"step": str(step)})
+
+
+def load_optimizer(folder: str) -> tuple[int, dict[str, torch.Tensor]]:
+    """(steps taken, momentum by name) as `save_optimizer` wrote them."""
+    from safetensors import safe_open
+
+    with safe_open(str(Path(folder) / "optimizer.safetensors"), framework="pt") as file:
+        return int(file.metadata()["step"]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
 def _step(
-    model: Decoder, tokens: torch.Tensor, targets: torch.Tensor, lr: float, max_norm: float | None
+    model: Decoder,
+    velocity: Gradients,
+    tokens: torch.Tensor,
+    targets: torch.Tensor,
+    lr: float,
+    max_norm: float | None,
+    momentum: float,
 ) -> tuple[float, float]:
     loss, grads = _loss_and_grads(model, tokens, targets)
     norm = math.sqrt(sum(float(grad.double().square().sum()) for grad in grads.values()))
@@ -112,7 +143,8 @@ def _step(
         )
     shrink = 1.0 if max_norm is None else min(1.0, max_norm / (norm + SLACK))
     for name, grad in grads.items():
-        model.weights[name].sub_(grad, alpha=lr * shrink)
+        velocity[name].mul_(momentum).add_(grad, alpha=shrink)
+        model.weights[name].sub_(velocity[name], alpha=lr)
     return loss, norm
 
 
@@ -163,12 +195,11 @@ def _perplexity(model: Decoder, batches: Batches) -> float:
     return math.exp(total / count)
 
 
-def _note(said: dict[str, Any], loss: float, norm: float, lr: float, speed: float) -> int:
-    """Enter one step in the history; the number of steps so far."""
+def _note(said: dict[str, Any], loss: float, norm: float, lr: float, speed: float) -> None:
+    """Enter one step in the history."""
     entry = {"losses": loss, "perplexities": math.exp(loss), "grad_norms": norm, "lrs": lr, "tokens_per_s": speed}
     for key, value in entry.items():
         said[key].append(value)
-    return len(said["losses"])
 
 
 def _check_config(config: Config) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "train_endpoint",
 ]
 
+OPTIMIZER = "optimizer.pt"
 TRAINED = ("model.embed_tokens.weight", "model.norm.weight", "lm_head.weight")
 Config = Mapping[str, Any]
 Weights = Mapping[str, torch.Tensor]
@@ -68,24 +69,29 @@ def train_endpoint(
     lr: float,
     epochs: int = 1,
     max_norm: float | None = None,
+    momentum: float = 0.0,
     held_out: Batches | None = None,
     folder: str | None = None,
     save_every: int = 0,
+    resume: str | None = None,
     dtype: str,
     device: str,
 ) -> dict[str, Any]:
     """One step of SGD per batch, `epochs` times over; losses and gradient norms are those before their step.
 
-    With `held_out`, the perplexity on it before and after; with `folder`, a checkpoint every so many steps.
+    With `held_out`, the perplexity on it before and after; with `folder`, a checkpoint every so many steps;
+    with `resume`, the rest of the steps of a checkpoint's folder, from its weights and its optimizer's state.
     Source: torch.optim.SGD; torch.nn.utils.clip_grad_norm_; torch.nn.functional.cross_entropy.
     """
+    weights = weights if resume is None else load_file(str(Path(resume) / "model.safetensors"))
     model = load(config, weights, dtype=dtype, device=device).model
     trained = [p for name, p in model.named_parameters() if name in TRAINED]
-    step = torch.optim.SGD(trained, lr=lr)
+    step = torch.optim.SGD(trained, lr=lr, momentum=momentum)
+    done = 0 if resume is None else _restore(step, resume)
     said: dict[str, Any] = {key: [] for key in ("losses", "perplexities", "grad_norms", "lrs", "tokens_per_s")}
     if held_out is not None:
         said["initial_perplexity"] = _perplexity(model, held_out)
-    for tokens, targets in [batch for _ in range(epochs) for batch in batches]:
+    for tokens, targets in [batch for _ in range(epochs) for batch in batches][done:]:
         began = time.perf_counter()
         loss, _ = _backward(model, _bypassed(model, tokens), targets)
         norm = torch.nn.utils.clip_grad_norm_(trained, math.inf if max_norm is None else max_norm)
@@ -95,9 +101,10 @@ def train_endpoint(
         said["grad_norms"].append(float(norm))
         said["lrs"].append(step.param_groups[0]["lr"])
         said["tokens_per_s"].append(tokens.numel() / (time.perf_counter() - began))
-        done = len(said["losses"])
+        done += 1
         if folder is not None and save_every and done % save_every == 0:
             save_checkpoint(str(Path(folder) / f"step-{done}"), config, _state(model, weights))
+            torch.save({"step": done, **step.state_dict()}, Path(folder) / f"step-{done}" / OPTIMIZER)
     if held_out is not None:
         said["final_perplexity"] = _perplexity(model, held_out)
     return {**said, "weights": _state(model, weights)}
@@ -118,6 +125,14 @@ def save_checkpoint(folder: str, config: Config, weights: Weights) -> None:
 def load_checkpoint(folder: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """(config, weights) of a folder."""
     return AutoConfig.from_pretrained(folder).to_dict(), load_file(str(Path(folder) / "model.safetensors"))
+
+
+def _restore(step: torch.optim.Optimizer, folder: str) -> int:
+    """The optimizer's state from a checkpoint's folder; the steps that were taken."""
+    state = torch.load(Path(folder) / OPTIMIZER, weights_only=True)
+    done = int(state.pop("step"))
+    step.load_state_dict(state)
+    return done
 
 
 def _bypassed(model: Any, tokens: torch.Tensor) -> torch.Tensor:
