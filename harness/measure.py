@@ -100,8 +100,8 @@ def _errors(got: np.ndarray, want: np.ndarray, fmt: Format) -> Row:
             err_max, where = float(score.max()), start + int(score.argmax())
     row: Row = {
         "n": count,
-        "err_sq": err_sq,
-        "ref_sq": ref_sq,
+        "err_sq": encode(err_sq),
+        "ref_sq": encode(ref_sq),
         "err_max": encode(max(err_max, 0.0)),
         "ref_max": ref_max,
     }

@@ -44,7 +44,9 @@ class Pool:
     def _scale(self, row: Row) -> float:
         fmt = FORMATS[self.dtype]
         floor = fmt.min_normal / fmt.unit_roundoff
-        return max(_root(_number(row, "ref_sq"), row["n"]), floor, self.scale or 0.0)
+        length = _root(_number(row, "ref_sq"), row["n"])
+        # A reference whose squares overflow has no length, and an error over infinity would be no error.
+        return max(length, floor, self.scale or 0.0) if math.isfinite(length) else NAN
 
 
 Value = tuple[float, Row | None]

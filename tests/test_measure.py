@@ -55,6 +55,15 @@ def test_one_element_that_is_not_finite_spoils_every_measurement(bad):
         assert math.isnan(read(name, got, want)), name
 
 
+@pytest.mark.parametrize("size", [(1e200, 1.0), (1e200, 1e200), (1.0, 1e200)])
+def test_squares_that_overflow_are_written_down_and_pass_nothing(size):
+    want = size[0] * RNG.standard_normal(10)
+    got = want + size[1]
+    json.dumps(row(got, want, dtype="float64"), allow_nan=False)
+    assert not read("rel_l2_err", got, want, dtype="float64") <= 1e-3
+    assert not read("err_ratio", got, want, dtype="float64") <= 2
+
+
 def test_another_shape_is_reported_and_measures_nothing():
     found = row(np.zeros((3, 2)), np.zeros((2, 3)))
     assert found["shape"] == "found (3, 2), expected (2, 3)"

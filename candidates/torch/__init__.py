@@ -27,7 +27,9 @@ from candidates.torch.backward import (
 from candidates.torch.decoder import load
 from candidates.torch.endpoint import endpoint_grads, load_checkpoint, perplexity, save_checkpoint, train_endpoint
 from candidates.torch.evaluate import evaluate
+from candidates.torch.gated_delta_net import gated_delta_net, gated_delta_net_grads, load_gated_delta_net
 from candidates.torch.linear import embedding, linear, matmul
+from candidates.torch.lora import lora_linear, lora_scale, merge_lora, unmerge_lora
 from candidates.torch.losses import cross_entropy, weighted_bce
 from candidates.torch.nf4 import load_nf4
 from candidates.torch.norms import l2norm, layernorm
@@ -69,6 +71,8 @@ __all__ = [
     "evaluate",
     "example_weight",
     "gate_targets",
+    "gated_delta_net",
+    "gated_delta_net_grads",
     "gelu",
     "gelu_backward",
     "gelu_tanh",
@@ -83,13 +87,17 @@ __all__ = [
     "linear_backward",
     "load",
     "load_checkpoint",
+    "load_gated_delta_net",
     "load_nf4",
     "load_quantized",
     "load_quantized_checkpoint",
     "load_seq2seq",
+    "lora_linear",
+    "lora_scale",
     "lr_at",
     "matmul",
     "matmul_backward",
+    "merge_lora",
     "next_token_targets",
     "optimizer",
     "perplexity",
@@ -118,6 +126,7 @@ __all__ = [
     "train_endpoint",
     "trainer_copy",
     "training_metrics",
+    "unmerge_lora",
     "weighted_bce",
     "weighted_bce_backward",
 ]

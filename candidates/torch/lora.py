@@ -1,0 +1,56 @@
+"""Low-rank adapters of linear layers: beside the weight, or merged into it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch.nn.functional import linear
+
+ARRAYS = "torch"
+Adapter = tuple[torch.Tensor, torch.Tensor, float]
+"""(A (r, I), B (O, r), scale)."""
+
+
+def lora_scale(r: int, lora_alpha: float, use_rslora: bool = False) -> float:
+    """lora_alpha / r, or lora_alpha / sqrt(r) with rank stabilisation."""
+    return lora_alpha / math.sqrt(r) if use_rslora else lora_alpha / r
+
+
+def lora_linear(x: torch.Tensor, weight: torch.Tensor, adapter: Adapter | None = None) -> torch.Tensor:
+    """x W^T + scale (x A^T) B^T; without an adapter the same call as a plain linear layer.
+
+    Shapes: x (..., I), weight (O, I) -> (..., O).
+    Raises: ValueError naming the shapes if A or B does not fit the weight.
+    """
+    out = linear(x, weight)
+    if adapter is None:
+        return out
+    A, B, scale = _fitting(weight, adapter)
+    return out + scale * linear(linear(x, A), B)
+
+
+@torch.no_grad()
+def merge_lora(weight: torch.Tensor, adapter: Adapter) -> torch.Tensor:
+    """W + scale B A, added in at least float32 and rounded once."""
+    A, B, scale = _fitting(weight, adapter)
+    wide = torch.float64 if weight.dtype == torch.float64 else torch.float32
+    return (weight.to(wide) + scale * (B.to(wide) @ A.to(wide))).to(weight.dtype)
+
+
+@torch.no_grad()
+def unmerge_lora(weight: torch.Tensor, adapter: Adapter) -> torch.Tensor:
+    """W - scale B A: the weight that was merged, up to the rounding of both."""
+    A, B, scale = adapter
+    return merge_lora(weight, (A, B, -scale))
+
+
+def _fitting(weight: torch.Tensor, adapter: Adapter) -> Adapter:
+    A, B, scale = adapter
+    rows, columns = weight.shape
+    if A.ndim != 2 or A.shape[1] != columns or tuple(B.shape) != (rows, A.shape[0]):
+        raise ValueError(
+            f"lora: found A {tuple(A.shape)} and B {tuple(B.shape)} for weight {(rows, columns)}, "
+            f"expected A (r, {columns}) and B ({rows}, r)"
+        )
+    return A.to(weight), B.to(weight), scale
