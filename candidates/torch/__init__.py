@@ -2,6 +2,7 @@
 
 from candidates.torch.accumulation import accumulate, accumulator, clip_gradients
 from candidates.torch.activations import elu, gelu, gelu_tanh, leaky_relu, relu, sigmoid, silu, swiglu, tanh
+from candidates.torch.adapter_files import load_adapter, save_adapter
 from candidates.torch.backward import (
     attention_backward,
     cross_entropy_backward,
@@ -86,6 +87,7 @@ __all__ = [
     "linear",
     "linear_backward",
     "load",
+    "load_adapter",
     "load_checkpoint",
     "load_gated_delta_net",
     "load_nf4",
@@ -109,6 +111,7 @@ __all__ = [
     "rmsnorm_backward",
     "rope",
     "rope_backward",
+    "save_adapter",
     "save_checkpoint",
     "sigmoid",
     "sigmoid_backward",

@@ -10,6 +10,7 @@ from torch.nn.functional import linear, silu
 
 from candidates.torch.cache import KVCache
 from candidates.torch.gradients import decoder_loss, decoder_loss_and_grads
+from candidates.torch.lora import Adapter, fitting
 from candidates.torch.ops import rmsnorm, softmax
 
 ARRAYS = "torch"
@@ -17,15 +18,25 @@ Weights = Mapping[str, torch.Tensor]
 Stage = Callable[[str, torch.Tensor], torch.Tensor]
 
 
-def load(config: Mapping[str, Any], weights: Mapping[str, Any], *, dtype: str, device: str) -> Decoder:
+def load(
+    config: Mapping[str, Any],
+    weights: Mapping[str, Any],
+    *,
+    lora: Mapping[str, Adapter] | None = None,
+    dtype: str,
+    device: str,
+) -> Decoder:
     """Put the weights on `device` in `dtype`; norms, RoPE and softmax compute wider in 16 bits.
 
+    Units:  lora maps a linear layer's name (`model.layers.0.self_attn.q_proj`) to its adapter (A, B, scale).
     Raises: ValueError if the config asks for what this decoder does not do, or if a tensor is
             missing, left over or of the wrong shape.
     Source: the Hugging Face config keys and tensor names of Qwen2 and Llama.
     """
     kind = getattr(torch, dtype)
-    return Decoder(dict(config), {name: torch.as_tensor(w).to(device, kind) for name, w in weights.items()})
+    decoder = Decoder(dict(config), {name: torch.as_tensor(w).to(device, kind) for name, w in weights.items()})
+    decoder.adapt(lora or {})
+    return decoder
 
 
 class Decoder:
@@ -49,6 +60,7 @@ class Decoder:
         self.theta = float({**config, **(config.get("rope_parameters") or {})}["rope_theta"])
         self.tied = bool(config.get("tie_word_embeddings", False))
         self.weights = weights
+        self.scales: dict[str, float] = {}
         _check_weights(shapes_of(config), weights)
 
     @torch.no_grad()
@@ -99,6 +111,19 @@ class Decoder:
             raise ValueError(f"replace: no stage {min(given)!r}; expected names among {list(seen)}")
         return seen
 
+    def adapt(self, lora: Mapping[str, Adapter]) -> None:
+        """Put adapters beside linear layers, as tensors of the model: `<layer>.lora_A.weight` and `.lora_B.weight`.
+
+        Raises: ValueError if an adapter's layer is not one of the model's, or A or B does not fit it.
+        """
+        for name, (A, B, scale) in lora.items():
+            if f"{name}.weight" not in self.weights or not name.endswith("_proj"):
+                raise ValueError(f"lora: found an adapter of {name!r}, expected a linear layer of this model")
+            weight = self.weights[f"{name}.weight"]
+            A, B, _ = fitting(weight, (torch.as_tensor(A), torch.as_tensor(B), scale))
+            self.weights |= {f"{name}.lora_A.weight": A, f"{name}.lora_B.weight": B}
+            self.scales[name] = float(scale)
+
     @property
     def device(self) -> torch.device:
         return self.weights["model.embed_tokens.weight"].device
@@ -136,7 +161,11 @@ class Decoder:
 
         def project(x: torch.Tensor, name: str) -> torch.Tensor:
             name = f"model.layers.{i}.{name}"
-            return linear(x, self.weights[f"{name}.weight"], self.weights.get(f"{name}.bias"))
+            out = linear(x, self.weights[f"{name}.weight"], self.weights.get(f"{name}.bias"))
+            if name not in self.scales:
+                return out
+            A, B = (self.weights[f"{name}.lora_{part}.weight"] for part in "AB")
+            return out + self.scales[name] * linear(linear(x, A), B)
 
         def norm(x: torch.Tensor, name: str) -> torch.Tensor:
             return self.norm(x, self.weights[f"model.layers.{i}.{name}.weight"], self.eps)

@@ -26,14 +26,14 @@ def lora_linear(x: torch.Tensor, weight: torch.Tensor, adapter: Adapter | None =
     out = linear(x, weight)
     if adapter is None:
         return out
-    A, B, scale = _fitting(weight, adapter)
+    A, B, scale = fitting(weight, adapter)
     return out + scale * linear(linear(x, A), B)
 
 
 @torch.no_grad()
 def merge_lora(weight: torch.Tensor, adapter: Adapter) -> torch.Tensor:
     """W + scale B A, added in at least float32 and rounded once."""
-    A, B, scale = _fitting(weight, adapter)
+    A, B, scale = fitting(weight, adapter)
     wide = torch.float64 if weight.dtype == torch.float64 else torch.float32
     return (weight.to(wide) + scale * (B.to(wide) @ A.to(wide))).to(weight.dtype)
 
@@ -45,7 +45,8 @@ def unmerge_lora(weight: torch.Tensor, adapter: Adapter) -> torch.Tensor:
     return merge_lora(weight, (A, B, -scale))
 
 
-def _fitting(weight: torch.Tensor, adapter: Adapter) -> Adapter:
+def fitting(weight: torch.Tensor, adapter: Adapter) -> Adapter:
+    """The adapter in the weight's type and place. Raises: ValueError naming the shapes if it does not fit."""
     A, B, scale = adapter
     rows, columns = weight.shape
     if A.ndim != 2 or A.shape[1] != columns or tuple(B.shape) != (rows, A.shape[0]):

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from candidates.torch import decoder as eager
+from candidates.torch.lora import Adapter
 from candidates.torch_sdpa.ops import masked, rmsnorm
 
 ARRAYS = "torch"
@@ -37,7 +38,16 @@ class Decoder(eager.Decoder):
         return masked(q, k, v, ~hidden)
 
 
-def load(config: Mapping[str, Any], weights: Mapping[str, Any], *, dtype: str, device: str) -> Decoder:
+def load(
+    config: Mapping[str, Any],
+    weights: Mapping[str, Any],
+    *,
+    lora: Mapping[str, Adapter] | None = None,
+    dtype: str,
+    device: str,
+) -> Decoder:
     """Put the weights on `device` in `dtype`; refusals as the eager candidate's."""
     kind = getattr(torch, dtype)
-    return Decoder(dict(config), {name: torch.as_tensor(w).to(device, kind) for name, w in weights.items()})
+    decoder = Decoder(dict(config), {name: torch.as_tensor(w).to(device, kind) for name, w in weights.items()})
+    decoder.adapt(lora or {})
+    return decoder
