@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from harness.case import Case
+from reference.decoder import decoder_logits
+from reference.hybrid import hybrid_logits
+from reference.hybrid_config import MODEL_TYPES, weight_shapes
 
 Config = dict[str, Any]
 Weights = dict[str, np.ndarray]
@@ -44,6 +48,16 @@ def hybrid_config(
         "linear_value_head_dim": 6,
         "linear_conv_kernel_dim": 4,
     }
+
+
+def hybrid_weights(case: Case, config: Config) -> Weights:
+    """Every tensor, an array of the case: gains away from what they are when nothing is stored, decays below 1."""
+    return {name: _tensor(case, name, shape) for name, shape in weight_shapes(config).items()}
+
+
+def logits_of(config: Config) -> Callable[[Config, Weights, np.ndarray], np.ndarray]:
+    """The reference's forward pass for a config: attention alone, or mixed with delta-net layers."""
+    return hybrid_logits if config["model_type"] in MODEL_TYPES else decoder_logits
 
 
 def adapter_layers(config: Config, which: str) -> list[str]:
@@ -90,3 +104,14 @@ def adapter_pairs(case: Case, config: Config, names: list[str], r: int) -> dict[
             case.normal(f"{name}.lora_B", (rows, r), std=0.3),
         )
     return pairs
+
+
+def _tensor(case: Case, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    if name.endswith("A_log"):
+        return case.array(name, lambda: np.log(case.stream(name).uniform(0.01, 4, shape)))
+    if name.endswith("linear_attn.norm.weight"):
+        return case.normal(name, shape, std=0.3, mean=1.0)
+    if "conv1d" in name:
+        return case.normal(name, shape, std=0.5)
+    std = 1.0 if "embed" in name else 0.3 if len(shape) == 1 else 1.5 / shape[-1] ** 0.5
+    return case.normal(name, shape, std=std)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from falsifiers.decoder import read_checkpoint
+from falsifiers.hybrid_model import hybrid_config, hybrid_weights, logits_of
 from falsifiers.synthetic_model import Config, Weights, case_weights, synthetic_config
 from harness.case import Case
 from harness.observation import Observation
-from reference.decoder import decoder_logits
 from reference.decoder_cache import decode, prefill
 
 MEASURES = {
@@ -179,6 +179,9 @@ def _run(loaded: Any, tokens: np.ndarray, sizes: list[int], lengths: np.ndarray 
 def _model(case: Case, weights: str | None, model: dict[str, Any] | None, model_type: str) -> tuple[Config, Weights]:
     if weights is not None:
         return read_checkpoint(str(weights), case.dtype)
+    if model_type == "qwen3_5_text":
+        config = hybrid_config(**(model or {}))
+        return config, hybrid_weights(case, config)
     config = synthetic_config(model_type=model_type, **(model or {}))
     return config, case_weights(case, config)
 
@@ -187,7 +190,7 @@ def _one_shot(config: Config, weights: Weights, tokens: np.ndarray, lengths: lis
     """Each row's last `length` tokens alone. Shapes: tokens (B, T) -> logits (B, T, V), NaN before them."""
     out = np.full((*tokens.shape, config["vocab_size"]), np.nan)
     for i, length in enumerate(lengths):
-        out[i, -length:] = decoder_logits(config, weights, tokens[i : i + 1, -length:])[0]
+        out[i, -length:] = logits_of(config)(config, weights, tokens[i : i + 1, -length:])[0]
     return out
 
 

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch.nn.functional import linear, silu
 
+from candidates.torch import hybrid
 from candidates.torch.cache import KVCache
+from candidates.torch.generate import greedy
 from candidates.torch.gradients import decoder_loss, decoder_loss_and_grads
 from candidates.torch.lora import Adapter, fitting
 from candidates.torch.ops import rmsnorm, softmax
@@ -25,7 +27,7 @@ def load(
     lora: Mapping[str, Adapter] | None = None,
     dtype: str,
     device: str,
-) -> Decoder:
+) -> Any:
     """Put the weights on `device` in `dtype`; norms, RoPE and softmax compute wider in 16 bits.
 
     Units:  lora maps a linear layer's name (`model.layers.0.self_attn.q_proj`) to its adapter (A, B, scale).
@@ -33,6 +35,8 @@ def load(
             missing, left over or of the wrong shape.
     Source: the Hugging Face config keys and tensor names of Qwen2 and Llama.
     """
+    if config.get("model_type") in hybrid.MODEL_TYPES:
+        return hybrid.load_hybrid(config, weights, lora=lora, dtype=dtype, device=device)
     kind = getattr(torch, dtype)
     decoder = Decoder(dict(config), {name: torch.as_tensor(w).to(device, kind) for name, w in weights.items()})
     decoder.adapt(lora or {})
@@ -48,7 +52,7 @@ class Decoder:
 
     norm = staticmethod(rmsnorm)
     softmax = staticmethod(softmax)
-    loss, loss_and_grads = decoder_loss, decoder_loss_and_grads
+    loss, loss_and_grads, generate = decoder_loss, decoder_loss_and_grads, greedy
 
     def __init__(self, config: dict[str, Any], weights: dict[str, torch.Tensor]) -> None:
         _check_config(config)

@@ -120,9 +120,12 @@ class GatedDeltaNet:
         conv_state: torch.Tensor | None = None,
         lora: Adapters | None = None,
         real: torch.Tensor | None = None,
+        *,
+        keep_wide: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(out, state, conv_state) of T tokens; see `gated_delta_net`."""
-        return self._run(x, self.weights, state, conv_state, lora or {}, real)
+        """As `gated_delta_net`; with keep_wide the state of a 16-bit run stays in float32."""
+        out, state, conv_state = self._run(x, self.weights, state, conv_state, lora or {}, real)
+        return out, state if keep_wide else state.to(x.dtype), conv_state
 
     def _run(
         self,
@@ -153,7 +156,7 @@ class GatedDeltaNet:
         core, state = delta_rule(q, k, v, g, beta, _wide(state))
         normed = rmsnorm(core.transpose(1, 2), _wide(w["norm.weight"]), self.eps)
         gated = (normed * silu(_wide(z.unflatten(-1, (-1, self.value_dim))))).flatten(2).to(x.dtype)
-        return lora_linear(gated, w["out_proj.weight"], lora.get("out_proj")), state.to(x.dtype), conv_state
+        return lora_linear(gated, w["out_proj.weight"], lora.get("out_proj")), state, conv_state
 
 
 def shapes_of(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
