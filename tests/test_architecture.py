@@ -48,7 +48,16 @@ ARROWS = {
     "falsifiers/mutants": {"numpy", "torch", "safetensors", "falsifiers.mutants", "falsifiers.baselines"},
     "formats": {"numpy", "safetensors", "ml_dtypes", "gguf", "tokenizers", "formats"},
     "consumers": {"numpy", "consumers"},
-    "candidates": {"numpy", "torch", "transformers", "safetensors", "candidates", "formats", "harness.errors"},
+    "candidates": {
+        "numpy",
+        "torch",
+        "transformers",
+        "tokenizers",
+        "safetensors",
+        "candidates",
+        "formats",
+        "harness.errors",
+    },
     "harness": {
         "numpy",
         "yaml",

@@ -26,6 +26,7 @@ from candidates.torch.backward import (
     weighted_bce_backward,
 )
 from candidates.torch.decoder import load
+from candidates.torch.detokenize import detokenize
 from candidates.torch.endpoint import endpoint_grads, load_checkpoint, perplexity, save_checkpoint, train_endpoint
 from candidates.torch.evaluate import evaluate
 from candidates.torch.gated_delta_net import gated_delta_net, gated_delta_net_grads, load_gated_delta_net
@@ -64,6 +65,7 @@ __all__ = [
     "cross_entropy",
     "cross_entropy_backward",
     "dequantize",
+    "detokenize",
     "elu",
     "elu_backward",
     "embedding",

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch.nn.functional import linear, silu
 
-from candidates.torch import hybrid
 from candidates.torch.cache import KVCache
 from candidates.torch.generate import greedy
 from candidates.torch.gradients import decoder_loss, decoder_loss_and_grads
+from candidates.torch.hybrid import MODEL_TYPES as HYBRID
+from candidates.torch.hybrid import load_hybrid
 from candidates.torch.lora import Adapter, fitting
 from candidates.torch.ops import rmsnorm, softmax
 
@@ -35,8 +36,8 @@ def load(
             missing, left over or of the wrong shape.
     Source: the Hugging Face config keys and tensor names of Qwen2 and Llama.
     """
-    if config.get("model_type") in hybrid.MODEL_TYPES:
-        return hybrid.load_hybrid(config, weights, lora=lora, dtype=dtype, device=device)
+    if config.get("model_type") in HYBRID:
+        return load_hybrid(config, weights, lora=lora, dtype=dtype, device=device)
     kind = getattr(torch, dtype)
     decoder = Decoder(dict(config), {name: torch.as_tensor(w).to(device, kind) for name, w in weights.items()})
     decoder.adapt(lora or {})
