@@ -91,8 +91,9 @@ def _q8_0(blocks: np.ndarray) -> list[np.ndarray]:
 def _q4_0(blocks: np.ndarray) -> list[np.ndarray]:
     at = np.abs(blocks).argmax(axis=-1, keepdims=True)
     d = np.take_along_axis(blocks, at, axis=-1) / np.float32(-8)
-    # In float64, where the product is exact: ggml's own float32 result depends on a fused multiply-add.
-    q = np.floor(blocks.astype(np.float64) * _inverse(d) + 8.5).clip(0, 15).astype(np.uint8)
+    # A fused multiply-add, as ggml's compilers make of it: exact in float64, then rounded once to float32.
+    sums = (blocks.astype(np.float64) * _inverse(d) + 8.5).astype(np.float32)
+    q = np.floor(sums).clip(0, 15).astype(np.uint8)
     return [d.astype(np.float16).view(np.uint8), q[..., :16] | q[..., 16:] << 4]
 
 

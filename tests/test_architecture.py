@@ -27,6 +27,7 @@ ARROWS = {
         "numpy",
         "reference",
         "falsifiers",
+        "consumers",
         "harness.observation",
         "harness.case",
         "harness.dtypes",

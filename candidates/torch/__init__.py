@@ -37,6 +37,7 @@ from candidates.torch.nf4 import load_nf4
 from candidates.torch.norms import l2norm, layernorm
 from candidates.torch.ops import ARRAYS, attention, rmsnorm, softmax
 from candidates.torch.optim import adamw_step, lr_at, optimizer
+from candidates.torch.packaging import export_gguf, import_gguf
 from candidates.torch.quantization import (
     dequantize,
     load_quantized,
@@ -73,6 +74,7 @@ __all__ = [
     "endpoint_grads",
     "evaluate",
     "example_weight",
+    "export_gguf",
     "gate_targets",
     "gated_delta_net",
     "gated_delta_net_grads",
@@ -80,6 +82,7 @@ __all__ = [
     "gelu_backward",
     "gelu_tanh",
     "gelu_tanh_backward",
+    "import_gguf",
     "l2norm",
     "l2norm_backward",
     "layernorm",

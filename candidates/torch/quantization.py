@@ -34,8 +34,8 @@ def quantize(x: torch.Tensor, kind: str) -> torch.Tensor:
         codes = (scaled.sign() * (scaled.abs() + 0.5).floor()).to(torch.int8).view(torch.uint8)
     else:
         d = largest / -8
-        # float64 holds the product whole: without it the answer hangs on whether the machine fuses multiply and add.
-        q = (blocks.double() * _inverse(d) + 8.5).floor().clamp(0, 15).to(torch.uint8)
+        # Product and sum rounded once, as a fused multiply-add does, whatever this machine has.
+        q = (blocks.double() * _inverse(d) + 8.5).float().floor().clamp(0, 15).to(torch.uint8)
         codes = q[..., : BLOCK // 2] | (q[..., BLOCK // 2 :] << 4)
     return torch.cat([d.half().view(torch.uint8), codes], dim=-1).flatten(-2)
 

@@ -1,0 +1,116 @@
+"""A GGUF file back to a Hugging Face config and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from formats import gguf_header
+from formats.errors import Malformed
+from formats.gguf_header import ArrayValue, GgufHeader
+from formats.gguf_plan import ARCHITECTURES, plan
+from formats.gguf_transforms import invert
+
+
+def load(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """(config, {Hugging Face name: float32 tensor}), every tensor unpacked and every transform undone.
+
+    Raises: Malformed naming the key or the tensor: a file that is not whole, an architecture that is not known, or
+            tensors that are not those of the plan.
+    """
+    header = gguf_header.read(path)
+    config = read_config(path, header)
+    entries = {entry.target: entry for entry in plan(config).entries}
+    found = {tensor.name: tensor for tensor in header.tensors}
+    for name in [*entries, *found]:
+        if name not in found or name not in entries:
+            what = "is missing" if name not in found else "is not one of this architecture's"
+            raise Malformed(f"{path}: tensor {name!r} {what}; expected the {len(entries)} tensors of its keys")
+        if found[name].shape != entries[name].shape:
+            raise Malformed(f"{path}: tensor {name!r} has shape {found[name].shape}, expected {entries[name].shape}")
+    weights = {}
+    with Path(path).open("rb") as stream:
+        for name, entry in entries.items():
+            stream.seek(header.data_offset + found[name].offset)
+            raw = np.frombuffer(stream.read(found[name].bytes), np.uint8)
+            numbers = _numbers(raw, found[name].type, entry.shape)
+            weights[entry.source] = np.ascontiguousarray(invert(entry.steps, numbers, config))
+    return config, weights
+
+
+def read_config(path: str | Path, header: GgufHeader) -> dict[str, Any]:
+    """The Hugging Face config that the keys stand for. Raises: Malformed naming a key that is missing."""
+    arch = header.keys.get("general.architecture")
+    kinds = {name: kind for kind, name in ARCHITECTURES.items()}
+    if arch not in kinds:
+        raise Malformed(f"{path}: found general.architecture {arch!r}, expected one of {', '.join(kinds)}")
+
+    def key(name: str) -> Any:
+        if f"{arch}.{name}" not in header.keys:
+            raise Malformed(f"{path}: key '{arch}.{name}' is missing")
+        return header.keys[f"{arch}.{name}"]
+
+    names = {tensor.name: tensor.shape for tensor in header.tensors}
+    if "token_embd.weight" not in names:
+        raise Malformed(f"{path}: tensor 'token_embd.weight' is missing")
+    heads, hidden = key("attention.head_count"), key("embedding_length")
+    width = header.keys.get(f"{arch}.attention.key_length", hidden // heads)
+    rotary = header.keys.get(f"{arch}.rope.dimension_count", width)
+    rope: dict[str, Any] = {"rope_type": "default", "rope_theta": key("rope.freq_base")}
+    config = {
+        "model_type": kinds[arch],
+        "hidden_size": hidden,
+        "num_hidden_layers": key("block_count"),
+        "num_attention_heads": heads,
+        "num_key_value_heads": header.keys.get(f"{arch}.attention.head_count_kv", heads),
+        "head_dim": width,
+        "intermediate_size": key("feed_forward_length"),
+        "vocab_size": names["token_embd.weight"][0],
+        "max_position_embeddings": key("context_length"),
+        "rms_norm_eps": key("attention.layer_norm_rms_epsilon"),
+        "rope_parameters": rope,
+        "tie_word_embeddings": "output.weight" not in names,
+        "hidden_act": "silu",
+    }
+    if arch == "llama":
+        config |= {"attention_bias": "blk.0.attn_q.bias" in names, "mlp_bias": "blk.0.ffn_up.bias" in names}
+    if arch == "qwen35":
+        rope |= {"partial_rotary_factor": rotary / width, "mrope_section": _sections(path, header)}
+        config |= _delta(config, key)
+    return config
+
+
+def _delta(config: Mapping[str, Any], key: Any) -> dict[str, Any]:
+    interval, values = key("full_attention_interval"), key("ssm.time_step_rank")
+    kinds = ("linear_attention", "full_attention")
+    return {
+        "layer_types": [kinds[(i + 1) % interval == 0] for i in range(config["num_hidden_layers"])],
+        "linear_num_key_heads": key("ssm.group_count"),
+        "linear_num_value_heads": values,
+        "linear_key_head_dim": key("ssm.state_size"),
+        "linear_value_head_dim": key("ssm.inner_size") // values,
+        "linear_conv_kernel_dim": key("ssm.conv_kernel"),
+        "attention_bias": False,
+    }
+
+
+def _sections(path: str | Path, header: GgufHeader) -> list[int]:
+    found = header.keys.get("qwen35.rope.dimension_sections")
+    if not isinstance(found, ArrayValue) or not 3 <= found.count <= 4:
+        raise Malformed(f"{path}: key 'qwen35.rope.dimension_sections' is missing or not of 3 or 4 numbers")
+    return [int(i) for i in gguf_header.read_array(path, found)[:3]]
+
+
+def _numbers(raw: np.ndarray, kind: str, shape: tuple[int, ...]) -> np.ndarray:
+    import gguf
+
+    rows = raw.reshape(*shape[:-1], -1)
+    if kind == "F32":
+        return rows.view(np.float32)
+    if kind == "F16":
+        return rows.view(np.float16).astype(np.float32)
+    found: np.ndarray = gguf.quants.dequantize(rows, gguf.GGMLQuantizationType[kind])
+    return found.reshape(shape)
