@@ -52,7 +52,7 @@ def header(subject: Any, case: Case, *, model: str, kind: str, weights: str | No
 
 
 def loads(subject: Any, case: Case, *, model: str, kind: str, weights: str | None = None) -> Observation:
-    """Whether two builds of llama.cpp load an exported file (the second, those with a tokenizer) and compute with it."""
+    """Whether two builds of llama.cpp load a file (the second, those with a tokenizer) and compute with it."""
     with exported(subject, case, model, kind, weights) as (path, config, _, _):
         tokens = tokens_of(case, config, 1, 1).tolist()
         first = ask(path, Request(tokens=tokens))

@@ -29,6 +29,7 @@ def parser() -> Parser:
     _run(commands)
     _gate(commands)
     _report(commands)
+    _export(commands)
     verify = commands.add_parser("verify", help="hash every file again and judge every claim again")
     verify.add_argument("evidence", nargs="+", metavar="EVIDENCE")
     replay = commands.add_parser("replay", help="run one saved counterexample again, same bytes")
@@ -74,6 +75,15 @@ def _gate(commands: argparse._SubParsersAction[Parser]) -> None:
     sub.add_argument("evidence", nargs="+", metavar="EVIDENCE")
     sub.add_argument("--target", required=True, metavar="T")
     sub.add_argument("--contracts", metavar="DIR", help="contracts at hand: evidence of others is STALE")
+
+
+def _export(commands: argparse._SubParsersAction[Parser]) -> None:
+    sub = commands.add_parser("export", help="a checkpoint folder to a GGUF file")
+    sub.add_argument("folder", metavar="HF_DIR")
+    sub.add_argument("out", metavar="OUT.gguf")
+    kinds = ("f32", "f16", "bf16", "q8_0", "q4_0")
+    sub.add_argument("--type", choices=kinds, default="f32", type=str.lower, help="of the matrices; vectors stay f32")
+    sub.add_argument("--no-tokenizer", dest="tokenizer", action="store_false", help="a file that gives logits alone")
 
 
 def _report(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -132,6 +142,10 @@ def dispatch(args: argparse.Namespace) -> int:
         from harness.commands import inspect
 
         return inspect.run(args.path, as_json=args.json)
+    if args.command == "export":
+        from harness.commands import export
+
+        return export.run(args.folder, args.out, kind=args.type, tokenizer=args.tokenizer)
     from harness.commands import init
 
     return init.run(args.folder)

@@ -48,7 +48,7 @@ ARROWS = {
     },
     "falsifiers/mutants": {"numpy", "torch", "safetensors", "falsifiers.mutants", "falsifiers.baselines"},
     "formats": {"numpy", "safetensors", "ml_dtypes", "gguf", "tokenizers", "formats"},
-    "consumers": {"numpy", "consumers"},
+    "consumers": {"numpy", "cyllama", "xllamacpp", "consumers"},
     "candidates": {
         "numpy",
         "torch",
