@@ -44,6 +44,7 @@ ARROWS = {
         "safetensors",
         "gguf",
         "peft",
+        "huggingface_hub",
         "falsifiers.baselines",
     },
     "falsifiers/mutants": {"numpy", "torch", "safetensors", "falsifiers.mutants", "falsifiers.baselines"},

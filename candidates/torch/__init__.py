@@ -37,7 +37,7 @@ from candidates.torch.nf4 import load_nf4
 from candidates.torch.norms import l2norm, layernorm
 from candidates.torch.ops import ARRAYS, attention, rmsnorm, softmax
 from candidates.torch.optim import adamw_step, lr_at, optimizer
-from candidates.torch.packaging import export_gguf, import_gguf
+from candidates.torch.packaging import audit_checkpoint, export_gguf, import_gguf
 from candidates.torch.quantization import (
     dequantize,
     load_quantized,
@@ -62,6 +62,7 @@ __all__ = [
     "argmax",
     "attention",
     "attention_backward",
+    "audit_checkpoint",
     "clip_gradients",
     "cross_entropy",
     "cross_entropy_backward",

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from formats import gguf_export, gguf_import
+from formats import checkpoint_audit, gguf_export, gguf_import
 
 ARRAYS = "torch"
 
@@ -23,3 +23,8 @@ def import_gguf(path: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """(config, weights) of a GGUF file by Hugging Face names, in float32. Raises: ValueError with one line."""
     config, weights = gguf_import.load(path)
     return config, {name: torch.from_numpy(tensor) for name, tensor in weights.items()}
+
+
+def audit_checkpoint(folder: str) -> list[str]:
+    """One line for each thing that a checkpoint folder lacks or contradicts itself in; none for a whole one."""
+    return checkpoint_audit.audit(folder)
