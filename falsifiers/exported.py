@@ -23,22 +23,25 @@ ROPE = {"rope_type": "default", "rope_theta": 50000.0}
 @contextmanager
 def exported(
     subject: Any, case: Case, model: str, kind: str, weights: str | None
-) -> Iterator[tuple[Path, Config, Weights, Path | None]]:
-    """(file, config, float32 weights, folder with a tokenizer) of a model that the subject has exported as `kind`.
+) -> Iterator[tuple[Path, Config, Weights, str]]:
+    """(file, config, float32 weights, type) of a model that the subject has exported as `kind`.
 
-    Units: model is one of `MODELS`; the synthetic ones have no tokenizer, and give logits alone.
+    Units: model is one of `MODELS`; the synthetic ones have no tokenizer, and give logits alone. kind `own` is the type
+           of a subject that is a file itself, and F32 for any other.
     """
     with TemporaryDirectory() as place:
         path = Path(place) / "model.gguf"
+        if kind == "own":
+            kind = subject.own_kind() if subject.offers("own_kind") else "F32"
         if model == "trained":
             config, tensors = read_checkpoint(str(weights), "float32")
             subject.export_gguf(str(weights), str(path), kind)
-            yield path, config, tensors, Path(str(weights))
+            yield path, config, tensors, kind
         else:
             config, tensors = build(case, model)
             checkpoints.write_folder(Path(place) / "folder", config, tensors)
             subject.export_gguf(str(Path(place) / "folder"), str(path), kind, tokenizer=False)
-            yield path, config, tensors, None
+            yield path, config, tensors, kind
 
 
 def build(case: Case, model: str) -> tuple[Config, Weights]:

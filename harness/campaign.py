@@ -43,6 +43,9 @@ class Campaign:
         return (self.memory_mb or share >> 20) << 20
 
 
+NO_SOURCE = "a GGUF file is compared with the checkpoint it was made from; give that with --weights HF_DIR"
+
+
 def run(context: Any, campaign: Campaign, claims: list[Claim]) -> float:
     """Run the claims; returns the wall time in seconds, without the building of models."""
     folders = _weights(context, campaign, claims)
@@ -73,6 +76,9 @@ def run(context: Any, campaign: Campaign, claims: list[Claim]) -> float:
 def _weights(context: Any, campaign: Campaign, claims: list[Claim]) -> dict[str, dict[str, str]]:
     """Model builder -> its folder, built on first use; a given folder stands in for all of them."""
     builders = sorted({claim.given["weights"] for claim in claims if "weights" in claim.given})
+    if campaign.weights is None and campaign.candidate.startswith("gguf:"):
+        # Reading the weights back from the file itself would hide what its exporter did to them.
+        return {builder: {"absent": NO_SOURCE} for builder in builders}
     if campaign.weights is None:
         return {builder: schedule.call(context, build, builder) for builder in builders}
     folder = Path(campaign.weights).resolve()

@@ -13,12 +13,12 @@ from harness import binding, checkpoint
 from harness.contract.problem import nearest
 from harness.errors import UserError
 
-OPENED = {"hf": "huggingface"}
+OPENED = {"hf": "huggingface", "gguf": "llama_cpp"}
 """Scheme -> the package of `candidates` whose `open(path)` makes the candidate of what stands behind the colon."""
-LATER = {"gguf": "a GGUF file in llama.cpp", "exec": "an external program"}
+LATER = {"exec": "an external program"}
 BASELINE = "baseline"
 """Each claim's own baseline as its candidate: shows what the mutants do without anybody's code."""
-HOWTO = "expected `torch`, path/to/file.py[:NAME], package.module:NAME or hf:DIR"
+HOWTO = "expected `torch`, path/to/file.py[:NAME], package.module:NAME, hf:DIR or gguf:FILE"
 
 
 def load(spec: str, folder: str | Path = ".") -> Any:
@@ -54,7 +54,9 @@ def identity(spec: str, folder: str | Path = ".") -> dict[str, Any]:
     where, _, rest = (spec, "", "") if spec.endswith(".py") else spec.partition(":")
     if where in OPENED:
         reader = source_digest(import_module(f"candidates.{OPENED[where]}"))
-        return {"spec": spec, "sha256": checkpoint.digest(_existing(spec, Path(folder) / rest)), "reader": reader}
+        path = _existing(spec, Path(folder) / rest)
+        digest = file_digest(path) if path.is_file() else checkpoint.digest(path)
+        return {"spec": spec, "sha256": digest, "reader": reader}
     if where.endswith(".py"):
         return {"spec": spec, "sha256": file_digest(Path(folder) / where)}
     loaded = _built_in(where) if ":" not in spec else binding.module(where, folder)

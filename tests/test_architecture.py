@@ -58,6 +58,7 @@ ARROWS = {
         "safetensors",
         "candidates",
         "formats",
+        "consumers",
         "harness.errors",
     },
     "harness": {
