@@ -22,6 +22,9 @@ MEASURES = {
     "divergence_margin": "largest lead of the reference's token over llama.cpp's at a first difference, in units "
     "of the logits' standard deviation there; 0 without a difference, infinite where one of them ended early",
     "divergence_rank": "largest rank of llama.cpp's token at a first difference in the reference's order, from 0",
+    "prompts_cut_otherwise": "number of prompts to which llama.cpp gives other ids; told where the gate fails",
+    "agreed_given_ids": "agreed_long where llama.cpp is handed the reference's ids of the same prompts; likewise",
+    "agreed_unwrapped": "agreed_long on the same functions' direct prompts, without the wrapper; likewise",
     "parsed_low": "lower end of the 95 % interval of the share of answers that ast.parse takes (Wilson)",
     "repeating": "number of answers in which a fragment of four tokens or more stands three times in a row",
 }
@@ -44,6 +47,9 @@ def memorised(
 ) -> Observation:
     """Greedy answers to prompts that llama.cpp itself cuts into tokens, by functions the model has memorised.
 
+    Where an answer is not the reference's, two predictions are tried that tell a special-token bug from drift: the same
+    functions without the wrapper, and the same wrapper's ids as the reference has them. Right text in both means that
+    the wrapper's special tokens are cut otherwise; wrong text in both is drift.
     Units: form is direct or chat; count functions, evenly spaced.
     """
     texts = prompt_texts(functions, form, count)
@@ -53,8 +59,18 @@ def memorised(
     with exported(subject, case, "trained", kind, weights) as (path, _, _, _):
         cut = ask(path, Request(texts=texts))
         answer = ask(path, Request(prompts=cut.ids, new_tokens=long))
+        wants = [case.once(_greedy, str(weights), "float32", ids, long, ends) for ids in prompts]
+        judged = _judged(_answers(answer, count), wants, short)
+        if judged["agreed_long"] < 1:
+            bare = prompt_ids(str(weights), functions, corpus, "direct", count)
+            bare_wants = [case.once(_greedy, str(weights), "float32", ids, long, ends) for ids in bare]
+            cut_otherwise = sum(list(got) != list(ids) for got, ids in zip(cut.ids, prompts, strict=False))
+            judged |= {
+                "prompts_cut_otherwise": cut_otherwise,
+                "agreed_given_ids": _agreed(path, prompts, wants, long),
+                "agreed_unwrapped": _agreed(path, bare, bare_wants, long),
+            }
     found = _answers(answer, count)
-    wants = [case.once(_greedy, str(weights), "float32", ids, long, ends) for ids in prompts]
     whole = []
     for text, ids in zip(texts, found, strict=True):
         kept = [int(i) for i in ids if i not in ends]
@@ -62,7 +78,7 @@ def memorised(
     return Observation(
         parsed_low=wilson_low(sum(map(parses, whole)), len(whole)),
         repeating=sum(map(repeats, found)),
-        **_judged(found, wants, short),
+        **judged,
     )
 
 
@@ -76,6 +92,11 @@ def held_out(
         answer = ask(path, Request(prompts=[ids.tolist() for ids in prompts], new_tokens=long))
     wants = [case.once(_greedy, str(weights), "float32", ids, long, ends) for ids in prompts]
     return Observation(**_judged(_answers(answer, count), wants, short))
+
+
+def _agreed(path: Any, prompts: list[np.ndarray], wants: list[Any], long: int) -> float:
+    answer = ask(path, Request(prompts=[ids.tolist() for ids in prompts], new_tokens=long))
+    return float(_judged(_answers(answer, len(prompts)), wants, 0)["agreed_long"])
 
 
 def parses(text: str) -> bool:

@@ -91,8 +91,9 @@ def _errors(got: np.ndarray, want: np.ndarray, fmt: Format) -> Row:
             single = single and bool(np.array_equal(g, g.astype(np.float32), equal_nan=True))
         error = np.where(inside & ~bad, np.abs(g - np.where(inside, w, 0.0)), 0.0)
         kept = np.where(inside, w, 0.0)
-        err_sq += float(error @ error)
-        ref_sq += float(kept @ kept)
+        with np.errstate(over="ignore"):  # written down as infinite, and no agreement
+            err_sq += float(error @ error)
+            ref_sq += float(kept @ kept)
         count += int(inside.sum())
         ref_max = max(ref_max, float(np.abs(kept).max(initial=0.0)))
         score = np.where(bad, np.inf, error)

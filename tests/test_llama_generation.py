@@ -1,0 +1,75 @@
+"""Generation by llama.cpp: what tells a special-token bug from drift, and the detectors of loops and broken code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from falsifiers import llama_generation
+from falsifiers.baselines import gguf_package
+from falsifiers.llama_generation import parses, repeats, wilson_low
+from falsifiers.mutants import llama_generation as wrong
+from harness.boundary import Boundary, Trace
+from harness.case import Case
+from models.stdlib_qwen2 import build
+
+
+def seen(subject: Any) -> dict[str, Any]:
+    """What the chat form's claim sees of an exporter, on six functions."""
+    boundary = Boundary(subject, role="candidate", dtype="float32", device="cpu", trace=Trace())
+    found = llama_generation.memorised(
+        boundary,
+        Case(dtype="float32"),
+        weights=str(build()),
+        functions="models.functions",
+        corpus="models.corpus:split",
+        form="chat",
+        count=6,
+        short=8,
+        long=128,
+    )
+    return dict(found.scalars)
+
+
+def test_a_file_that_is_right_answers_as_the_reference_and_nothing_more_is_tried() -> None:
+    found = seen(gguf_package)
+    assert found["agreed_long"] == 1
+    assert "agreed_given_ids" not in found
+
+
+def test_split_special_tokens_and_drift_are_told_apart() -> None:
+    split, drift = (seen(wrong.MUTANTS[n](gguf_package)) for n in ("special_tokens_normal", "biases_dropped"))
+    assert split["agreed_long"] < 1
+    assert split["prompts_cut_otherwise"] == 6
+    assert split["agreed_given_ids"] == split["agreed_unwrapped"] == 1
+    assert drift["prompts_cut_otherwise"] == 0
+    assert drift["agreed_given_ids"] < 1
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        ([1, 2, 3, 4] * 3, True),
+        ([9, 1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4], True),
+        ([1, 2, 3, 4] * 2, False),
+        ([1, 2, 3] * 3, False),
+        ([7] * 12, True),
+        ([], False),
+    ],
+)
+def test_a_fragment_three_times_in_a_row_is_a_loop(row: list[int], found: bool) -> None:
+    assert repeats(np.array(row)) is found
+
+
+def test_code_that_is_none_does_not_parse() -> None:
+    assert parses("def f(x):\n    return x\n")
+    assert not any(parses(text) for text in ("", "\n", "def f(x:", "return return", "x = \0"))
+
+
+def test_the_interval_is_wilsons() -> None:
+    """Figures of Newcombe, Statistics in Medicine 17 (1998), 857-872, table I: 81 of 263 and 15 of 148."""
+    assert wilson_low(81, 263) == pytest.approx(0.2553, abs=1e-4)
+    assert wilson_low(15, 148) == pytest.approx(0.0624, abs=1e-4)
+    assert wilson_low(30, 30) == pytest.approx(0.8865, abs=1e-4)
