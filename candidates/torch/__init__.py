@@ -46,9 +46,11 @@ from candidates.torch.quantization import (
     quantize_weights,
 )
 from candidates.torch.rope import rope
+from candidates.torch.run_audit import audit_run
 from candidates.torch.sampling import argmax, top_k
 from candidates.torch.seq2seq import load_seq2seq
 from candidates.torch.targets import example_weight, gate_targets, next_token_targets
+from candidates.torch.throughput import throughput
 from candidates.torch.trace import trace
 from candidates.torch.train_copy import trainer_copy
 from candidates.torch.trainer import train
@@ -63,6 +65,7 @@ __all__ = [
     "attention",
     "attention_backward",
     "audit_checkpoint",
+    "audit_run",
     "clip_gradients",
     "cross_entropy",
     "cross_entropy_backward",
@@ -129,6 +132,7 @@ __all__ = [
     "swiglu_backward",
     "tanh",
     "tanh_backward",
+    "throughput",
     "top_k",
     "trace",
     "train",
