@@ -19,6 +19,7 @@ MEASURES = {
     "tokens_wrong": "number of ids whose token is not the tokenizer's, the unused rows behind them included",
     "types_wrong": "number of ids whose token type is not control for special, unused for filled-up, normal otherwise",
     "merges_wrong": "number of merges that are missing, too many or in another place",
+    "pre_tokenizer_wrong": "1 where the file does not name the pre-tokenizer that the tokenizer cuts by, else 0",
     "special_wrong": "number of special ids (end, padding) and flags (a BOS before text) that are not the folder's",
     "template_lost": "1 where the folder has a chat template and the file has another or none, else 0",
     "ids_differ": "number of texts to which llama.cpp gives other ids than the tokenizers library",
@@ -61,6 +62,7 @@ def embedded(subject: Any, case: Case, *, weights: str) -> Observation:
         tokens_wrong=_wrong(tokens, wanted),
         types_wrong=_wrong(types, kinds),
         merges_wrong=_wrong(keys.get("tokenizer.ggml.merges") or [], merges),
+        pre_tokenizer_wrong=int(keys.get("tokenizer.ggml.pre") != "qwen2"),
         special_wrong=wrong,
         template_lost=int(keys.get("tokenizer.chat_template") != settings.get("chat_template")),
     )

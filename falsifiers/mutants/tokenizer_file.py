@@ -65,7 +65,19 @@ def pre_tokenizer_of_gpt2(baseline: Any) -> Any:
     return edited_file(baseline, lambda keys, tensors: keys.update({"tokenizer.ggml.pre": "gpt-2"}))
 
 
+def pre_tokenizer_missing(baseline: Any) -> Any:
+    """tokenizer.ggml.pre is not written: a warning, and other ids where merges were crafted for it (interop)."""
+    return edited_file(baseline, lambda keys, tensors: keys.pop("tokenizer.ggml.pre") and None)
+
+
+def token_types_missing(baseline: Any) -> Any:
+    """Token types are not written: <|im_start|> is split into characters, without a word (interop)."""
+    return edited_file(baseline, lambda keys, tensors: keys.pop(TYPES) and None)
+
+
 MUTANTS = {
+    "pre_tokenizer_missing": pre_tokenizer_missing,
+    "token_types_missing": token_types_missing,
     "merges_cut": merges_cut,
     "merges_out_of_order": merges_out_of_order,
     "end_and_padding_swapped": end_and_padding_swapped,
