@@ -8,6 +8,8 @@ from typing import Any
 from formats.errors import Malformed
 
 KNOWN = ("llama", "qwen2", "qwen3", "qwen3_5_text")
+MOST_LAYERS = 4096
+"""Twenty times the deepest model in use; a config that says more would fill the memory with names."""
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -48,6 +50,8 @@ def linear_layers(config: Mapping[str, Any]) -> Shapes:
 def layer_types(config: Mapping[str, Any]) -> list[str]:
     """`full_attention` or `linear_attention` for every layer. Raises: Malformed if they are not one for each."""
     layers = whole(config, "num_hidden_layers")
+    if layers > MOST_LAYERS:
+        raise Malformed(f"config: found num_hidden_layers {layers}, expected at most {MOST_LAYERS}")
     if config.get("model_type") != "qwen3_5_text":
         return ["full_attention"] * layers
     types = config.get("layer_types")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,35 +42,35 @@ def load(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def read_config(path: str | Path, header: GgufHeader) -> dict[str, Any]:
-    """The Hugging Face config that the keys stand for. Raises: Malformed naming a key that is missing."""
+    """The Hugging Face config that the keys stand for.
+
+    Raises: Malformed naming a key that is missing or no positive number, or more layers than tensors.
+    """
     arch = header.keys.get("general.architecture")
     kinds = {name: kind for kind, name in ARCHITECTURES.items()}
     if arch not in kinds:
         raise Malformed(f"{path}: found general.architecture {arch!r}, expected one of {', '.join(kinds)}")
-
-    def key(name: str) -> Any:
-        if f"{arch}.{name}" not in header.keys:
-            raise Malformed(f"{path}: key '{arch}.{name}' is missing")
-        return header.keys[f"{arch}.{name}"]
-
     names = {tensor.name: tensor.shape for tensor in header.tensors}
     if "token_embd.weight" not in names:
         raise Malformed(f"{path}: tensor 'token_embd.weight' is missing")
-    heads, hidden = key("attention.head_count"), key("embedding_length")
-    width = header.keys.get(f"{arch}.attention.key_length", hidden // heads)
-    rotary = header.keys.get(f"{arch}.rope.dimension_count", width)
-    rope: dict[str, Any] = {"rope_type": "default", "rope_theta": key("rope.freq_base")}
+    keys = _Keys(path, header, str(arch))
+    layers = keys.count("block_count")
+    if layers > len(names):
+        raise Malformed(f"{path}: key '{arch}.block_count' is {layers}, but the file has {len(names)} tensors")
+    heads, hidden = keys.count("attention.head_count"), keys.count("embedding_length")
+    width = keys.count("attention.key_length", max(hidden // heads, 1))
+    rope: dict[str, Any] = {"rope_type": "default", "rope_theta": keys.number("rope.freq_base")}
     config = {
         "model_type": kinds[arch],
         "hidden_size": hidden,
-        "num_hidden_layers": key("block_count"),
+        "num_hidden_layers": layers,
         "num_attention_heads": heads,
-        "num_key_value_heads": header.keys.get(f"{arch}.attention.head_count_kv", heads),
+        "num_key_value_heads": keys.count("attention.head_count_kv", heads),
         "head_dim": width,
-        "intermediate_size": key("feed_forward_length"),
+        "intermediate_size": keys.count("feed_forward_length"),
         "vocab_size": names["token_embd.weight"][0],
-        "max_position_embeddings": key("context_length"),
-        "rms_norm_eps": key("attention.layer_norm_rms_epsilon"),
+        "max_position_embeddings": keys.count("context_length"),
+        "rms_norm_eps": keys.number("attention.layer_norm_rms_epsilon"),
         "rope_parameters": rope,
         "tie_word_embeddings": "output.weight" not in names,
         "hidden_act": "silu",
@@ -78,21 +78,46 @@ def read_config(path: str | Path, header: GgufHeader) -> dict[str, Any]:
     if arch == "llama":
         config |= {"attention_bias": "blk.0.attn_q.bias" in names, "mlp_bias": "blk.0.ffn_up.bias" in names}
     if arch == "qwen35":
-        rope |= {"partial_rotary_factor": rotary / width, "mrope_section": _sections(path, header)}
-        config |= _delta(config, key)
+        share = keys.count("rope.dimension_count", width) / width
+        rope |= {"partial_rotary_factor": share, "mrope_section": _sections(path, header)}
+        config |= _delta(layers, keys)
     return config
 
 
-def _delta(config: Mapping[str, Any], key: Any) -> dict[str, Any]:
-    interval, values = key("full_attention_interval"), key("ssm.time_step_rank")
+@dataclass(frozen=True)
+class _Keys:
+    """The keys of a file's architecture, each a positive number or an error that names it."""
+
+    path: str | Path
+    header: GgufHeader
+    arch: str
+
+    def count(self, name: str, default: int | None = None) -> int:
+        found = self.number(name, default)
+        if not isinstance(found, int):
+            raise Malformed(f"{self.path}: key '{self.arch}.{name}' is {found!r}, expected a positive whole number")
+        return found
+
+    def number(self, name: str, default: float | None = None) -> float:
+        found = self.header.keys.get(f"{self.arch}.{name}", default)
+        if found is None:
+            raise Malformed(f"{self.path}: key '{self.arch}.{name}' is missing")
+        if isinstance(found, bool) or not isinstance(found, (int, float)) or not 0 < found < float("inf"):
+            shown = "an array" if isinstance(found, ArrayValue) else repr(found)[:40]
+            raise Malformed(f"{self.path}: key '{self.arch}.{name}' is {shown}, expected a positive number")
+        return found
+
+
+def _delta(layers: int, keys: _Keys) -> dict[str, Any]:
+    interval, values = keys.count("full_attention_interval"), keys.count("ssm.time_step_rank")
     kinds = ("linear_attention", "full_attention")
     return {
-        "layer_types": [kinds[(i + 1) % interval == 0] for i in range(config["num_hidden_layers"])],
-        "linear_num_key_heads": key("ssm.group_count"),
+        "layer_types": [kinds[(i + 1) % interval == 0] for i in range(layers)],
+        "linear_num_key_heads": keys.count("ssm.group_count"),
         "linear_num_value_heads": values,
-        "linear_key_head_dim": key("ssm.state_size"),
-        "linear_value_head_dim": key("ssm.inner_size") // values,
-        "linear_conv_kernel_dim": key("ssm.conv_kernel"),
+        "linear_key_head_dim": keys.count("ssm.state_size"),
+        "linear_value_head_dim": keys.count("ssm.inner_size") // values,
+        "linear_conv_kernel_dim": keys.count("ssm.conv_kernel"),
         "attention_bias": False,
     }
 

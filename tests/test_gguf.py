@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from consumers import llama_cpp
 from consumers.llama_cpp import Request, ask
 from falsifiers.baselines import checkpoints, gguf_package
+from falsifiers.baselines.gguf_rewrite import rewrite
 from falsifiers.exported import build
 from falsifiers.hybrid_model import logits_of
 from falsifiers.mutants import gguf_files, gguf_refusals
@@ -148,6 +149,10 @@ WRONG = {
     "no eps": (lambda f: _set(f, rms_norm_eps=None), "found rms_norm_eps None"),
     "another type": (lambda f: _set(f, model_type="gpt2"), "found model_type 'gpt2'"),
     "fewer rows": (lambda f: _set(f, vocab_size=319), "tensor 'model.embed_tokens.weight' has shape"),
+    "absurdly deep": (
+        lambda f: _set(f, num_hidden_layers=10**9),
+        "found num_hidden_layers 1000000000, expected at most",
+    ),
     "a layer too many": (lambda f: _set(f, num_hidden_layers=3), "tensor 'model.layers.2.*' is missing"),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "--no-tokenizer"),
     "no BPE": (
@@ -211,6 +216,28 @@ def test_an_engine_that_is_not_there_is_no_verdict(monkeypatch: pytest.MonkeyPat
     assert absent.value.unsupported
     with pytest.raises(ValueError, match="found 'ollama', expected one of"):
         ask(tmp_path / "any.gguf", engine="ollama")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("block_count", 2**32 - 1, "block_count' is 4294967295, but the file has 27 tensors"),
+        ("block_count", 0, "block_count' is 0, expected a positive number"),
+        ("attention.head_count", 0, "head_count' is 0"),
+        ("attention.key_length", 0, "key_length' is 0"),
+        ("attention.head_count_kv", 2**31, r"tensor 'blk\.0\.attn_k\.weight' has shape"),
+        ("rope.freq_base", float("nan"), "freq_base' is nan"),
+        ("context_length", 0, "context_length' is 0"),
+    ],
+)
+def test_numbers_made_to_hurt_are_refused_by_key(
+    key: str, value: float, words: str, folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.gguf"
+    export(folder, path)
+    rewrite(str(path), lambda keys, tensors: keys.update({f"qwen2.{key}": value}))
+    with pytest.raises(Malformed, match=words):
+        load(path)
 
 
 @pytest.mark.parametrize("kind", ["gguf", "import"])
