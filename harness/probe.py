@@ -12,7 +12,10 @@ from harness import candidate
 from harness.errors import UserError
 from harness.schedule import THREADS
 
-PACKAGES = ("numpy", "torch", "transformers", "tokenizers", "safetensors", "hypothesis", "gguf", "peft")
+PACKAGES = (
+    *("numpy", "torch", "transformers", "tokenizers", "safetensors", "hypothesis"),
+    *("gguf", "peft", "cyllama", "xllamacpp"),
+)
 
 
 def probe(device: str, spec: str, folder: str, line: Connection) -> None:
@@ -59,7 +62,7 @@ def answer(device: str, spec: str, folder: str) -> dict[str, Any]:
             "blas": _blas(),
             "driver": driver,
         },
-        "versions": {name: version for name in PACKAGES if (version := _version(name))},
+        "versions": {name: version for name in PACKAGES if (version := _version(name))} | _llama_cpp(),
     }
 
 
@@ -87,6 +90,13 @@ def _version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _llama_cpp() -> dict[str, str]:
+    """The build of llama.cpp inside the package, where it says so."""
+    if _version("cyllama") is None:
+        return {}
+    return {"llama.cpp": str(importlib.import_module("consumers.llama_cpp").build())}
 
 
 def _blas() -> str:
