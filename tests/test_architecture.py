@@ -36,6 +36,7 @@ ARROWS = {
         "harness.localisation",
     },
     "harness/localisation.py": {"numpy", "harness"},
+    "harness/pytest_plugin.py": {"pytest", "harness"},
     "falsifiers/baselines": {
         "numpy",
         "torch",

@@ -60,7 +60,7 @@ def run(options: Options) -> int:
     done = _keep(run_, begun) if held else set()
     evidence.write_json(run_.folder / "run.json", {"status": "running", "id": run_.id, **begun})
     todo = [claim for claim in selected if claim.id not in done]
-    seconds = campaign.run(context, _campaign(run_, checked, options, host), todo)
+    seconds = campaign.run(context, campaign_of(run_, checked, options, host), todo)
     return _finish(run_, begun, checked, selected, options, seconds)
 
 
@@ -82,7 +82,8 @@ def _count(checked: Checked) -> int:
     return sum(len(contract.claims) for contract in checked.contracts)
 
 
-def _campaign(run_: evidence.Run, checked: Checked, options: Options, host: dict[str, Any]) -> campaign.Campaign:
+def campaign_of(run_: evidence.Run, checked: Checked, options: Options, host: dict[str, Any]) -> campaign.Campaign:
+    """What the engine needs to know to run these contracts' claims into this evidence."""
     on_cuda = worker.platform(host["device"]) == "cuda"
     # A Hugging Face folder as candidate is its own source of weights.
     own = options.candidate.removeprefix("hf:") if options.candidate.startswith("hf:") else None
@@ -139,6 +140,19 @@ def _keep(run_: evidence.Run, begun: dict[str, Any]) -> set[str]:
     return kept
 
 
+def seal_of(
+    run_: evidence.Run,
+    checked: Checked,
+    selected: list[Claim],
+    options: Options,
+    host: dict[str, Any],
+    seconds: float,
+) -> Path:
+    """Seal a run whose claims were asked for one by one; where it is then."""
+    folder, _, _ = _sealed(run_, started(options.as_json(), checked, host), checked, selected, seconds)
+    return folder
+
+
 def _finish(
     run_: evidence.Run,
     begun: dict[str, Any],
@@ -148,6 +162,19 @@ def _finish(
     seconds: float,
 ) -> int:
     """Settle, compute ship-%, seal, print."""
+    folder, found, results = _sealed(run_, begun, checked, selected, seconds)
+    shown = {"run": run_.id, "evidence": str(folder), "candidate": options.candidate, "device": begun["device"]}
+    if options.json:
+        print_json({**shown, **found})
+    else:
+        print_run(shown, found, results, seconds)
+    return summary.exit_code(found["counts"])
+
+
+def _sealed(
+    run_: evidence.Run, begun: dict[str, Any], checked: Checked, selected: list[Claim], seconds: float
+) -> tuple[Path, dict[str, Any], dict[str, dict[str, Any]]]:
+    """(where the sealed run is, counts, claims and targets, each claim's result)."""
     ship: dict[str, Any] = {}
     if checked.ship is not None:
         (run_.folder / "ship.yaml").write_bytes(Path(checked.ship.path).read_bytes())
@@ -170,10 +197,4 @@ def _finish(
     }
     if begun["code"] != code_digests():
         raise UserError(f"{run_.folder}: the code changed while it ran; the evidence is not sealed, run again")
-    folder = run_.seal(body)
-    shown = {"run": body["id"], "evidence": str(folder), "candidate": options.candidate, "device": begun["device"]}
-    if options.json:
-        print_json({**shown, **found})
-    else:
-        print_run(shown, found, results, seconds)
-    return summary.exit_code(found["counts"])
+    return run_.seal(body), found, results
