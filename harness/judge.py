@@ -13,12 +13,11 @@ from typing import Any
 from harness.dtypes import FORMATS
 from harness.findings import IMPLICIT, findings, sample
 from harness.limits import Finding, Group, Limit, evaluate, parse
-from harness.measure import Row
 from harness.pool import Pool
 from harness.power import fate, vacuous, weak
 from harness.verdict import Verdict
 
-SINGLE = "candidate computes in float32 where float64 is asked: every value it gave is a float32"
+SINGLE = "candidate computes in float32 where float64 is asked"
 BASELINE_MAX_U = 64
 """Above this many unit round-offs a baseline is no arbiter (design, the ratio rule)."""
 
@@ -78,8 +77,9 @@ def _verdict(
     if unsound:
         return Verdict.UNSOUND, unsound
     broken = [finding for finding in found if not finding.holds]
-    if broken and _single(broken, record["subjects"]["candidate"]["rows"], claim.get("scale")):
-        return Verdict.UNVERIFIED, SINGLE
+    single = _single(broken, record["subjects"]["candidate"], claim.get("scale"))
+    if broken and single:
+        return Verdict.UNVERIFIED, f"{SINGLE}: {single}"
     if broken:
         return Verdict.FALSIFIED, _tell(max(broken, key=lambda f: (f.measure in IMPLICIT, f.margin)))
     toothless = vacuous(claim, limits, mutants)
@@ -110,14 +110,19 @@ def _unsound(claim: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     return f"the baseline itself violates {_tell(broken[0])}" if broken else ""
 
 
-def _single(broken: list[Finding], rows: list[Row], scale: float | None) -> bool:
-    """Whether all that is wrong is float32 precision in float64 cases: right as far as float32 goes."""
-    if any(f.dtype != "float64" or f.measure in IMPLICIT for f in broken):
-        return False
+def _single(broken: list[Finding], candidate: Mapping[str, Any], scale: float | None) -> str:
+    """How all that is wrong in float64 cases is float32 precision, right as far as float32 goes; else nothing."""
+    if any(f.dtype != "float64" or (f.measure in IMPLICIT and f.measure != "dtype") for f in broken):
+        return ""
     bound = BASELINE_MAX_U * FORMATS["float32"].unit_roundoff
-    wide = [row for row in rows if row["dtype"] == "float64" and not row.get("exact")]
+    wide = [row for row in candidate["rows"] if row["dtype"] == "float64" and not row.get("exact")]
     pool = Pool("float64", wide, [], scale)
-    return bool(wide) and all(row.get("single") and pool.rms_error(row) <= bound for row in wide)
+    if not wide or not all(pool.rms_error(row) <= bound for row in wide):
+        return ""
+    if all(row.get("single") for row in wide):
+        return "every value it gave is a float32"
+    names = candidate.get("narrowed", [])
+    return f"it rounds {', '.join(f'`{name}`' for name in names)} first" if names else ""
 
 
 def _measurements(found: list[Finding]) -> dict[str, dict[str, Any]]:

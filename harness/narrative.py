@@ -75,7 +75,8 @@ def _place(violated: dict[str, Any]) -> str:
         return f"{violated['measure']} = {violated['value']}"
     index = ", ".join(str(i) for i in violated["at"])
     value = "" if violated["value"] == "nan" else f" ({violated['measure']} = {_number(violated['value'])})"
-    return f"{violated['pair']}[{index}] = {violated['got']}, reference {violated['want']}{value}"
+    place = f"[{index}]" if index else ""
+    return f"{violated['pair']}{place} = {violated['got']}, reference {violated['want']}{value}"
 
 
 def _case(case: dict[str, Any]) -> str:

@@ -195,8 +195,41 @@ def test_a_kernel_without_a_float64_path_is_told_so_and_not_called_wrong(tmp_pat
     assert judged(EPS, tmp_path, NARROW.format(eps="eps")).verdict is Verdict.PARTIAL
 
 
+MIXED = """
+import numpy as np
+def rmsnorm(x, weight, eps):
+    w = x.astype(np.float32)
+    return (w / np.sqrt(np.mean(w * w, axis=-1, keepdims=True) + {eps}) * weight).astype({dtype})
+"""
+
+
+def test_one_input_taken_in_float32_is_named_and_the_kernel_not_called_wrong(tmp_path):
+    """The weight's digits show in the result, so not every value is a float32; the input's do not."""
+    found = judged("FALSIFY-RMSNORM-F64-001", tmp_path, MIXED.format(eps="eps", dtype="x.dtype"))
+    assert (found.verdict, found.reason) == (
+        Verdict.UNVERIFIED,
+        "candidate computes in float32 where float64 is asked: it rounds `x0` first",
+    )
+
+
+def test_a_result_in_float32_is_no_answer_to_float64_and_no_fault(tmp_path):
+    found = judged("FALSIFY-RMSNORM-F64-001", tmp_path, MIXED.format(eps="eps", dtype="np.float32"))
+    assert found.verdict is Verdict.UNVERIFIED
+    assert judged(EPS, tmp_path, MIXED.format(eps="eps", dtype="np.float64")).verdict is Verdict.FALSIFIED
+
+
+@pytest.mark.parametrize(
+    "step", ["np.float32(1) * np.mean(x * x, axis=-1, keepdims=True).astype(np.float32)", "np.float64(np.mean(x * x))"]
+)
+def test_a_float64_kernel_that_is_off_somewhere_inside_is_wrong(step, tmp_path):
+    """It sees every digit of its inputs; what it does with them is its own fault."""
+    source = kernel(f"    return (x / np.sqrt({step} + eps) * weight).astype(x.dtype)")
+    assert judged("FALSIFY-RMSNORM-F64-001", tmp_path, source).verdict is Verdict.FALSIFIED
+
+
 def test_a_wrong_kernel_does_not_hide_behind_float32(tmp_path):
-    assert judged("FALSIFY-RMSNORM-F64-001", tmp_path, NARROW.format(eps="1e-5")).verdict is Verdict.FALSIFIED
+    for source in (NARROW.format(eps="1e-5"), MIXED.format(eps="1e-5", dtype="x.dtype")):
+        assert judged("FALSIFY-RMSNORM-F64-001", tmp_path, source).verdict is Verdict.FALSIFIED
     assert judged("FALSIFY-RMSNORM-F64-001", tmp_path, kernel("    return x * 0")).verdict is Verdict.FALSIFIED
 
 
