@@ -101,16 +101,22 @@ def print_run(
             out.print("\n" + "\n".join(lines), markup=False, soft_wrap=True)
     out.print()
     out.print(claims_table(rows))
-    hidden = sum(row["reason"] == summary.NOT_SELECTED for row in rows)
-    if hidden:
-        out.print(f"and {hidden} not selected by -k, UNVERIFIED", style="dim")
-    if found["targets"]:
-        out.print(targets_table(found["targets"]))
-    counts = ", ".join(f"{n} {verdict}" for verdict, n in found["counts"].items())
+    ran = [row for row in rows if row["reason"] != summary.NOT_SELECTED]
+    targets = [target for target in found["targets"] if len(ran) == len(rows) or _touched(target, ran)]
+    if targets:
+        out.print(targets_table(targets))
+    counts = ", ".join(f"{n} {verdict}" for verdict, n in summary.count(ran).items())
+    hidden = f", {len(rows) - len(ran)} not selected by -k and so UNVERIFIED" if len(ran) < len(rows) else ""
     killed = [m["killed"] for row in rows for m in row["mutants"] if m["killed"] or alive(m)]
-    out.print(f"{counts}; mutants killed {sum(killed)} of {len(killed)}", markup=False)
+    out.print(f"{counts}{hidden}; mutants killed {sum(killed)} of {len(killed)}", markup=False, soft_wrap=True)
     about = f"candidate {shown['candidate']}, device {shown['device']}, {seconds:.0f} s; evidence {shown['evidence']}"
     out.print(about, markup=False, soft_wrap=True)
+
+
+def _touched(target: Mapping[str, Any], ran: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether any claim that was selected belongs to the target."""
+    selected = {row["id"] for row in ran}
+    return any(selected & set(criterion["claims"]) for criterion in target["criteria"])
 
 
 def claims_table(rows: list[Mapping[str, Any]]) -> Table:
