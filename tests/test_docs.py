@@ -1,11 +1,16 @@
 """The documents name what exists: mutants, claims, files and commands."""
 
 import ast
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from harness.cli import parser
 from harness.contract.validate import check
+from harness.verdict import ORDER
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -49,3 +54,32 @@ def test_every_command_in_the_readme_exists():
     known = set(parser()._subparsers._group_actions[0].choices)
     named = set(re.findall(r"^harness (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert named == known
+
+
+def test_the_site_builds_without_a_warning(tmp_path):
+    """`make docs`, into a temporary folder: every link and anchor resolves, every page is in the navigation."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=quiet, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stdout + done.stderr
+    contract = (tmp_path / "site" / "reference" / "contract.html").read_text(encoding="utf-8")
+    fields = json.loads((ROOT / "harness" / "contract" / "contract.schema.json").read_text())["$defs"]["claim"]
+    assert [name for name in fields["properties"] if f"<code>{name}</code>" not in contract] == []
+    pages = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "site").rglob("*.html"))
+    assert re.findall(r'(?:src|href)="(https?://[^"]*\.(?:js|css|woff2?))"', pages) == []
+
+
+def test_every_field_of_a_contract_has_a_meaning():
+    schema = json.loads((ROOT / "harness" / "contract" / "contract.schema.json").read_text())
+    parts = {"claim", "domain", "accept", "limit"}
+    fields = {(part, name): field for part in parts for name, field in schema["$defs"][part]["properties"].items()}
+    fields |= {("metadata", name): field for name, field in schema["properties"]["metadata"]["properties"].items()}
+    assert [key for key, field in fields.items() if not field.get("$comment")] == []
+
+
+def test_every_verdict_has_its_row():
+    page = (ROOT / "docs" / "guide" / "verdicts.md").read_text(encoding="utf-8")
+    for verdict in ORDER:
+        credit = {0.0: "0", 0.5: "½", 1.0: "1"}[verdict.credit]
+        assert re.search(rf"^\| {verdict} \|.*\| {credit} \| {'yes' if verdict.red else 'no'} \|$", page, re.MULTILINE)

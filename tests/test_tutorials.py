@@ -44,7 +44,11 @@ def dialogue(text: str) -> Iterator[tuple[str, list[str]]]:
 def typed(command: str, folder: Path) -> str:
     """What a command prints, in `folder`, with this interpreter for `harness` and `python`."""
     program, *rest = shlex.split(command)
-    start = {"harness": [sys.executable, "-m", "harness"], "python": [sys.executable], "pytest": [sys.executable, "-m", "pytest"]}
+    start = {
+        "harness": [sys.executable, "-m", "harness"],
+        "python": [sys.executable],
+        "pytest": [sys.executable, "-m", "pytest"],
+    }
     done = subprocess.run(
         [*start[program], *rest],
         cwd=folder,

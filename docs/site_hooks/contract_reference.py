@@ -12,8 +12,8 @@ PARTS = {
     "metadata": "What the contract is called and rests on.",
     "claim": "One entry of `falsification_tests`.",
     "domain": "The values of one parameter under `explore`; exactly one of these.",
-    "accept": "Measurement to limit. [Measurements](measurements.md) are the engine's own or those that the falsifier's "
-    "module lists in its literal `MEASURES`.",
+    "accept": "Measurement to limit. [Measurements](measurements.md) are the engine's own or those that the "
+    "falsifier's module lists in its literal `MEASURES`.",
     "limit": "At least one comparison, and why.",
 }
 SHIP = {

@@ -9,11 +9,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 INTRODUCTION = """# Ops
 
-A candidate offers any of these as a function of the op's name; a claim on one that it lacks is UNVERIFIED. Arguments stand in this
-order, an option at its neutral value is left out of the call, and `dtype` and `device` are passed to functions that take them.
-Where a backward is under contract, `<op>_backward(dout, ...)` takes the same arguments after `dout` and returns the gradients of
-the floating inputs in input order. Arrays are NumPy (bfloat16 travels as float32 that holds bfloat16
-values); with `ARRAYS = "torch"` in the module they are tensors on the run's device. This page is made from `reference/`.
+A candidate offers any of these as a function of the op's name; a claim on one that it lacks is UNVERIFIED. Arguments
+stand in this order, an option at its neutral value is left out of the call, and `dtype` and `device` are passed to
+functions that take them. Where a backward is under contract, `<op>_backward(dout, ...)` takes the same arguments after
+`dout` and returns the gradients of the floating inputs in input order. Arrays are NumPy (bfloat16 travels as float32
+that holds bfloat16 values); with `ARRAYS = "torch"` in the module they are tensors on the run's device. This page is
+made from `reference/`.
 """
 
 

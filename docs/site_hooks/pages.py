@@ -1,4 +1,4 @@
-"""Pages that are made from their source when the site is built: the contract reference, the command line, the changelog."""
+"""Pages made from their source when the site is built: contract, ops and command line references, the changelog."""
 
 from __future__ import annotations
 
