@@ -43,6 +43,8 @@ def trajectory(
 ) -> Observation:
     """epochs * batches steps: losses and norms per step, how far each trained tensor went, that no other did.
 
+    What stayed though trained, or moved though frozen, is named.
+
     Shapes: losses, grad_norms (steps,); moves as the tensors.
     Units:  max_norm 0 trains without clipping.
     """
@@ -56,14 +58,17 @@ def trajectory(
     pairs: dict[str, Any] = {
         f"{name} moved": (_moved(got[name], weights[name]), want["weights"][name] - weights[name]) for name in TRAINED
     }
-    frozen = [name for name in weights if name not in TRAINED]
+    same = {name for name in weights if got[name].tobytes() == weights[name].tobytes()}
+    unmoved = [name for name in TRAINED if name in same]
+    frozen_moved = [name for name in weights if name not in TRAINED and name not in same]
     return Observation(
         losses=(losses, np.asarray(want["losses"])),
         grad_norms=(np.asarray(said["grad_norms"], np.float64), np.asarray(want["grad_norms"])),
-        frozen_moved=sum(got[name].tobytes() != weights[name].tobytes() for name in frozen),
-        unmoved=sum(np.array_equal(got[name], weights[name]) for name in TRAINED),
+        frozen_moved=len(frozen_moved),
+        unmoved=len(unmoved),
         fallen=1 - losses[-batches:].mean() / losses[:batches].mean(),
         series={"loss": losses, "grad_norm": said["grad_norms"]},
+        where={"frozen_moved": some_of(frozen_moved), "unmoved": some_of(unmoved)},
         **pairs,
     )
 
@@ -144,6 +149,11 @@ def tensor_of(tensors: Any, name: str) -> np.ndarray:
     if name not in tensors:
         raise UserError(f"{name}: not among the {len(tensors)} tensors returned; expected {', '.join(TRAINED)} by name")
     return np.asarray(tensors[name])
+
+
+def some_of(names: list[str]) -> str:
+    """The first three names, and how many more there are; nothing for none."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _moved(after: np.ndarray, before: np.ndarray) -> np.ndarray:

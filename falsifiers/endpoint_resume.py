@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from falsifiers.endpoint import ragged_batches, tensor_of
+from falsifiers.endpoint import ragged_batches, some_of, tensor_of
 from falsifiers.endpoint_record import bytes_of
 from falsifiers.synthetic_model import case_weights, small_config
 from harness.case import Case
@@ -44,11 +44,13 @@ def resume(
         for n in TRAINED
     }
     again = np.asarray(rest["losses"], np.float64)
+    apart = _apart(rest["weights"], whole["weights"], list(TRAINED))
+    apart["losses"] = _differ(again.view(np.uint8), losses[stop:].view(np.uint8))
     return Observation(
         losses=(losses, np.asarray(want["losses"])),
-        resumed_differently=_differ(again.view(np.uint8), losses[stop:].view(np.uint8))
-        + _differ(bytes_of(rest["weights"], list(TRAINED)), bytes_of(whole["weights"], list(TRAINED))),
+        resumed_differently=sum(apart.values()),
         series={"loss": losses, "resumed loss": again},
+        where={"resumed_differently": some_of([name for name, count in apart.items() if count])},
         **moves,
     )
 
@@ -66,13 +68,16 @@ def quantized_checkpoint(subject: Any, case: Case, *, model_type: str, steps: in
     trained = {name: tensor_of(said["weights"], name) for name in weights}
     matrices = [name for name in weights if weights[name].ndim == 2]
     want = {name: quantize(trained[name], kind) for name in matrices}
-    got, untrained = bytes_of(packed, matrices), bytes_of({n: quantize(weights[n], kind) for n in matrices}, matrices)
+    apart = _apart(packed, want, matrices)
+    untrained = {name: quantize(weights[name], kind) for name in matrices}
+    fresh = _apart(packed, untrained, matrices)
     logits = subject.load_quantized(loaded, packed, kind).logits(data[0][0])
     numbers = {**trained, **{name: dequantize(data, kind) for name, data in want.items()}}
     return Observation(
         logits=(logits, decoder_logits(config, numbers, data[0][0])),
-        packed_differently=_differ(got, bytes_of(want, matrices)),
-        fresh_distance=_differ(got, untrained) / untrained.size,
+        packed_differently=sum(apart.values()),
+        fresh_distance=sum(fresh.values()) / sum(data.nbytes for data in untrained.values()),
+        where={"packed_differently": some_of([name for name, count in apart.items() if count])},
     )
 
 
@@ -80,6 +85,11 @@ def _model(case: Case, model_type: str) -> tuple[dict[str, Any], dict[str, np.nd
     """A tiny decoder whose rows are whole blocks of 32."""
     config = small_config(model_type=model_type, tied=False, hidden=32, intermediate=64, heads=4, head_dim=16)
     return config, case_weights(case, config)
+
+
+def _apart(got: Any, want: Any, names: list[str]) -> dict[str, int]:
+    """Per tensor, the number of bytes that differ."""
+    return {name: _differ(bytes_of(got, [name]), bytes_of(want, [name])) for name in names}
 
 
 def _differ(got: np.ndarray, want: np.ndarray) -> int:

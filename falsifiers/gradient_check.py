@@ -61,8 +61,13 @@ def analytic_zeros(subject: Any, case: Case, *, model_type: str, layers: int = 2
     _, got = subject.load(config, weights).loss_and_grads(tokens, targets)
     _, want = case.once(loss_and_grads, config, weights, tokens, targets)
     whole = np.sqrt(sum(np.sum(np.square(g)) for g in want.values()))
-    shares = [np.linalg.norm(got[name].astype(np.float64)) / whole for name in want if not np.any(want[name])]
-    return Observation(zero_gradient_share=np.max(shares), series={"zero_gradient_share": shares})
+    silent = [name for name in want if not np.any(want[name])]
+    shares = [np.linalg.norm(got[name].astype(np.float64)) / whole for name in silent]
+    return Observation(
+        zero_gradient_share=np.max(shares),
+        series={"zero_gradient_share": shares},
+        where={"zero_gradient_share": silent[int(np.argmax(shares))]},
+    )
 
 
 def alignment(

@@ -50,6 +50,7 @@ def floor(
     after = _losses(subject.load(config, {name: tensor_of(said["weights"], name) for name in tensors}), text)
     low, high = paired_interval(before, after, of, case.stream("documents"))
     return Observation(
+        initial_perplexity=np.exp(before.mean()),
         initial_perplexity_of_vocab=np.exp(before.mean()) / config["vocab_size"],
         final_perplexity=np.exp(after.mean()),
         ratio_low=low,
@@ -73,13 +74,16 @@ def reported(subject: Any, case: Case, *, model_type: str, steps: int, held_out_
     held_out = [_fewer(case, i, ids) for i, ids in enumerate(drawn[steps:])]
     said = subject.train_endpoint(config, tensors, data, lr=lr, held_out=held_out)
     final = {name: tensor_of(said["weights"], name) for name in tensors}
-    initial_loss, final_loss = (_mean(subject.load(config, w), held_out) for w in (tensors, final))
+    off = {
+        key: abs(np.log(said[key]) - _mean(subject.load(config, of), held_out))
+        for key, of in (("initial_perplexity", tensors), ("final_perplexity", final))
+    }
     return Observation(
         initial_perplexity=said["initial_perplexity"],
         final_perplexity=said["final_perplexity"],
-        nats_misreported=max(
-            abs(np.log(said["initial_perplexity"]) - initial_loss), abs(np.log(said["final_perplexity"]) - final_loss)
-        ),
+        # np.max, not max: a NaN must come through.
+        nats_misreported=np.max(list(off.values())),
+        where={"nats_misreported": list(off)[int(np.argmax(list(off.values())))]},
     )
 
 

@@ -69,7 +69,8 @@ def trained(
         vectors_changed=sum(_raw(packed[n]).tobytes() != _raw(w).tobytes() for n, w in tensors.items() if w.ndim != 2),
         logits_shift=float(np.linalg.norm(moved - exact) / np.linalg.norm(exact)),
         nats_lost=_loss(moved, targets) - _loss(exact, targets),
-        beyond_half_step=max(_beyond(numbers[name], w, kind) for name, w in matrices.items()),
+        # np.max, not max: a NaN must come through.
+        beyond_half_step=np.max([_beyond(numbers[name], w, kind) for name, w in matrices.items()]),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,15 +40,14 @@ def composed_gradients(subject: Any, case: Case, *, length: int, batch: int, **m
     got_loss, got = loaded.loss_and_grads(tokens, targets)
     pairs = {n: (_given(got, n, w), w) for n, w in want.items() if not unused(n) and not zero_gradient(n)}
     norm = _norm(list(want.values()))
-    shares: dict[str, Iterable[float]] = {
-        n: [_norm([_given(got, n, w)]) / norm] for n, w in want.items() if zero_gradient(n)
-    }
+    shares = {n: _norm([_given(got, n, w)]) / norm for n, w in want.items() if zero_gradient(n)}
     return Observation(
-        series=shares,
+        series={name: [share] for name, share in shares.items()},
         nats_from_reference=abs(float(got_loss) - float(loss)),
         gradients_counted=len(got) / len(weights),
         # np.max, not max: a NaN must come through.
-        zero_gradient_share=np.max([s for curve in shares.values() for s in curve]),
+        zero_gradient_share=np.max(list(shares.values())),
+        where={"zero_gradient_share": _largest(shares)},
         **pairs,
     )
 
@@ -104,8 +103,13 @@ def slopes(subject: Any, case: Case, *, length: int, batch: int, **model: Any) -
     silent = [n for n in weights if unused(n) or zero_gradient(n)]
     moves = [[n for n in silent if unused(n)], *([n] for n in silent if zero_gradient(n))]
     flat = [{n: case.normal(f"direction of {n}", weights[n].shape) for n in move} for move in moves]
-    seen = [value for move in flat for value in (slope(move), _along(grads, move))]
-    return Observation(zero_slope_share=np.max(np.abs(seen)) / _norm(list(grads.values())), **pairs)
+    # np.maximum and np.max, not max: a NaN must come through.
+    seen = {_title(move): float(np.maximum(abs(slope(move)), abs(_along(grads, move)))) for move in flat}
+    return Observation(
+        zero_slope_share=np.max(list(seen.values())) / _norm(list(grads.values())),
+        where={"zero_slope_share": _largest(seen)},
+        **pairs,
+    )
 
 
 def problem(case: Case, length: int, batch: int, model: dict[str, Any]) -> tuple[Config, Arrays, Any, Any]:
@@ -161,6 +165,16 @@ def _probes(case: Case, name: str, gradient: np.ndarray) -> list[np.ndarray]:
 
 def _along(grads: Arrays, move: Arrays) -> float:
     return float(sum(np.sum(_given(grads, name, d) * d) for name, d in move.items()))
+
+
+def _title(move: Arrays) -> str:
+    """What is moved: a tensor by its name, or all that are not used together."""
+    return next(iter(move)) if len(move) == 1 else f"{len(move)} tensors that are not used"
+
+
+def _largest(shares: dict[str, float]) -> str:
+    """The name of the largest; of a NaN where there is one."""
+    return list(shares)[int(np.argmax(list(shares.values())))]
 
 
 def _nearest(gradient: np.ndarray, want: Arrays, names: list[str]) -> int:

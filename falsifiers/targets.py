@@ -11,15 +11,18 @@ from harness.observation import Observation
 from reference.targets import WEIGHTS, example_weight, gate_targets, next_token_targets
 
 REPEATS = 6
+END = 0
+"""The token that closes a document; many tokenizers pad with it too."""
 
 
 def training_targets(subject: Any, case: Case, *, rows: int, length: int, count: int) -> Observation:
     """Next tokens, gate labels and example weights, each equal to the reference's.
 
-    Shapes: tokens (rows, length), the last one of a row never repeated at its start; decisions (count,), from -1 to
+    Shapes: tokens (rows, length), each row closed by END, which is nowhere else; decisions (count,), from -1 to
     1.5, both ends, -0.5 and 0 among them; weights of every outcome at 0 to 5 repeats.
     """
-    tokens = case.integers("tokens", (rows, length), 1, 1000)
+    drawn = case.stream("tokens").integers(END + 1, 1000, (rows, length))
+    tokens = case.array("tokens", np.where(np.arange(length) < length - 1, drawn, END))
     decisions = case.array("decisions", lambda: _decisions(case.stream("decisions"), count))
     kinds = [(outcome, repeats) for outcome in WEIGHTS for repeats in range(REPEATS)]
     weights = np.array([subject.example_weight(outcome, repeats) for outcome, repeats in kinds])

@@ -20,9 +20,11 @@ MEASURES = {
     "threads": "torch's threads in the processes",
     "taken": "bad batches that were trained on",
     "unnamed": "bad batches refused without naming the batch in one line",
-    "weights_changed": "tensors handed in that are not, byte for byte, what they were",
+    "move_error": "largest error of a tensor's move, over the length of the move or 1e-3 of all tensors' together",
 }
 IGNORED = -100
+FAINT = 1e-3
+"""A tensor that moves less than this share of what all move together is judged on that scale."""
 
 
 def steps(
@@ -54,10 +56,17 @@ def steps(
     }
     want = case.once(train, config, weights, data, **options)
     said = subject.train(config, weights, data, loss_scale=loss_scale, **options)
-    moved = [tensor_of(said["weights"], name).astype(np.float64) - weights[name] for name in weights]
+    moved = [_move(tensor_of(said["weights"], name), weights[name]) for name in weights]
     right = [want["weights"][name] - weights[name] for name in weights]
     kind = weights["model.norm.weight"].dtype
+    whole = np.linalg.norm(np.concatenate([w.ravel() for w in right]))
+    apart = [
+        np.linalg.norm(m - w) / max(np.linalg.norm(w), FAINT * whole) if m.shape == w.shape else np.inf
+        for m, w in zip(moved, right, strict=True)
+    ]
     return Observation(
+        move_error=np.max(apart),
+        where={"move_error": list(weights)[int(np.argmax(apart))]},
         losses=(np.asarray(said["losses"], kind), np.asarray(want["losses"])),
         grad_norms=(np.asarray(said["grad_norms"], kind), np.asarray(want["grad_norms"])),
         moves=(np.concatenate([m.ravel() for m in moved]).astype(kind), np.concatenate([m.ravel() for m in right])),
@@ -135,6 +144,10 @@ def refuses(subject: Any, case: Case) -> Observation:
         taken=sum(text is None for text in answers),
         unnamed=sum(text is None or "batch 2" not in text or "\n" in text for text in answers),
     )
+
+
+def _move(after: np.ndarray, before: np.ndarray) -> np.ndarray:
+    return after.astype(np.float64) - before if after.shape == before.shape else after
 
 
 def _answer(subject: Any, config: Config, weights: Weights, data: Batches) -> str | None:

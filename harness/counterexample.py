@@ -14,7 +14,7 @@ import numpy as np
 from harness.boundary import Unsupported
 from harness.cases import CaseSpec
 from harness.errors import UserError
-from harness.experiment import Experiment, faults, observe, rows
+from harness.experiment import Experiment, faults, observe, rows, scalars
 from harness.findings import findings
 from harness.limits import Finding
 
@@ -48,7 +48,7 @@ def attempt(
     seen, trace = observe(experiment, experiment.candidate, case, "candidate")
     subject = {
         "rows": rows(experiment, case, seen),
-        "scalars": [{"case": spec.index, "name": n, "value": v} for n, v in seen.scalars.items()],
+        "scalars": scalars(spec.index, seen),
         "faults": faults(case, trace),
     }
     subjects: dict[str, Any] = {}

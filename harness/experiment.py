@@ -110,7 +110,7 @@ def run(
                 continue
             return {**out, **_ended(problem, case, role)}
         out["rows"] += rows(experiment, case, seen)
-        out["scalars"] += [{"case": case.index, "name": n, "value": encode(v)} for n, v in seen.scalars.items()]
+        out["scalars"] += scalars(case.index, seen)
         out["faults"] += faults(case, trace)
         if seen.series:
             out["series"][str(case.index)] = {n: [encode(v) for v in curve] for n, curve in seen.series.items()}
@@ -150,6 +150,14 @@ def rows(experiment: Experiment, case: Case, seen: Observation) -> list[Row]:
     ]
 
 
+def scalars(index: int, seen: Observation) -> list[Row]:
+    """The numbers of one observation; one that says what it is about has that for its pair."""
+    return [
+        {"case": index, "name": n, "value": encode(v)} | ({"pair": seen.where[n]} if n in seen.where else {})
+        for n, v in seen.scalars.items()
+    ]
+
+
 def faults(case: Case, trace: Trace) -> list[dict[str, Any]]:
     """Violations of implicit limits that the boundary noticed."""
     found = [
@@ -181,9 +189,7 @@ class _Derived:
                 wrong = Observation()
                 wrong.pairs = kept
                 subject["rows"] += rows(experiment, case, wrong)
-                subject["scalars"] += [
-                    {"case": case.index, "name": n, "value": encode(v)} for n, v in seen.scalars.items()
-                ]
+                subject["scalars"] += scalars(case.index, seen)
 
         return each
 

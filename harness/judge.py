@@ -160,4 +160,5 @@ def brief(finding: Finding) -> dict[str, Any]:
 def _tell(finding: Finding) -> str:
     if finding.measure in IMPLICIT:
         return finding.limit
-    return f"{finding.limit}: {finding.measure} = {finding.value:.3g} in {finding.dtype}"
+    where = f", `{finding.pair}`" if finding.pair else ""
+    return f"{finding.limit}: {finding.measure} = {finding.value:.3g} in {finding.dtype}{where}"

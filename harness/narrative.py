@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.contract.claim import Claim
+from harness.limits import Group, Limit, parse
 
 MEANING = {
     "ERROR": "The falsifier could not finish, so nothing is known; the traceback is in log.txt.",
@@ -41,7 +42,7 @@ def claim_page(claim: Claim, result: dict[str, Any], stages: dict[str, Any] | No
         f"{result['reason']}.\n\n{_measured(result)}{_subjects(result)}",
         *(_failure(claim, result) if verdict == "FALSIFIED" else []),
         *(_stages(stages) if stages else []),
-        *(_mutants(result["mutants"]) if result["mutants"] else []),
+        *(_mutants(result["mutants"], parse(claim.accept)) if result["mutants"] else []),
         "## What it means",
         MEANING[verdict],
         "## Next falsifiable step",
@@ -72,7 +73,8 @@ def story(claim_id: str, contract: str, result: dict[str, Any], where: str) -> l
 
 def _place(violated: dict[str, Any]) -> str:
     if violated["at"] is None:
-        return f"{violated['measure']} = {violated['value']}"
+        about = f", `{violated['pair']}`" if violated["pair"] else ""
+        return f"{violated['measure']} = {violated['value']}{about}"
     index = ", ".join(str(i) for i in violated["at"])
     value = "" if violated["value"] == "nan" else f" ({violated['measure']} = {_number(violated['value'])})"
     place = f"[{index}]" if index else ""
@@ -125,13 +127,26 @@ def _stages(stages: dict[str, Any]) -> list[str]:
     return ["## Stage", f"First divergent: {first}. Bad on their own (fed the reference's inputs): {bad}."]
 
 
-def _mutants(mutants: list[dict[str, Any]]) -> list[str]:
-    lines = ["| mutant | killed by | margin |", "|---|---|---|"]
+def _mutants(mutants: list[dict[str, Any]], limits: list[Limit | Group]) -> list[str]:
+    lines = ["| mutant | killed by | margin | stays green |", "|---|---|---|---|"]
     for mutant in mutants:
         margin = "" if mutant["margin"] is None else f"{mutant['margin']:.3g}x" + (" (weak)" if mutant["weak"] else "")
         by = mutant["by"] or f"{_alive(mutant)} {mutant['reason']}"
-        lines.append(f"| {mutant['name']} | {by} | {margin} |")
+        lines.append(f"| {mutant['name']} | {by} | {margin} | {_green(mutant, limits)} |")
     return ["## Known-wrong versions", "\n".join(lines)]
+
+
+def _green(mutant: dict[str, Any], limits: list[Limit | Group]) -> str:
+    """The measurements none of whose limits sees this mutant: what a check of them alone would have passed."""
+    if mutant["status"] != "ran":
+        return ""
+    red = {_measure(limit) for limit in limits if limit.label in mutant["kills"]}
+    # baseline_err limits the baseline alone: of a mutant it says nothing.
+    return ", ".join(name for name in dict.fromkeys(map(_measure, limits)) if name not in {*red, "baseline_err"})
+
+
+def _measure(limit: Limit | Group) -> str:
+    return limit.measure if isinstance(limit, Limit) else limit.label
 
 
 def _alive(mutant: dict[str, Any]) -> str:

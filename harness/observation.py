@@ -14,12 +14,19 @@ class Observation:
     A keyword whose value is a 2-tuple is a pair (got, want) of arrays that
     ``harness.measure`` compares; any other value must be a real number and is a
     measurement of its own, whose name the falsifier's module lists in ``MEASURES``.
-    ``series`` holds curves kept in the evidence (loss per step, error per token).
+    ``series`` holds curves kept in the evidence (loss per step, error per token), ``where`` says of a measurement
+    what it is about (the tensor, the step), so that a violated limit can name it as it names a pair.
 
-    Raises: TypeError if a value is neither a pair nor a number.
+    Raises: TypeError if a value is neither a pair nor a number, or `where` names no measurement.
     """
 
-    def __init__(self, *, series: dict[str, Iterable[float]] | None = None, **values: Any) -> None:
+    def __init__(
+        self,
+        *,
+        series: dict[str, Iterable[float]] | None = None,
+        where: dict[str, str] | None = None,
+        **values: Any,
+    ) -> None:
         self.pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.scalars: dict[str, float] = {}
         self.series = {name: [float(v) for v in curve] for name, curve in (series or {}).items()}
@@ -32,3 +39,6 @@ class Observation:
                 raise TypeError(
                     f"Observation({name}=...): found {type(value).__name__}, expected a pair (got, want) or a number"
                 )
+        self.where = {name: place for name, place in (where or {}).items() if place}
+        if not self.where.keys() <= self.scalars.keys():
+            raise TypeError(f"Observation(where=...): found {sorted(self.where)}, expected names of measurements")

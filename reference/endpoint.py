@@ -68,15 +68,19 @@ def train_endpoint(
 
     Shapes: batches of (tokens (B, T), targets (B, T)) -> {"losses", "grad_norms", one per step; "weights"}.
     Units:  a loss is the one before its step; a grad norm the one before clipping.
-    Raises: ValueError as `endpoint_grads`, or if lr or max_norm is not positive; `weights` is never changed.
+    Raises: ValueError as `endpoint_grads`, the batch named, or if lr or max_norm is not positive; `weights` is never
+            changed.
     """
     if not lr > 0 or not (max_norm is None or max_norm > 0):
         raise ValueError(f"train_endpoint: found lr {lr} and max_norm {max_norm}, expected positive numbers")
     current = {name: np.array(tensor, dtype=np.float64) for name, tensor in weights.items()}
     losses, norms = [], []
     velocity: Gradients = {}
-    for tokens, targets in [batch for _ in range(epochs) for batch in batches]:
-        loss, grads = endpoint_grads(config, current, tokens, targets)
+    for step, (tokens, targets) in enumerate([batch for _ in range(epochs) for batch in batches]):
+        try:
+            loss, grads = endpoint_grads(config, current, tokens, targets)
+        except ValueError as problem:
+            raise ValueError(f"batch {step % len(batches)}: {problem}") from None
         losses.append(loss)
         norms.append(global_norm(grads))
         used = grads if max_norm is None else clip_gradients(grads, max_norm)[0]

@@ -55,7 +55,10 @@ def _mean(
         counts.append(int(np.sum(targets[rows] != IGNORED)))
         if not counts[-1]:
             raise ValueError(f"{what}: found no target that counts in a micro-batch, expected at least one")
-        loss, grad = loss_and_grads(config, weights, tokens[rows], targets[rows])
+        try:
+            loss, grad = loss_and_grads(config, weights, tokens[rows], targets[rows])
+        except ValueError as problem:
+            raise ValueError(f"{what}: {problem}") from None
         if not np.isfinite(loss):
             raise ValueError(f"{what}: found a loss of {loss}, expected a finite number; no step is taken")
         losses.append(loss)

@@ -135,8 +135,12 @@ def test_checkpoints_keep_every_byte(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"targets": np.full((1, 3), 67)}, "found target 67, expected 0 to 66"),
-        ({"targets": np.full((1, 3), -100)}, "finite one: NaN where no target counts|no target that counts"),
+        ({"targets": np.full((1, 3), 67)}, "batch 1: .*found target 67, expected 0 to 66"),
+        ({"targets": np.zeros((1, 2), np.int64)}, r"batch 1: .*\(1, 2\)"),
+        (
+            {"targets": np.full((1, 3), -100)},
+            "batch 1: .*(finite one: NaN where no target counts|no target that counts)",
+        ),
         ({"config": {**CONFIG, "tie_word_embeddings": True}}, "found tie_word_embeddings true"),
         ({"lr": 0.0}, "found lr 0.0"),
         ({"lr": math.nan}, "found lr nan"),
@@ -147,19 +151,41 @@ def test_bad_input_is_refused_in_one_line(changed: dict[str, Any], says: str) ->
     config, weights = changed.get("config", CONFIG), model()
     if config is not CONFIG:
         weights.pop(HEAD)
-    batches = [(np.zeros((1, 3), np.int64), changed.get("targets", np.zeros((1, 3), np.int64)))]
+    sound = (np.zeros((1, 3), np.int64), np.zeros((1, 3), np.int64))
+    batches = [sound, (sound[0], changed.get("targets", sound[1]))]
+    given = tensors(weights)
     options = {"lr": changed.get("lr", 0.1), "max_norm": changed.get("max_norm")}
-    with pytest.raises(ValueError, match=says):
-        train_endpoint(config, weights, batches, **options)
-    with pytest.raises(ValueError, match=says):
-        endpoint.train_endpoint(config, tensors(weights), tensors(batches), **options, **KIND)
+    with pytest.raises(ValueError, match=says) as problem:
+        train_endpoint(config, weights, batches, epochs=2, **options)
+    assert "\n" not in str(problem.value)
+    with pytest.raises(ValueError, match=says) as problem:
+        endpoint.train_endpoint(config, given, tensors(batches), epochs=2, **options, **KIND)
+    assert "\n" not in str(problem.value)
+    assert all(np.array_equal(given[name].numpy(), w) for name, w in weights.items())
 
 
 def test_a_batch_that_makes_nan_takes_no_step() -> None:
     weights = tensors(model())
     weights["model.layers.0.mlp.up_proj.weight"][0, 0] = math.nan
-    with pytest.raises(ValueError, match="found loss nan"):
+    kept = {name: w.clone() for name, w in weights.items()}
+    with pytest.raises(ValueError, match="batch 0: found loss nan"):
         endpoint.train_endpoint(CONFIG, weights, tensors([batch(0)]), lr=0.1, **KIND)
+    assert all(torch.equal(weights[name].nan_to_num(), w.nan_to_num()) for name, w in kept.items())
+
+
+@pytest.mark.parametrize(
+    ("momentum", "says"),
+    [({HEAD: torch.zeros(3)}, r"momentum of 'lm_head.weight': found \(3,\), expected \(67, 32\)"), ({}, "found none")],
+)
+def test_momentum_that_does_not_fit_is_refused_by_name(tmp_path: Path, momentum: Any, says: str) -> None:
+    weights, folder = tensors(model()), str(tmp_path / "step-1")
+    endpoint.train_endpoint(CONFIG, weights, tensors([batch(0)]), lr=0.1, folder=str(tmp_path), save_every=1, **KIND)
+    step, velocity = endpoint.load_optimizer(folder)
+    endpoint.save_optimizer(folder, step, {**velocity, **momentum} if momentum else {NORM: velocity[NORM]})
+    kept = {name: w.clone() for name, w in weights.items()}
+    with pytest.raises(ValueError, match=says):
+        endpoint.train_endpoint(CONFIG, weights, tensors([batch(0)] * 2), lr=0.1, resume=folder, **KIND)
+    assert all(torch.equal(weights[name], w) for name, w in kept.items())
 
 
 def test_perplexity_is_of_all_tokens_and_not_of_batches() -> None:

@@ -149,6 +149,11 @@ def test_weights_by_outcome_and_repeats():
         (lambda: eager.cross_entropy(torch.ones(2, 3), torch.tensor([0])), r"found targets \(1,\), expected \(2,\)"),
         (lambda: eager.cross_entropy(torch.ones(2, 3), torch.tensor([0, 3])), "found target 3, expected 0 to 2"),
         (lambda: eager.weighted_bce(*map(torch.ones, (2, 1, 2))), r"found labels \(1,\) and weights \(2,\), expected"),
+        (
+            lambda: eager.weighted_bce(torch.ones(2), torch.tensor([1.0, torch.nan]), torch.ones(2)),
+            "found label nan at 1",
+        ),
+        (lambda: eager.weighted_bce(torch.ones(2), torch.ones(2), torch.tensor([1.0, -1.0])), "found weight -1.0 at 1"),
         (lambda: eager.gate_targets(torch.tensor([2.0])), "found decision 2.0, expected -1 to 1.5"),
         (lambda: eager.example_weight("right", -1), "found 'right', repeats -1, expected one of"),
     ],

@@ -56,6 +56,42 @@ def test_training_leaves_what_it_was_given(data):
         train(CONFIG, None, batches, lr=0.1, dtype="float32", device="cpu")
 
 
+@pytest.mark.parametrize("run", ["reference", "torch"])
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda t, y: (t, np.where(y == y[0, 0], 67, y)), "batch 2: .*67"),
+        (lambda t, y: (t, y[:, :-1]), r"batch 2: .*\(4, 5\)"),
+        (lambda t, y: (t, np.full_like(y, -100)), "batch 2: found no target that counts"),
+    ],
+)
+def test_a_bad_batch_is_refused_by_its_number_and_changes_nothing(data, run, spoil, told):
+    weights = random_weights(CONFIG, 2)
+    given = tensors(weights)
+    batches = [*data[:2], spoil(*data[2])]
+    as_tensors = [(torch.from_numpy(t), torch.from_numpy(u)) for t, u in batches]
+    trainers = {
+        "reference": lambda: reference_train(CONFIG, weights, batches, lr=0.1),
+        "torch": lambda: train(CONFIG, given, as_tensors, lr=0.1, dtype="float64", device="cpu"),
+    }
+    with pytest.raises(ValueError, match=told) as problem:
+        trainers[run]()
+    assert "\n" not in str(problem.value)
+    assert all(np.array_equal(given[name].numpy(), w) for name, w in weights.items())
+
+
+@pytest.mark.parametrize(
+    ("rates", "told"), [({"lr": 0.0}, "found lr 0.0"), ({"lr": 0.1, "eps": -1e-8}, "found eps -1e-08")]
+)
+def test_rates_out_of_range_are_refused_before_the_first_step(data, rates, told):
+    weights = random_weights(CONFIG, 2)
+    with pytest.raises(ValueError, match=told):
+        reference_train(CONFIG, weights, data, **rates)
+    batches = [(torch.from_numpy(t), torch.from_numpy(u)) for t, u in data]
+    with pytest.raises(ValueError, match=told):
+        train(CONFIG, tensors(weights), batches, dtype="float64", device="cpu", **rates)
+
+
 def boundary(target, lower=False):
     return Boundary(target, role="candidate", dtype="float32", device="cpu", trace=Trace(), lower=lower)
 

@@ -60,7 +60,8 @@ def train_endpoint(
     norms before clipping; `weights`; with `held_out` also initial_perplexity and final_perplexity. With
     `folder`, checkpoint `step-N` every `save_every` steps. With `resume`, a checkpoint's folder, its weights, momentum
     and step take the place of `weights` and of a start at 0: what is returned is of the steps that were left.
-    Raises: ValueError as `endpoint_grads`; or if lr or max_norm is not positive, or a loss is not finite.
+    Raises: ValueError as `endpoint_grads`, the batch named; or if lr or max_norm is not positive, a loss is not finite,
+            or what `resume` holds does not fit the trained tensors.
     """
     _check_config(config)
     if not lr > 0 or not (max_norm is None or max_norm > 0):
@@ -69,6 +70,7 @@ def train_endpoint(
     if resume is not None:
         config, weights = load_checkpoint(resume)
         done, velocity = load_optimizer(resume)
+        _check_momentum(velocity, weights)
     # Only what is trained is copied: the frozen body is the caller's own, byte for byte.
     own = {name: w.detach().clone() if name in TRAINED else w.detach() for name, w in weights.items()}
     model = load(config, own, dtype=dtype, device=device)
@@ -78,7 +80,10 @@ def train_endpoint(
     velocity = {name: v.to(model.weights[name]) for name, v in velocity.items()}
     for step, (tokens, targets) in list(enumerate([b for _ in range(epochs) for b in batches], start=1))[done:]:
         began = time.perf_counter()
-        loss, norm = _step(model, velocity, tokens, targets, lr, max_norm, momentum)
+        try:
+            loss, norm = _step(model, velocity, tokens, targets, lr, max_norm, momentum)
+        except ValueError as problem:
+            raise ValueError(f"batch {(step - 1) % len(batches)}: {problem}") from None
         _note(said, loss, norm, lr, tokens.numel() / (time.perf_counter() - began))
         if folder is not None and save_every and step % save_every == 0:
             save_checkpoint(str(Path(folder) / f"step-{step}"), config, model.weights)
@@ -138,9 +143,7 @@ def _step(
     loss, grads = _loss_and_grads(model, tokens, targets)
     norm = math.sqrt(sum(float(grad.double().square().sum()) for grad in grads.values()))
     if not math.isfinite(loss + norm):
-        raise ValueError(
-            f"batch: found loss {loss} and gradient norm {norm}, expected finite numbers; no step is taken"
-        )
+        raise ValueError(f"found loss {loss} and gradient norm {norm}, expected finite numbers; no step is taken")
     shrink = 1.0 if max_norm is None else min(1.0, max_norm / (norm + SLACK))
     for name, grad in grads.items():
         velocity[name].mul_(momentum).add_(grad, alpha=shrink)
@@ -172,6 +175,8 @@ def _loss_and_grads(model: Decoder, tokens: torch.Tensor, targets: torch.Tensor)
 
 def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> tuple[float, torch.Tensor]:
     """Mean loss, and (softmax - onehot) / N in the type of the logits. Shapes: (B, T, V), (B, T) -> (), (B, T, V)."""
+    if targets.shape != logits.shape[:-1]:
+        raise ValueError(f"targets: found {tuple(targets.shape)}, expected {tuple(logits.shape[:-1])} as the tokens")
     counted = targets != IGNORED
     count, vocab = int(counted.sum()), logits.shape[-1]
     wrong = targets[counted & ((targets < 0) | (targets >= vocab))]
@@ -200,6 +205,13 @@ def _note(said: dict[str, Any], loss: float, norm: float, lr: float, speed: floa
     entry = {"losses": loss, "perplexities": math.exp(loss), "grad_norms": norm, "lrs": lr, "tokens_per_s": speed}
     for key, value in entry.items():
         said[key].append(value)
+
+
+def _check_momentum(velocity: Gradients, weights: Weights) -> None:
+    for name in TRAINED:
+        found = tuple(velocity[name].shape) if name in velocity else "none"
+        if found != tuple(weights[name].shape):
+            raise ValueError(f"momentum of {name!r}: found {found}, expected {tuple(weights[name].shape)}")
 
 
 def _check_config(config: Config) -> None:

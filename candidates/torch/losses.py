@@ -41,11 +41,19 @@ def weighted_bce(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tens
     """Mean over the examples of weight * (softplus(logit) - logit * label), the label clamped to [0, 1].
 
     Shapes: logits, labels and weights (...) -> (). Units: nats; NaN without examples.
-    Raises: ValueError if the shapes differ.
+    Raises: ValueError if the shapes differ, a label is NaN, or a weight is negative or not finite.
     """
     if not logits.shape == labels.shape == weights.shape:
         found = f"labels {tuple(labels.shape)} and weights {tuple(weights.shape)}"
         raise ValueError(f"weighted_bce: found {found}, expected {tuple(logits.shape)} as the logits")
+    _check("label", labels, ~labels.isnan(), "a number")
+    _check("weight", weights, weights.isfinite() & (weights >= 0), "a finite weight >= 0")
     wide, labels, weights = (x if x.dtype == torch.float64 else x.float() for x in (logits, labels, weights))
     softplus = wide.clamp(min=0) + torch.log1p(torch.exp(-wide.abs()))
     return (weights * (softplus - wide * labels.clamp(0, 1))).mean().to(logits.dtype)
+
+
+def _check(kind: str, values: torch.Tensor, right: torch.Tensor, expected: str) -> None:
+    if not right.all():
+        at = int((~right).flatten().nonzero()[0])
+        raise ValueError(f"weighted_bce: found {kind} {values.flatten()[at].item()} at {at}, expected {expected}")

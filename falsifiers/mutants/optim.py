@@ -112,6 +112,30 @@ def step_counted_per_tensor(baseline: Any) -> Any:
     return replace(baseline, optimizer=Wrong)
 
 
+def step_stops_at_256(baseline: Any) -> Any:
+    """The step count is a bfloat16 as the weights are: 256 + 1 is 256, and the bias correction stands still."""
+
+    class Wrong(baseline.optimizer):
+        def update(self) -> None:
+            super().update()
+            for state in self.adamw.state.values():
+                state["step"] = state["step"].bfloat16().float()
+
+    return replace(baseline, optimizer=Wrong)
+
+
+def moments_kept_in_float32(baseline: Any) -> Any:
+    """The moments of float64 weights are rounded to float32 after each update: no step shows it, a thousand do."""
+
+    class Wrong(baseline.optimizer):
+        def update(self) -> None:
+            super().update()
+            for state in self.adamw.state.values():
+                state |= {key: state[key].float().to(state[key].dtype) for key in ("exp_avg", "exp_avg_sq")}
+
+    return replace(baseline, optimizer=Wrong)
+
+
 def state_lost_on_load(baseline: Any) -> Any:
     """Only weights are restored; moments and step begin anew (systems.md C5)."""
     return replace(baseline, optimizer=_loading(baseline, lambda state, fresh: fresh))
@@ -216,6 +240,8 @@ MUTANTS = {
     "norms_and_biases_decayed": norms_and_biases_decayed,
     "third_buffer_kept": third_buffer_kept,
     "step_counted_per_tensor": step_counted_per_tensor,
+    "step_stops_at_256": step_stops_at_256,
+    "moments_kept_in_float32": moments_kept_in_float32,
     "state_lost_on_load": state_lost_on_load,
     "step_lost_on_load": step_lost_on_load,
     "second_moment_lost_on_load": second_moment_lost_on_load,

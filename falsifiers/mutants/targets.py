@@ -9,6 +9,8 @@ from torch import Tensor
 
 from falsifiers.mutants import replace
 
+END, IGNORED = 0, -100
+
 
 def sign_as_weight(baseline: Any) -> Any:
     """A decision of -0.5 becomes the label 0.5: its sign is taken for the weight's (systems C7)."""
@@ -47,6 +49,16 @@ def targets_shifted_twice(baseline: Any) -> Any:
 def last_target_wraps(baseline: Any) -> Any:
     """torch.roll: the last place predicts the first token."""
     return replace(baseline, next_token_targets=lambda tokens: torch.roll(tokens, -1, dims=-1))
+
+
+def end_masked_as_padding(baseline: Any) -> Any:
+    """The padding id is the end-of-sequence id, so no end is ever learnt (T4: huggingface/transformers#23530)."""
+
+    def next_token_targets(tokens: Tensor) -> Tensor:
+        targets = baseline.next_token_targets(tokens)
+        return targets.where(targets != END, IGNORED)
+
+    return replace(baseline, next_token_targets=next_token_targets)
 
 
 def repeats_ignored(baseline: Any) -> Any:
@@ -96,6 +108,7 @@ MUTANTS = {
     "targets_not_shifted": targets_not_shifted,
     "targets_shifted_twice": targets_shifted_twice,
     "last_target_wraps": last_target_wraps,
+    "end_masked_as_padding": end_masked_as_padding,
     "repeats_ignored": repeats_ignored,
     "repeats_one_late": repeats_one_late,
     "repeats_unbounded": repeats_unbounded,
