@@ -11,7 +11,8 @@ import torch
 from candidates import torch as eager
 from falsifiers.baselines import transformers_gdn
 from falsifiers.mutants.gdn_layer import Parts, layer
-from reference.delta_rule import delta_rule_backward, delta_rule_forward, unit_lower_inverse
+from reference.delta_rule import delta_rule_backward, delta_rule_forward
+from reference.delta_rule_chunks import unit_lower_inverse
 from reference.gated_delta_net import gated_delta_net_backward, gated_delta_net_forward
 from reference.gated_delta_net_config import PROJECTIONS, parse_config, weight_shapes
 from reference.lora import lora_linear_forward, lora_scale, merge, unmerge
@@ -121,15 +122,44 @@ def test_qwen3_next_has_the_same_layer_under_other_names() -> None:
     assert apart(want, got) < 1e-5
 
 
-@pytest.mark.parametrize("chunk", [None, 5])
+def steps(length: int, batch: int = 1, rate: float = 1.0) -> dict[str, np.ndarray]:
+    """q, k, v, g, beta, state of a delta rule: unit keys, decays of exp(-rate |normal|)."""
+    rng = np.random.default_rng(length)
+    rows, gates = (batch, length, 2), rng.standard_normal((2, batch, length, 2))
+    q, k = rng.standard_normal((2, *rows, 4))
+    k /= np.linalg.norm(k, axis=-1, keepdims=True)
+    given = {"q": q, "k": k, "v": rng.standard_normal((*rows, 3)), "g": -rate * np.abs(gates[0])}
+    return given | {"beta": 1 / (1 + np.exp(gates[1])), "state": rng.standard_normal((batch, 2, 4, 3))}
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 16, 64, 80])
+@pytest.mark.parametrize("length", [0, 1, 16, 63, 65, 200])
+@pytest.mark.parametrize("rate", [0.1, 60.0])
+def test_chunks_are_the_steps_one_by_one(chunk: int, length: int, rate: float) -> None:
+    """Decays of exp(-60) a step too, whose running product is 0 within a chunk; the inputs stay as they are.
+
+    A decay between two steps is the difference of sums over the chunk, so it has their round-off: 4,000 units in 1e-16.
+    """
+    given, limit = steps(length, 2, rate), 1e-13 if rate < 1 else 1e-12
+    kept = {name: array.copy() for name, array in given.items()}
+    want_out, want_state, _ = delta_rule_forward(**given)
+    out, state, cache = delta_rule_forward(**given, chunk=chunk)
+    assert out.shape == want_out.shape
+    assert np.abs(out - want_out).max(initial=0) < limit
+    assert np.abs(state - want_state).max() < limit
+    assert all(np.array_equal(given[name], kept[name]) for name in given)
+    states, span = cache[5:]
+    assert len(states) == max(1, -(-length // span))
+    for i, begun in enumerate(states):
+        until = {name: array if name == "state" else array[:, : i * span] for name, array in given.items()}
+        assert np.abs(begun - delta_rule_forward(**until)[1]).max() < limit
+
+
+@pytest.mark.parametrize("chunk", [None, 5, 80])
 def test_the_delta_rules_own_backward_is_its_slope(chunk: int | None) -> None:
-    rng = np.random.default_rng(3)
-    shapes = {"q": (1, 12, 2, 4), "k": (1, 12, 2, 4), "v": (1, 12, 2, 3), "g": (1, 12, 2), "beta": (1, 12, 2)}
-    given = {name: rng.standard_normal(shape) for name, shape in shapes.items()} | {
-        "state": rng.standard_normal((1, 2, 4, 3))
-    }
-    given["g"] = -np.abs(given["g"])
-    dout, dstate = rng.standard_normal((1, 12, 2, 3)), rng.standard_normal((1, 2, 4, 3))
+    """Over 150 steps, more than two spans of states."""
+    given, rng = steps(150), np.random.default_rng(3)
+    dout, dstate = rng.standard_normal((1, 150, 2, 3)), rng.standard_normal((1, 2, 4, 3))
     _, _, cache = delta_rule_forward(**given, chunk=chunk)
     for (name, array), gradient in zip(given.items(), delta_rule_backward(dout, dstate, cache), strict=True):
         d = rng.standard_normal(array.shape)
