@@ -140,7 +140,7 @@ def test_chunks_are_the_steps_one_by_one(chunk: int, length: int, rate: float) -
 
     A decay between two steps is the difference of sums over the chunk, so it has their round-off: 4,000 units in 1e-16.
     """
-    given, limit = steps(length, 2, rate), 1e-13 if rate < 1 else 1e-12
+    given, limit = steps(length, 1 + (chunk > 1), rate), 1e-13 if rate < 1 else 1e-12
     kept = {name: array.copy() for name, array in given.items()}
     want_out, want_state, _ = delta_rule_forward(**given)
     out, state, cache = delta_rule_forward(**given, chunk=chunk)
