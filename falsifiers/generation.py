@@ -50,14 +50,34 @@ def greedy(
     wants = [case.once(_greedy, str(weights), case.dtype, ids, long, ends) for ids in prompts]
     model = subject.load(config, tensors)
     found = [_ids(model.generate(ids[None], long, stop=ends)) for ids in prompts]
+    return Observation(**_texts(subject, str(weights), prompts, found), **_judged(found, wants, short))
+
+
+def greedy_mixed(
+    subject: Any,
+    case: Case,
+    *,
+    weights: str,
+    functions: str,
+    corpus: str,
+    form: str,
+    layer_types: str,
+    count: int,
+    short: int,
+    long: int,
+) -> Observation:
+    """The same prompts put to a mixed model with random weights, whose vocabulary is that of the folder `weights`.
+
+    Shapes: prompts of different lengths, one at a time; `long` new tokens.
+    """
     vocabulary, added = spellings(str(weights))
-    differs = 0
-    for ids, prompt in zip(found, prompts, strict=True):
-        whole = [int(i) for i in (*prompt, *ids)]
-        differs += subject.detokenize(whole, str(weights)) != byte_level_decode(whole, vocabulary, added)
-    return Observation(
-        text_differs=differs, distinct_answers=len({tuple(ids) for ids in found}), **_judged(found, wants, short)
-    )
+    config = {**hybrid_config(layer_types=layer_types), "vocab_size": 1 + max({*vocabulary, *added})}
+    tensors = hybrid_weights(case, config)
+    prompts = prompt_ids(str(weights), functions, corpus, form, count)
+    wants = [case.once(_greedy_hybrid, config, tensors, ids, long) for ids in prompts]
+    model = subject.load(config, tensors)
+    found = [_ids(model.generate(ids[None], long)) for ids in prompts]
+    return Observation(**_texts(subject, str(weights), prompts, found), **_judged(found, wants, short))
 
 
 def greedy_ids(
@@ -82,6 +102,15 @@ def decoding(subject: Any, case: Case, *, weights: str, count: int, length: int)
     texts = [byte_level_decode([int(i) for i in row], vocabulary, added) for row in drawn]
     got = [subject.detokenize([int(i) for i in row], str(weights)) for row in drawn]
     return Observation(text_differs=sum(a != b for a, b in zip(got, texts, strict=True)))
+
+
+def _texts(subject: Any, folder: str, prompts: list[np.ndarray], found: list[np.ndarray]) -> dict[str, Any]:
+    vocabulary, added = spellings(folder)
+    differs = 0
+    for ids, prompt in zip(found, prompts, strict=True):
+        whole = [int(i) for i in (*prompt, *ids)]
+        differs += subject.detokenize(whole, folder) != byte_level_decode(whole, vocabulary, added)
+    return {"text_differs": differs, "distinct_answers": len({tuple(ids) for ids in found})}
 
 
 def _judged(found: list[np.ndarray], wants: list[Greedy], short: int) -> dict[str, Any]:

@@ -13,9 +13,19 @@ import numpy as np
 from formats import safetensors_header
 from formats.architecture import linear_layers
 from formats.errors import Malformed
+from formats.safetensors_weights import read_tensors
 
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
+NOT_KNOWN = (
+    "use_dora",
+    "fan_in_fan_out",
+    "use_qalora",
+    "layers_to_transform",
+    "exclude_modules",
+    "alora_invocation_tokens",
+)
+"""Settings that change which layers are adapted, or how, and that leave no tensor of their own."""
 Pair = tuple[np.ndarray, np.ndarray]
 
 
@@ -40,6 +50,8 @@ def save(
     where = str(Path(folder) / TENSORS)
     if not lora:
         raise Malformed(f"{where}: found no adapter, expected at least one")
+    if not math.isfinite(lora_alpha):
+        raise Malformed(f"{where}: found lora_alpha {lora_alpha!r}, expected a finite number")
     tensors = {}
     for name, (A, B) in lora.items():
         _fits(where, layers, name, A.shape, B.shape, r)
@@ -82,17 +94,19 @@ def load(folder: str | Path, config: Mapping[str, Any]) -> dict[str, tuple[np.nd
     shapes = {tensor.name: tensor.shape for tensor in header.tensors}
     names = _names(str(path), shapes)
     _declared(str(path), layers, about["target_modules"], names)
-    from safetensors.numpy import load_file
-
-    tensors = load_file(str(path))
+    ranks = {name: _pattern(about, "rank_pattern", name, about["r"]) for name in names}
+    for name, r in ranks.items():
+        A, B = (shapes[f"{PREFIX}{name}.lora_{part}.weight"] for part in "AB")
+        _fits(str(path), layers, name, A, B, r)
+    tensors = read_tensors(path, header)
+    for key, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            raise Malformed(f"{path}: tensor {key!r} holds NaN or infinity, expected finite numbers")
     found = {}
-    for name in names:
-        key = f"{PREFIX}{name}."
-        r = _pattern(about, "rank_pattern", name, about["r"])
-        _fits(str(path), layers, name, shapes[f"{key}lora_A.weight"], shapes[f"{key}lora_B.weight"], r)
+    for name, r in ranks.items():
         alpha = _pattern(about, "alpha_pattern", name, about["lora_alpha"])
-        A, B = (tensors[f"{key}lora_{part}.weight"].astype(np.float32) for part in "AB")
-        found[name] = (A, B, alpha / (math.sqrt(r) if about["use_rslora"] else r))
+        low, high = (tensors[f"{PREFIX}{name}.lora_{part}.weight"] for part in "AB")
+        found[name] = (low, high, alpha / (math.sqrt(r) if about["use_rslora"] else r))
     return found
 
 
@@ -100,7 +114,7 @@ def _settings(path: Path) -> dict[str, Any]:
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as problem:
-        raise Malformed(f"{path}: not a readable JSON file ({problem})") from None
+        raise Malformed(f"{path}: not a readable JSON file ({getattr(problem, 'strerror', None) or problem})") from None
     if not isinstance(about, dict) or about.get("peft_type") != "LORA":
         raise Malformed(f"{path}: expected a JSON object with peft_type 'LORA'")
     r, alpha = about.get("r"), about.get("lora_alpha")
@@ -108,13 +122,28 @@ def _settings(path: Path) -> dict[str, Any]:
         raise Malformed(f"{path}: found r {r!r}, expected a positive whole number")
     if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not math.isfinite(alpha):
         raise Malformed(f"{path}: found lora_alpha {alpha!r}, expected a finite number")
-    for key in ("use_dora", "fan_in_fan_out"):
+    for key in NOT_KNOWN:
         if about.get(key):
-            raise Malformed(f"{path}: found {key} {about[key]!r}, expected false: this reader does not know it")
+            raise Malformed(f"{path}: found {key} {str(about[key])[:60]}, expected none: this reader does not know it")
     targets = about.get("target_modules")
     if not isinstance(targets, list) or not all(isinstance(name, str) for name in targets) or not targets:
         raise Malformed(f"{path}: found target_modules {str(targets)[:60]}, expected a list of module names")
-    return {"rank_pattern": {}, "alpha_pattern": {}, **about, "use_rslora": bool(about.get("use_rslora", False))}
+    patterns = {key: _patterns(path, about, key) for key in ("rank_pattern", "alpha_pattern")}
+    return {**about, **patterns, "use_rslora": bool(about.get("use_rslora", False))}
+
+
+def _patterns(path: Path, about: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A rank or an alpha by module; PEFT writes regular expressions too, which are refused rather than missed."""
+    found = about.get(key) or {}
+    if not isinstance(found, dict):
+        raise Malformed(f"{path}: found {key} {str(found)[:60]}, expected an object of module names")
+    for name, value in found.items():
+        whole = isinstance(value, int) and value > 0 if key == "rank_pattern" else isinstance(value, (int, float))
+        if isinstance(value, bool) or not whole or not math.isfinite(value):
+            raise Malformed(f"{path}: found {key} of {name!r} {value!r}, expected a positive rank or a finite alpha")
+        if not name.replace(".", "").replace("_", "").isalnum():
+            raise Malformed(f"{path}: found {key} of {name!r}, expected the name of a module")
+    return found
 
 
 def _names(where: str, shapes: Mapping[str, Any]) -> list[str]:

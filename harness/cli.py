@@ -41,6 +41,7 @@ def parser() -> Parser:
     mutants.add_argument("--json", action="store_true")
     inspect = commands.add_parser("inspect", help="what a GGUF or safetensors file, or a checkpoint folder, holds")
     inspect.add_argument("path", metavar="FILE")
+    inspect.add_argument("--model", metavar="HF_DIR", help="hold a PEFT adapter folder to this checkpoint's config")
     inspect.add_argument("--json", action="store_true")
     init = commands.add_parser("init", help="a working contract, falsifier and candidate in an empty folder")
     init.add_argument("folder", nargs="?", default=".", metavar="DIR")
@@ -141,7 +142,7 @@ def dispatch(args: argparse.Namespace) -> int:
     if args.command == "inspect":
         from harness.commands import inspect
 
-        return inspect.run(args.path, as_json=args.json)
+        return inspect.run(args.path, model=args.model, as_json=args.json)
     if args.command == "export":
         from harness.commands import export
 

@@ -6,10 +6,7 @@ from typing import Any
 
 import numpy as np
 
-SPAN = 64
-"""Steps between the states that are kept for the backward pass, where no chunk is given."""
-PANEL = 8
-"""Chunks that are computed together: their intermediate arrays then stay in a core's cache."""
+from reference.delta_rule_chunks import SPAN, delta_rule_chunked
 
 
 def delta_rule_forward(
@@ -33,9 +30,11 @@ def delta_rule_forward(
     _check(q, k, v, g, beta, state)
     if state is None:
         state = np.zeros((*np.delete(q.shape, 1), v.shape[-1]))
-    run = _recurrent if chunk is None else _chunked
-    out, state, states = run(q, k, v, g, beta, state, chunk or SPAN)
-    return out, state, (q, k, v, g, beta, states, chunk or SPAN)
+    if chunk is None:
+        out, state, states, span = _recurrent(q, k, v, g, beta, state)
+    else:
+        out, state, states, span = delta_rule_chunked(q, k, v, g, beta, state, chunk)
+    return out, state, (q, k, v, g, beta, states, span)
 
 
 def delta_rule_backward(
@@ -56,15 +55,15 @@ def delta_rule_backward(
 
 
 def _recurrent(
-    q: np.ndarray, k: np.ndarray, v: np.ndarray, g: np.ndarray, beta: np.ndarray, S: np.ndarray, span: int
-) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    q: np.ndarray, k: np.ndarray, v: np.ndarray, g: np.ndarray, beta: np.ndarray, S: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], int]:
     out, states = np.zeros_like(v), []
     for t in range(q.shape[1]):
-        if t % span == 0:
+        if t % SPAN == 0:
             states.append(S)
         S, _, _ = _step(S, k[:, t], v[:, t], g[:, t], beta[:, t])
         out[:, t] = _read(S, q[:, t])
-    return out, S, states or [S]
+    return out, S, states or [S], SPAN
 
 
 def _step(
@@ -79,84 +78,6 @@ def _step(
 def _read(S: np.ndarray, k: np.ndarray) -> np.ndarray:
     """S^T k. Shapes: (B, H, Dk, Dv), (B, H, Dk) -> (B, H, Dv)."""
     return np.asarray((k[..., None, :] @ S)[..., 0, :])
-
-
-def _chunked(
-    q: np.ndarray, k: np.ndarray, v: np.ndarray, g: np.ndarray, beta: np.ndarray, S: np.ndarray, chunk: int
-) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    out, states = np.empty_like(v), []
-    for begin in range(0, q.shape[1], PANEL * chunk):
-        panel = slice(begin, begin + PANEL * chunk)
-        inputs = q[:, panel], k[:, panel], v[:, panel], g[:, panel], beta[:, panel]
-        out[:, panel], S, seen = _panel(*inputs, S, chunk)
-        states.extend(seen)
-    return out, S, states or [S]
-
-
-def _panel(
-    q: np.ndarray, k: np.ndarray, v: np.ndarray, g: np.ndarray, beta: np.ndarray, S: np.ndarray, chunk: int
-) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """All steps of a chunk at once: with u_i what step i writes beside k_i, and D_ij the decay from step j to step i,
-
-    (1 + tril(beta_i k_i.k_j D_ij, -1)) u = beta (v - exp(sum g) k S), out = exp(sum g) q S + tril(q_i.k_j D_ij) u.
-    """
-    batch, length, heads, width = v.shape
-    q, k, v, g, beta = (_chunks(array, chunk) for array in (q, k, v, g, beta))
-    k = np.ascontiguousarray(k)
-    since = np.cumsum(g, axis=-1)
-    past, keys = np.exp(since), k.swapaxes(-1, -2)
-    # Above the diagonal the difference is positive, and the decay is not used.
-    decay = np.exp(np.minimum(since[..., :, None] - since[..., None, :], 0))
-    decay *= np.tri(chunk)
-    system = k @ keys
-    system *= decay
-    system *= beta[..., None]
-    solve = unit_lower_inverse(system)
-    solve *= beta[..., None, :]
-    written, reads = solve @ v, (solve * past[..., None, :]) @ k
-    after = keys * np.exp(since[..., -1:] - since)[..., None, :]
-    states = np.empty((len(q) + 1, *S.shape))
-    states[0] = S
-    for n, whole in enumerate(past[..., -1, None, None]):
-        written[n] -= reads[n] @ states[n]
-        np.matmul(after[n], written[n], out=states[n + 1])
-        states[n + 1] += whole * states[n]
-    out = q @ states[:-1]
-    out *= past[..., None]
-    decay *= q @ keys
-    out += decay @ written
-    return np.moveaxis(out, (0, 2), (1, 3)).reshape(batch, -1, heads, width)[:, :length], states[-1], list(states[:-1])
-
-
-def unit_lower_inverse(system: np.ndarray) -> np.ndarray:
-    """The inverse of 1 + tril(system, -1), by halves: [[a, 0], [c, b]] has [[a', 0], [-b' c a', b']].
-
-    Shapes: (..., n, n) -> the same.
-    Source: Higham, Accuracy and Stability of Numerical Algorithms, section 14.2.
-    """
-    size = system.shape[-1]
-    if size <= 8:
-        # Its eighth power is 0, so the geometric series (1 - N)(1 + N^2)(1 + N^4) is the inverse.
-        nilpotent, one = np.tril(system, -1), np.eye(size)
-        square = nilpotent @ nilpotent
-        return np.asarray((one - nilpotent) @ (one + square) @ (one + square @ square))
-    half = size // 2
-    out = np.zeros_like(system)
-    upper = out[..., :half, :half] = unit_lower_inverse(system[..., :half, :half])
-    lower = out[..., half:, half:] = unit_lower_inverse(system[..., half:, half:])
-    out[..., half:, :half] = -lower @ (system[..., half:, :half] @ upper)
-    return out
-
-
-def _chunks(array: np.ndarray, chunk: int) -> np.ndarray:
-    """(B, T, H, ...) to (chunks, B, H, chunk, ...).
-
-    The last chunk is filled up with zeros: a step with beta = 0 and g = 0 leaves the state as it is.
-    """
-    missing = -array.shape[1] % chunk
-    filled = np.pad(array, [(0, 0), (0, missing), *[(0, 0)] * (array.ndim - 2)]) if missing else array
-    rows = filled.reshape(array.shape[0], -1, chunk, *array.shape[2:])
-    return np.moveaxis(rows, (1, 3), (0, 2))
 
 
 def _span_backward(

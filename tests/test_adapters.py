@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from peft import PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -19,8 +20,9 @@ from falsifiers.hybrid_model import adapter_layers, adapter_pairs, hybrid_config
 from falsifiers.synthetic_model import small_config
 from formats.architecture import linear_layers, tensor_shapes
 from formats.errors import Malformed
-from formats.peft_adapter import load, save
+from formats.peft_adapter import CONFIG, TENSORS, load, save
 from harness.case import Case
+from harness.cli import main
 from reference.lora import lora_scale, merge
 from reference.random_weights import random_weights
 
@@ -106,6 +108,86 @@ def test_every_wrong_folder_is_refused_in_one_line_and_nothing_changes(tmp_path:
         assert "\n" not in str(refusal.value)
         assert all(word in str(refusal.value) for word in words), (words, str(refusal.value))
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == kept
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+def test_an_adapter_that_peft_keeps_in_16_bits_is_read(kind: str, tmp_path: Path) -> None:
+    config = MODELS["hybrid"]
+    pairs = adapter_pairs(Case(dtype="float32"), config, adapter_layers(config, "mixed"), 3)
+    peft_files.write(str(tmp_path), config, pairs, r=3, lora_alpha=6.0, use_rslora=False)
+    path = tmp_path / TENSORS
+    safetensors.torch.save_file(
+        {n: t.to(getattr(torch, kind)) for n, t in safetensors.torch.load_file(path).items()}, path
+    )
+    found = load(tmp_path, config)
+    assert set(found) == set(pairs)
+    for name, pair in pairs.items():
+        for got, want in zip(found[name], pair, strict=False):
+            assert np.array_equal(got, torch.from_numpy(want).to(getattr(torch, kind)).float().numpy())
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"alpha_pattern": {"q_proj": None}}, "found alpha_pattern of 'q_proj' None"),
+        ({"rank_pattern": {"q_proj": "3"}}, "found rank_pattern of 'q_proj' '3'"),
+        ({"rank_pattern": {"^q_proj$": 3}}, "expected the name of a module"),
+        ({"rank_pattern": [3]}, "expected an object of module names"),
+        ({"layers_to_transform": [0]}, r"found layers_to_transform \[0\]"),
+        ({"use_dora": True}, "found use_dora True"),
+        ({"r": 0}, "found r 0"),
+        ({"lora_alpha": float("inf")}, "found lora_alpha inf"),
+        ({"target_modules": "all-linear"}, "found target_modules all-linear"),
+    ],
+)
+def test_settings_that_would_be_read_otherwise_are_refused(changed: dict[str, Any], words: str, tmp_path: Path) -> None:
+    config = MODELS["hybrid"]
+    save(
+        tmp_path,
+        config,
+        adapter_pairs(Case(dtype="float32"), config, adapter_layers(config, "mixed"), 3),
+        r=3,
+        lora_alpha=6.0,
+    )
+    about = json.loads((tmp_path / CONFIG).read_text())
+    (tmp_path / CONFIG).write_text(json.dumps({**about, **changed}))
+    with pytest.raises(Malformed, match=words):
+        load(tmp_path, config)
+
+
+def test_tensors_that_are_no_numbers_are_refused_by_name(tmp_path: Path) -> None:
+    config = MODELS["hybrid"]
+    pairs = adapter_pairs(Case(dtype="float32"), config, adapter_layers(config, "mixed"), 3)
+    name = next(n for n in pairs if n.endswith("in_proj_b"))
+    spoilt = pairs[name][1].copy()
+    spoilt.flat[1] = np.nan
+    save(tmp_path / "nan", config, {**pairs, name: (pairs[name][0], spoilt)}, r=3, lora_alpha=6.0)
+    with pytest.raises(Malformed, match=f"{name}.lora_B.weight' holds NaN"):
+        load(tmp_path / "nan", config)
+    save(tmp_path / "bytes", config, pairs, r=3, lora_alpha=6.0)
+    path = tmp_path / "bytes" / TENSORS
+    safetensors.torch.save_file({n: t.to(torch.int8) for n, t in safetensors.torch.load_file(path).items()}, path)
+    with pytest.raises(Malformed, match="has type I8, expected F32"):
+        load(tmp_path / "bytes", config)
+
+
+def test_an_adapter_is_held_to_a_model_at_the_command_line(tmp_path: Path, capsys: Any) -> None:
+    config = MODELS["hybrid"]
+    names = adapter_layers(config, "mixed")
+    adapter, model, other = (tmp_path / name for name in ("adapter", "model", "other"))
+    save(adapter, config, adapter_pairs(Case(dtype="float32"), config, names, 3), r=3, lora_alpha=6.0)
+    for folder, known in ((model, config), (other, hybrid_config(layer_types="lal", value_heads=2))):
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps(known))
+    assert main(["inspect", str(adapter), "--model", str(model), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["keys"]["fits"] == f"{model}: {len(names)} layers"
+    assert main(["inspect", str(adapter), "--model", str(other)]) == 2
+    said = capsys.readouterr()
+    assert not said.out
+    assert "model.layers.0.linear_attn.in_proj" in said.err
+    assert "has shape" in said.err
+    assert "expected" in said.err
+    assert said.err.count("\n") == 1
 
 
 def test_nothing_is_written_of_an_adapter_that_does_not_fit(tmp_path: Path) -> None:

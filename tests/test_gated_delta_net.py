@@ -7,11 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers.models.qwen3_next import modeling_qwen3_next
+from transformers.models.qwen3_next.configuration_qwen3_next import Qwen3NextConfig
 
 from candidates import torch as eager
 from falsifiers.baselines import transformers_gdn
+from falsifiers.baselines.transformers_hybrid import modeling
 from falsifiers.mutants.gdn_layer import Parts, layer
-from reference.delta_rule import delta_rule_backward, delta_rule_forward, unit_lower_inverse
+from reference.delta_rule import delta_rule_backward, delta_rule_forward
+from reference.delta_rule_chunks import unit_lower_inverse
 from reference.gated_delta_net import gated_delta_net_backward, gated_delta_net_forward
 from reference.gated_delta_net_config import PROJECTIONS, parse_config, weight_shapes
 from reference.lora import lora_linear_forward, lora_scale, merge, unmerge
@@ -62,8 +66,15 @@ def torched(value: Any) -> Any:
 
 
 def apart(got: Any, want: Any) -> float:
+    """Relative L2; the difference itself where nothing is right, as for a gate's gradient after one step from zeros."""
     got, want = (np.asarray(part) for part in (got, want))
-    return float(np.linalg.norm(got - want) / np.linalg.norm(want))
+    return float(np.linalg.norm(got - want) / (np.linalg.norm(want) or 1))
+
+
+def farthest(got: Any, want: Any) -> float:
+    """The largest `apart`, by name or by place; NaN where one of them is, which Python's own max would pass over."""
+    names = want if isinstance(want, dict) else range(len(want))
+    return float(np.max([apart(got[name], want[name]) for name in names]))
 
 
 def run(module: Any, name: str, given: dict[str, Any], *args: Any, dtype: str = "float64") -> Any:
@@ -71,20 +82,20 @@ def run(module: Any, name: str, given: dict[str, Any], *args: Any, dtype: str = 
 
 
 @pytest.mark.parametrize("heads", HEADS)
-@pytest.mark.parametrize("length", [1, 3, 63, 64, 65, 200])
+@pytest.mark.parametrize("length", [1, 3, 63, 64, 65, 200, 2048])
 def test_forward_and_backward_are_those_of_transformers_and_peft(heads: str, length: int) -> None:
-    p = problem(heads, length)
+    p = problem(heads, length, batch=1 if length > 200 else 2)
     want = run(transformers_gdn, "gated_delta_net", p["given"], p["x"], p["weights"], p["config"])
     for chunk in (None, 64, 7):
         *got, cache = gated_delta_net_forward(p["x"], p["weights"], p["config"], **p["given"], chunk=chunk)
-        assert max(apart(g, w) for g, w in zip(got, want, strict=True)) <= 1e-13
+        assert farthest(got, want) <= 1e-13
         dx, grads, _, _ = gated_delta_net_backward(p["dout"], cache)
         args = (p["x"], p["weights"], p["config"], p["dout"])
         want_dx, want_grads = run(transformers_gdn, "gated_delta_net_grads", p["given"], *args)
         assert set(grads) == set(want_grads)
         assert len([name for name in grads if ".lora_" in name]) == 10
         assert apart(dx, want_dx) <= 1e-11
-        assert max(apart(grads[name], want_grads[name]) for name in grads) <= 1e-9
+        assert farthest(grads, want_grads) <= 1e-9
 
 
 def test_two_thousand_tokens_agree_with_transformers_as_it_comes() -> None:
@@ -92,7 +103,7 @@ def test_two_thousand_tokens_agree_with_transformers_as_it_comes() -> None:
     given = {key: value for key, value in p["given"].items() if key != "lora"}
     want = run(transformers_gdn, "gated_delta_net", given, p["x"], p["weights"], p["config"])
     *got, _ = gated_delta_net_forward(p["x"], p["weights"], p["config"], **given, chunk=32)
-    assert max(apart(g, w) for g, w in zip(got, want, strict=True)) <= 1e-12
+    assert farthest(got, want) <= 1e-12
     narrow = torched({k: v.astype(np.float32) for k, v in p["weights"].items()})
     single = {k: torch.from_numpy(v.astype(np.float32)) for k, v in given.items()}
     x = torch.from_numpy(p["x"].astype(np.float32))
@@ -100,36 +111,80 @@ def test_two_thousand_tokens_agree_with_transformers_as_it_comes() -> None:
     assert 1e-8 < apart(unpatched[0], got[0]) < 1e-5
 
 
-def test_qwen3_next_has_the_same_layer_under_other_names() -> None:
+def as_qwen3_next(p: dict[str, Any], prefix: str = "") -> dict[str, torch.Tensor]:
     """in_proj_qkvz and in_proj_ba lie head by head: each key head's q, k, its values and their gates."""
-    from transformers.models.qwen3_next.configuration_qwen3_next import Qwen3NextConfig
-    from transformers.models.qwen3_next.modeling_qwen3_next import Qwen3NextGatedDeltaNet
+    heads, hidden = p["config"]["linear_num_key_heads"], p["config"]["hidden_size"]
+    w = {name: torch.from_numpy(p["weights"][name].copy()) for name in p["weights"] if name.startswith(prefix)}
+    keys = heads * p["config"]["linear_key_head_dim"]
+    values = p["config"]["linear_num_value_heads"] * p["config"]["linear_value_head_dim"]
+    rows = [*w.pop(f"{prefix}in_proj_qkv.weight").split([keys, keys, values]), w.pop(f"{prefix}in_proj_z.weight")]
+    gates = [w.pop(f"{prefix}in_proj_{name}.weight") for name in "ba"]
+    for name, parts in (("in_proj_qkvz", rows), ("in_proj_ba", gates)):
+        by_head = [part.reshape(heads, -1, hidden) for part in parts]
+        w[f"{prefix}{name}.weight"] = torch.cat(by_head, dim=1).flatten(0, 1)
+    return w
 
-    p = problem("unequal", 65)
-    w = {name: torch.from_numpy(tensor).float() for name, tensor in p["weights"].items()}
-    q, k, v = w["in_proj_qkv.weight"].split([16, 16, 24])
-    parts = [q.view(2, 8, 12), k.view(2, 8, 12), v.view(2, 12, 12), w["in_proj_z.weight"].view(2, 12, 12)]
-    gates = [w[f"in_proj_{name}.weight"].view(2, 2, 12) for name in "ba"]
+
+@pytest.mark.parametrize("heads", HEADS)
+@pytest.mark.parametrize("length", [1, 3, 63, 64, 65, 200, 2048])
+def test_qwen3_next_has_the_same_layer_under_other_names(heads: str, length: int) -> None:
+    """Forward, and the gradients of input and weights, against transformers' Qwen3-Next with float64 throughout."""
+    p = problem(heads, length, batch=1 if length > 200 else 2)
     config = Qwen3NextConfig(**p["config"], layer_types=["linear_attention"], num_hidden_layers=1)
-    module = Qwen3NextGatedDeltaNet(config, 0)
-    kept = {name: tensor for name, tensor in w.items() if not name.startswith("in_proj")}
-    joined = {"in_proj_qkvz.weight": parts, "in_proj_ba.weight": gates}
-    module.load_state_dict(kept | {name: torch.cat(part, dim=1).flatten(0, 1) for name, part in joined.items()})
-    with torch.no_grad():
-        want = module(torch.from_numpy(p["x"]).float())
-    got = gated_delta_net_forward(p["x"], p["weights"], p["config"])[0]
-    assert apart(want, got) < 1e-5
+    module = modeling("float64", modeling_qwen3_next).Qwen3NextGatedDeltaNet(config, 0).double()
+    module.load_state_dict(as_qwen3_next(p))
+    x = torch.from_numpy(p["x"]).requires_grad_()
+    want = module(x)
+    for chunk in (None, 16, 64):
+        got, _, _, cache = gated_delta_net_forward(p["x"], p["weights"], p["config"], chunk=chunk)
+        assert apart(want.detach(), got) < 1e-12
+    dx, grads, _, _ = gated_delta_net_backward(p["dout"], cache)
+    want.backward(torch.from_numpy(p["dout"]))
+    assert apart(dx, x.grad) < 1e-9
+    named = {name: parameter.grad.numpy() for name, parameter in module.named_parameters()}
+    found = as_qwen3_next({**p, "weights": grads})
+    assert set(found) == set(named)
+    assert farthest(found, named) < 1e-9
 
 
-@pytest.mark.parametrize("chunk", [None, 5])
+def steps(length: int, batch: int = 1, rate: float = 1.0) -> dict[str, np.ndarray]:
+    """q, k, v, g, beta, state of a delta rule: unit keys, decays of exp(-rate |normal|)."""
+    rng = np.random.default_rng(length)
+    rows, gates = (batch, length, 2), rng.standard_normal((2, batch, length, 2))
+    q, k = rng.standard_normal((2, *rows, 4))
+    k /= np.linalg.norm(k, axis=-1, keepdims=True)
+    given = {"q": q, "k": k, "v": rng.standard_normal((*rows, 3)), "g": -rate * np.abs(gates[0])}
+    return given | {"beta": 1 / (1 + np.exp(gates[1])), "state": rng.standard_normal((batch, 2, 4, 3))}
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 16, 64, 80])
+@pytest.mark.parametrize("length", [0, 1, 16, 63, 65, 200])
+@pytest.mark.parametrize("rate", [0.1, 60.0])
+def test_chunks_are_the_steps_one_by_one(chunk: int, length: int, rate: float) -> None:
+    """Decays of exp(-60) a step too, whose running product is 0 within a chunk; the inputs stay as they are.
+
+    A decay between two steps is the difference of sums over the chunk, so it has their round-off: 4,000 units in 1e-16.
+    """
+    given, limit = steps(length, 2, rate), 1e-13 if rate < 1 else 1e-12
+    kept = {name: array.copy() for name, array in given.items()}
+    want_out, want_state, _ = delta_rule_forward(**given)
+    out, state, cache = delta_rule_forward(**given, chunk=chunk)
+    assert out.shape == want_out.shape
+    assert np.abs(out - want_out).max(initial=0) < limit
+    assert np.abs(state - want_state).max() < limit
+    assert all(np.array_equal(given[name], kept[name]) for name in given)
+    states, span = cache[5:]
+    assert len(states) == max(1, -(-length // span))
+    for i, begun in enumerate(states):
+        until = {name: array if name == "state" else array[:, : i * span] for name, array in given.items()}
+        assert np.abs(begun - delta_rule_forward(**until)[1]).max() < limit
+
+
+@pytest.mark.parametrize("chunk", [None, 5, 80])
 def test_the_delta_rules_own_backward_is_its_slope(chunk: int | None) -> None:
-    rng = np.random.default_rng(3)
-    shapes = {"q": (1, 12, 2, 4), "k": (1, 12, 2, 4), "v": (1, 12, 2, 3), "g": (1, 12, 2), "beta": (1, 12, 2)}
-    given = {name: rng.standard_normal(shape) for name, shape in shapes.items()} | {
-        "state": rng.standard_normal((1, 2, 4, 3))
-    }
-    given["g"] = -np.abs(given["g"])
-    dout, dstate = rng.standard_normal((1, 12, 2, 3)), rng.standard_normal((1, 2, 4, 3))
+    """Over 150 steps, more than two spans of states."""
+    given, rng = steps(150), np.random.default_rng(3)
+    dout, dstate = rng.standard_normal((1, 150, 2, 3)), rng.standard_normal((1, 2, 4, 3))
     _, _, cache = delta_rule_forward(**given, chunk=chunk)
     for (name, array), gradient in zip(given.items(), delta_rule_backward(dout, dstate, cache), strict=True):
         d = rng.standard_normal(array.shape)
@@ -165,7 +220,7 @@ def test_the_layer_that_mutants_are_made_of_is_right() -> None:
         *torched((p["x"], p["weights"], p["config"])), **torched(p["given"]), dtype="float64", device="cpu"
     )
     want = gated_delta_net_forward(p["x"], p["weights"], p["config"], **p["given"])
-    assert max(apart(g, w) for g, w in zip(right, want[:3], strict=True)) < 1e-13
+    assert farthest(right, want[:3]) < 1e-13
 
 
 def test_adapters_merge_and_unmerge() -> None:

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.models.qwen3_next import modeling_qwen3_next
+from transformers.models.qwen3_next.configuration_qwen3_next import Qwen3NextConfig
 
 from candidates import torch as eager
 from falsifiers.baselines import transformers_hybrid
+from falsifiers.baselines.transformers_hybrid import modeling
 from falsifiers.hybrid_model import hybrid_config, hybrid_weights
 from formats.architecture import tensor_shapes
 from harness.case import Case
@@ -19,6 +22,7 @@ from harness.checkpoint import read_config, read_weights
 from reference.byte_level import _bytes, byte_level_decode
 from reference.hybrid import hybrid_decode, hybrid_logits, hybrid_prefill
 from reference.hybrid_config import parse_config, weight_shapes
+from tests.test_gated_delta_net import as_qwen3_next
 
 DENSE = {
     **hybrid_config(layer_types="aa"),
@@ -84,6 +88,26 @@ def test_a_folder_of_transformers_is_read_as_it_is(tmp_path: Path) -> None:
     with torch.no_grad():
         want = model(torch.from_numpy(tokens)).logits.numpy()
     assert apart(want, hybrid_logits(config, weights, tokens)) < 1e-5
+
+
+@pytest.mark.parametrize("value_heads", [2, 4])
+@pytest.mark.parametrize("length", [1, 3, 63, 64, 65, 200, 2048])
+def test_qwen3_next_is_the_same_model_under_other_names(value_heads: int, length: int) -> None:
+    """A Qwen3-Next without experts: its projections lie head by head, all else is Qwen3.5's text model."""
+    config = hybrid_config(layer_types="lal", value_heads=value_heads)
+    weights = hybrid_weights(Case(dtype="float64", seed=2), config)
+    named = {n: torch.from_numpy(w.copy()) for n, w in weights.items() if ".linear_attn." not in n}
+    for i in (0, 2):
+        prefix = f"model.layers.{i}.linear_attn."
+        named |= as_qwen3_next({"config": config, "weights": weights}, prefix)
+    known = {key: value for key, value in config.items() if key != "model_type"}
+    settings = Qwen3NextConfig(**known, num_experts=0, mlp_only_layers=[0, 1, 2])
+    model = modeling("float64", modeling_qwen3_next).Qwen3NextForCausalLM(settings).double().eval()
+    model.load_state_dict(named)
+    tokens = np.random.default_rng(3).integers(0, 67, (1, length))
+    with torch.no_grad():
+        want = model(torch.from_numpy(tokens)).logits
+    assert apart(want, hybrid_logits(config, weights, tokens)) < 1e-11
 
 
 @pytest.mark.parametrize(

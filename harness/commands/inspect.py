@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from harness.checkpoint import read_config
 from harness.errors import UserError
 from harness.terminal import print_inspection, print_json
 
 
-def run(path: str, *, as_json: bool) -> int:
+def run(path: str, *, model: str | None, as_json: bool) -> int:
     """Print the keys, tensors, tokenizer and totals of one file or folder.
 
-    Raises: UserError with one line when it is not a whole GGUF or safetensors file.
+    With `model`, a checkpoint folder, `path` is a PEFT adapter folder, and first held to that model's config.
+    Raises: UserError with one line when it is not a whole GGUF or safetensors file, or does not fit the model.
     """
     try:
         found = import_module("formats.inspection").inspect(path)
+        if model is not None:
+            fitting = import_module("formats.peft_adapter").load(path, read_config(model))
+            found["keys"] |= {"fits": f"{model}: {len(fitting)} layers"}
     except import_module("formats.errors").Malformed as problem:
         raise UserError(str(problem)) from None
     if as_json:
