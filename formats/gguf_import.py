@@ -36,7 +36,10 @@ def load(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         for name, entry in entries.items():
             stream.seek(header.data_offset + found[name].offset)
             raw = np.frombuffer(stream.read(found[name].bytes), np.uint8)
-            numbers = _numbers(raw, found[name].type, entry.shape)
+            try:
+                numbers = _numbers(raw, found[name].type, entry.shape)
+            except (NotImplementedError, KeyError):
+                raise Malformed(f"{path}: tensor {name!r} has type {found[name].type}, which cannot be unpacked") from None
             weights[entry.source] = np.ascontiguousarray(invert(entry.steps, numbers, config))
     return config, weights
 

@@ -28,12 +28,12 @@ from formats.errors import Malformed
 from formats.inspection import inspect
 slowest = 0
 for path in sys.argv[1:]:
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         inspect(path)
     except Malformed:
         pass
-    slowest = max(slowest, time.perf_counter() - began)
+    slowest = max(slowest, time.process_time() - began)
 most = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(int(most.split()[1]) * 1024, slowest)
 """
@@ -228,10 +228,10 @@ def test_a_hostile_file_gets_one_line_at_once(name: str, tmp_path: Path, capsys:
     content, words = HOSTILE[name]
     path = tmp_path / "hostile"
     path.write_bytes(content)
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(Malformed, match=words) as found:
         inspect(path)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
     assert "\n" not in str(found.value)
     assert len(str(found.value)) < 600
     assert main(["inspect", str(path)]) == 2
@@ -283,7 +283,7 @@ def test_memory_and_time_hold_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     most, slowest = map(float, done.stdout.split())
     assert 5 << 20 < most < MEMORY
-    assert slowest < 2
+    assert slowest < 1
 
 
 def test_what_is_no_file_is_said(tmp_path: Path) -> None:
