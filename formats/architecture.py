@@ -8,6 +8,7 @@ from typing import Any
 from formats.errors import Malformed
 
 KNOWN = ("llama", "qwen2", "qwen3", "qwen3_5_text")
+LAYER_TYPES = ("full_attention", "linear_attention")
 MOST_LAYERS = 4096
 """Twenty times the deepest model in use; a config that says more would fill the memory with names."""
 Shapes = dict[str, tuple[int, ...]]
@@ -55,7 +56,7 @@ def layer_types(config: Mapping[str, Any]) -> list[str]:
     if config.get("model_type") != "qwen3_5_text":
         return ["full_attention"] * layers
     types = config.get("layer_types")
-    if not isinstance(types, list) or len(types) != layers or set(types) - {"full_attention", "linear_attention"}:
+    if not isinstance(types, list) or len(types) != layers or not all(kind in LAYER_TYPES for kind in types):
         raise Malformed(
             f"config: found layer_types {str(types)[:60]}, expected {layers} of 'full_attention' and 'linear_attention'"
         )
@@ -69,11 +70,21 @@ def head_dim(config: Mapping[str, Any]) -> int:
     return whole(config, "hidden_size") // whole(config, "num_attention_heads")
 
 
-def whole(config: Mapping[str, Any], key: str) -> int:
-    """A positive whole number. Raises: Malformed naming the key."""
+def with_rope(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with what stands in `rope_parameters` on its top level, as older ones have it. Raises: Malformed."""
+    found = config.get("rope_parameters") or {}
+    if not isinstance(found, dict):
+        raise Malformed(f"config: found rope_parameters {str(found)[:40]!r}, expected an object")
+    return {**config, **found}
+
+
+def whole(config: Mapping[str, Any], key: str, default: int | None = None) -> int:
+    """A positive whole number of 31 bits; `default` where there is none. Raises: Malformed naming the key."""
     found = config.get(key)
-    if isinstance(found, bool) or not isinstance(found, int) or found < 1:
-        raise Malformed(f"config: found {key} {found!r}, expected a positive whole number")
+    if found is None and default is not None:
+        return default
+    if isinstance(found, bool) or not isinstance(found, int) or not 0 < found < 1 << 31:
+        raise Malformed(f"config: found {key} {str(found)[:40]!s}, expected a positive whole number")
     return found
 
 

@@ -10,8 +10,16 @@ from pathlib import Path
 
 from formats.errors import Malformed
 
-MOST_TEXT = 64 << 20
+MOST_TEXT = 8 << 20
 """Bytes of strings kept from one file; the largest vocabulary in use takes four million."""
+MOST_OF_ONE = 1 << 20
+"""Bytes of one string; the longest chat template in use takes a tenth of it."""
+
+
+MOST_STRINGS = 1_048_576
+"""Of all arrays of one file: four times the largest vocabulary in use, stepped over in half a second."""
+MOST_NUMBERS = 4_194_304
+"""Of all arrays of one file: a vocabulary of 262,144 has as many scores and as many types."""
 
 
 class ByteReader:
@@ -23,6 +31,7 @@ class ByteReader:
         self.size = len(data)
         self.at = 0
         self.text_left = MOST_TEXT
+        self.strings_left, self.numbers_left = MOST_STRINGS, MOST_NUMBERS
 
     def skip(self, count: int, what: str) -> int:
         """Step over `count` bytes; returns where they began.
@@ -48,6 +57,8 @@ class ByteReader:
         """A string: 64-bit length, then that many bytes of UTF-8."""
         length = self.count("Q", f"length of {what}")
         begin = self.skip(length, what)
+        if length > MOST_OF_ONE:
+            raise self.wrong(f"{what} is {length} bytes long, expected at most {MOST_OF_ONE}")
         self.text_left -= length
         if self.text_left < 0:
             raise self.wrong(f"{what} brings its strings to over {MOST_TEXT} bytes, more than any model's")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from formats import safetensors_header
+from formats.architecture import with_rope
 from formats.errors import Malformed
+from formats.json_object import read_object
 
 WHOLE = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size")
 KEYS = (*WHOLE, "vocab_size", "max_position_embeddings", "rope_theta", "rms_norm_eps")
@@ -26,12 +27,11 @@ def audit(folder: str | Path) -> list[str]:
         raise Malformed(f"{folder}: no such folder; expected a checkpoint folder")
     problems = []
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as problem:
-        return [f"config.json: cannot be read as JSON ({problem})"]
-    if not isinstance(config, dict):
-        return [f"config.json: found {type(config).__name__}, expected a JSON object"]
-    problems += _typed(config)
+        config = read_object(folder / "config.json")
+        flat = with_rope(config)
+    except Malformed as problem:
+        return [str(problem)]
+    problems += _typed(flat)
     problems += _against_tensors(folder, config)
     problems += [
         f"{name}: missing; text cannot be cut as in training" for name in TOKENIZER if not _there(folder, name)
@@ -42,9 +42,8 @@ def audit(folder: str | Path) -> list[str]:
     return problems
 
 
-def _typed(config: dict[str, Any]) -> list[str]:
+def _typed(flat: dict[str, Any]) -> list[str]:
     problems = []
-    flat = {**config, **(config.get("rope_parameters") or {})}
     for key in KEYS:
         found = flat.get(key)
         whole = key not in ("rope_theta", "rms_norm_eps")

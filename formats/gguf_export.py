@@ -15,6 +15,7 @@ from formats.errors import Malformed
 from formats.gguf_plan import Plan, plan
 from formats.gguf_tokenizer import tokenizer_keys
 from formats.gguf_transforms import apply
+from formats.json_object import read_object
 from formats.safetensors_weights import read_weights
 
 
@@ -47,21 +48,14 @@ def about(folder: Path) -> dict[str, str]:
         lines = (folder / "LICENSE").read_text(encoding="utf-8", errors="replace").strip().splitlines()
         found["general.license"] = lines[0][:200] if lines else ""
     if (folder / "recipe.json").is_file():
-        recipe = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+        recipe = read_object(folder / "recipe.json")
         found["general.description"] = json.dumps(recipe, sort_keys=True)[:4000]
     return found
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json of a folder, a text model's own part of it where it has several. Raises: Malformed."""
-    path = folder / "config.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as problem:
-        raise Malformed(f"{path}: cannot be read as JSON ({problem})") from None
-    if not isinstance(found, dict):
-        raise Malformed(f"{path}: found {found.__class__.__name__}, expected a JSON object")
-    return found
+    return read_object(folder / "config.json")
 
 
 def check(config: Mapping[str, Any], weights: Mapping[str, np.ndarray], where: str) -> None:

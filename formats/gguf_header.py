@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from formats.byte_reader import ByteReader, opened
+from formats.byte_reader import MOST_NUMBERS, MOST_STRINGS, ByteReader, opened
 from formats.ggml_types import GGML_TYPES, tensor_bytes
 
 NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 10: "Q", 11: "q", 12: "d"}
@@ -14,8 +15,6 @@ NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 10: "Q", 11: 
 BOOL, STRING, ARRAY = 7, 8, 9
 WIDTH = {"B": 1, "b": 1, "H": 2, "h": 2, "I": 4, "i": 4, "f": 4, "Q": 8, "q": 8, "d": 8}
 MOST_KEYS, MOST_TENSORS = 16_384, 32_768
-MOST_STRINGS = 1_048_576
-"""Of one array: four times the largest vocabulary in use, stepped over in half a second."""
 NAME_BYTES = 63
 """ggml keeps 64 bytes for a tensor's name, the closing zero included."""
 MOST_DIMENSIONS = 4
@@ -81,7 +80,7 @@ def read_array(path: str | Path, value: ArrayValue, *, most: int | None = None) 
         if value.type == STRING:
             return [reader.text(f"string {i}") for i in range(wanted)]
         form = NUMBERS.get(value.type, "B")
-        numbers = [reader.number(form, f"element {i}") for i in range(wanted)]
+        numbers = list(struct.unpack_from(f"<{wanted}{form}", reader.data, reader.skip(wanted * WIDTH[form], "elements")))
         return [bool(number) for number in numbers] if value.type == BOOL else numbers
 
 
@@ -132,10 +131,14 @@ def _array(reader: ByteReader, name: str) -> ArrayValue:
     count = reader.count("Q", f"length of key {name!r}")
     begin = reader.at
     if kind == STRING:
-        if count > MOST_STRINGS:
-            raise reader.wrong(f"key {name!r} counts {count} strings, expected at most {MOST_STRINGS}")
+        reader.strings_left -= count
+        if reader.strings_left < 0:
+            raise reader.wrong(f"key {name!r} counts {count} strings, expected at most {MOST_STRINGS} in all arrays")
         reader.step_over_texts(count, repr(name))
     elif kind in NUMBERS or kind == BOOL:
+        reader.numbers_left -= count
+        if reader.numbers_left < 0:
+            raise reader.wrong(f"key {name!r} counts {count} numbers, expected at most {MOST_NUMBERS} in all arrays")
         reader.skip(count * WIDTH[NUMBERS.get(kind, "B")], f"{count} elements of key {name!r}")
     else:
         inner = "an array of arrays" if kind == ARRAY else f"elements of type {kind}"

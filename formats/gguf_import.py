@@ -36,7 +36,10 @@ def load(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         for name, entry in entries.items():
             stream.seek(header.data_offset + found[name].offset)
             raw = np.frombuffer(stream.read(found[name].bytes), np.uint8)
-            numbers = _numbers(raw, found[name].type, entry.shape)
+            try:
+                numbers = _numbers(raw, found[name].type, entry.shape)
+            except (NotImplementedError, KeyError):
+                raise Malformed(f"{path}: tensor {name!r} has type {found[name].type}, which cannot be unpacked") from None
             weights[entry.source] = np.ascontiguousarray(invert(entry.steps, numbers, config))
     return config, weights
 
@@ -94,7 +97,7 @@ class _Keys:
 
     def count(self, name: str, default: int | None = None) -> int:
         found = self.number(name, default)
-        if not isinstance(found, int):
+        if not isinstance(found, int) or found >= 1 << 31:
             raise Malformed(f"{self.path}: key '{self.arch}.{name}' is {found!r}, expected a positive whole number")
         return found
 
@@ -126,7 +129,10 @@ def _sections(path: str | Path, header: GgufHeader) -> list[int]:
     found = header.keys.get("qwen35.rope.dimension_sections")
     if not isinstance(found, ArrayValue) or not 3 <= found.count <= 4:
         raise Malformed(f"{path}: key 'qwen35.rope.dimension_sections' is missing or not of 3 or 4 numbers")
-    return [int(i) for i in gguf_header.read_array(path, found)[:3]]
+    sections = gguf_header.read_array(path, found, most=3)
+    if not all(type(n) is int and n >= 0 for n in sections):
+        raise Malformed(f"{path}: key 'qwen35.rope.dimension_sections' holds {sections}, expected whole numbers")
+    return sections
 
 
 def _numbers(raw: np.ndarray, kind: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from formats.architecture import head_dim, layer_types, tensor_shapes, whole
+from formats.architecture import head_dim, layer_types, tensor_shapes, whole, with_rope
 from formats.errors import Malformed
 
 ARCHITECTURES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "qwen3_5_text": "qwen35"}
@@ -107,15 +107,12 @@ def _target(config: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 def _keys(config: Mapping[str, Any], arch: str) -> dict[str, Any]:
-    rope = {**config, **(config.get("rope_parameters") or {})}
+    rope = with_rope(config)
     theta, eps = rope.get("rope_theta"), config.get("rms_norm_eps")
     for key, value in (("rope_theta", theta), ("rms_norm_eps", eps)):
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-            raise Malformed(f"config: found {key} {value!r}, expected a positive finite number")
-    if rope.get("rope_type", "default") != "default" or config.get("use_sliding_window"):
-        raise Malformed(
-            "config: found a scaled rope or a sliding window, expected neither: the plan does not know them"
-        )
+        if not _positive(value):
+            raise Malformed(f"config: found {key} {str(value)[:40]}, expected a positive finite number")
+    _plain_layers(config, rope)
     width = head_dim(config)
     heads = whole(config, "num_attention_heads")
     keys = {
@@ -126,12 +123,12 @@ def _keys(config: Mapping[str, Any], arch: str) -> dict[str, Any]:
         f"{arch}.block_count": whole(config, "num_hidden_layers"),
         f"{arch}.feed_forward_length": whole(config, "intermediate_size"),
         f"{arch}.attention.head_count": heads,
-        f"{arch}.attention.head_count_kv": int(config.get("num_key_value_heads") or heads),
+        f"{arch}.attention.head_count_kv": whole(config, "num_key_value_heads", heads),
         f"{arch}.attention.layer_norm_rms_epsilon": float(eps),  # type: ignore[arg-type]
         f"{arch}.attention.key_length": width,
         f"{arch}.attention.value_length": width,
         f"{arch}.rope.freq_base": float(theta),  # type: ignore[arg-type]
-        f"{arch}.rope.dimension_count": int(width * rope.get("partial_rotary_factor", 1.0)),
+        f"{arch}.rope.dimension_count": int(width * _share(rope)),
         f"{arch}.vocab_size": whole(config, "vocab_size"),
     }
     return keys | (_delta_keys(config, arch, rope) if arch == "qwen35" else {})
@@ -139,8 +136,11 @@ def _keys(config: Mapping[str, Any], arch: str) -> dict[str, Any]:
 
 def _delta_keys(config: Mapping[str, Any], arch: str, rope: Mapping[str, Any]) -> dict[str, Any]:
     values = whole(config, "linear_num_value_heads") * whole(config, "linear_value_head_dim")
-    sections = [*rope.get("mrope_section", [11, 11, 10]), 0]
-    pairs = int(head_dim(config) * rope.get("partial_rotary_factor", 1.0)) // 2
+    sections = rope.get("mrope_section", [11, 11, 10])
+    if not isinstance(sections, list) or len(sections) != 3 or not all(type(n) is int and 0 <= n for n in sections):
+        raise Malformed(f"config: found mrope_section {str(sections)[:40]}, expected three whole numbers")
+    sections = [*sections, 0]
+    pairs = int(head_dim(config) * _share(rope)) // 2
     left = [pair for pair in range(pairs) if pair >= 3 * sections[pair % 3]]
     if left:
         raise Malformed(
@@ -156,6 +156,32 @@ def _delta_keys(config: Mapping[str, Any], arch: str, rope: Mapping[str, Any]) -
         f"{arch}.ssm.inner_size": values,
         f"{arch}.full_attention_interval": _interval(config),
     }
+
+
+def _positive(value: Any) -> bool:
+    """A number that float32 can hold."""
+    return type(value) in (int, float) and 0 < value < 3e38
+
+
+def _share(rope: Mapping[str, Any]) -> float:
+    share = rope.get("partial_rotary_factor", 1.0)
+    if not _positive(share) or share > 1:
+        raise Malformed(f"config: found partial_rotary_factor {str(share)[:40]}, expected a share of 1")
+    return float(share)
+
+
+def _plain_layers(config: Mapping[str, Any], rope: Mapping[str, Any]) -> None:
+    """Nothing that the plan has no key for. Raises: Malformed."""
+    scaling = config.get("rope_scaling") or {}
+    scaled = scaling.get("rope_type", scaling.get("type", "default")) if isinstance(scaling, dict) else scaling
+    for key, found, known in (
+        ("rope_type", rope.get("rope_type", "default"), "default"),
+        ("rope_scaling", scaled, "default"),
+        ("use_sliding_window", bool(config.get("use_sliding_window")), False),
+        ("hidden_act", config.get("hidden_act", "silu"), "silu"),
+    ):
+        if found != known:
+            raise Malformed(f"config: found {key} {str(found)[:40]!r}, expected {known!r}: the plan knows no other")
 
 
 def _interval(config: Mapping[str, Any]) -> int:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
-from formats import gguf_header, safetensors_header
+from formats import gguf_header, safetensors_header, tokenizer_json
 from formats.errors import Malformed
 from formats.gguf_header import ArrayValue
+from formats.json_object import read_object
 
 SHOWN = 6
 """Elements of an array that are shown."""
@@ -58,6 +58,10 @@ def _shown(path: Path, value: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     """A value that strict JSON can carry: NaN and infinities are their names."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -112,7 +116,7 @@ def _folder(folder: Path) -> dict[str, Any]:
     keys: dict[str, Any] = {}
     for name in ("config.json", "adapter_config.json"):
         if (folder / name).is_file():
-            keys.update(_json(folder / name))
+            keys.update(_plain(read_object(folder / name)))
     return {
         **_safetensors(shards, folder),
         "format": "PEFT adapter" if (folder / "adapter_config.json").is_file() else "Hugging Face folder",
@@ -124,35 +128,17 @@ def _folder(folder: Path) -> dict[str, Any]:
 def _folder_tokenizer(folder: Path) -> dict[str, Any] | None:
     if not (folder / "tokenizer.json").is_file():
         return None
-    words = _json(folder / "tokenizer.json")
-    settings = _json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").is_file() else {}
-    model = words.get("model") or {}
-    added = {item["content"]: item["id"] for item in words.get("added_tokens", [])}
-    special = {}
-    for role in ("bos", "eos", "pad", "unk"):
-        token = settings.get(f"{role}_token")
-        token = token.get("content") if isinstance(token, dict) else token
-        if token is not None:
-            special[role] = added.get(token, model.get("vocab", {}).get(token))
+    words = tokenizer_json.read(folder)
+    ids = {**words.vocab, **{text: token.id for text, token in words.added.items()}}
     return {
-        "model": model.get("type"),
-        "pre": (words.get("pre_tokenizer") or {}).get("type"),
-        "tokens": len({**model.get("vocab", {}), **added}),
+        "model": words.type,
+        "pre": words.pre,
+        "tokens": len(ids),
         "unused": 0,
-        "merges": len(model.get("merges", [])),
-        "special_ids": special,
-        "chat_template": "chat_template" in settings or (folder / "chat_template.jinja").is_file(),
+        "merges": len(words.merges),
+        "special_ids": {role: ids.get(text) for role, text in words.special.items()},
+        "chat_template": words.template is not None,
     }
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as problem:
-        raise Malformed(f"{path}: not JSON ({problem})") from None
-    if not isinstance(found, dict):
-        raise Malformed(f"{path}: found {type(found).__name__}, expected a JSON object")
-    return found
 
 
 def _totals(tensors: list[dict[str, Any]]) -> dict[str, Any]:

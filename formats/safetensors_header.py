@@ -16,10 +16,10 @@ BITS = {
     "F16": 16, "BF16": 16, "F32": 32, "F64": 64, "C64": 64,
 }  # fmt: skip
 """Element type -> bits; README of huggingface/safetensors."""
-MOST_HEADER = 16 << 20
-"""Bytes: a header of 100,000 tensors; the library itself stops at 100 MB."""
-MOST_PARTS = 2_000_000
-"""Commas and brackets in the header: what bounds the memory of the parsed JSON to about 150 MB."""
+MOST_HEADER = 8 << 20
+"""Bytes: a header of 70,000 tensors; the library itself stops at 100 MB."""
+MOST_PARTS, MOST_OBJECTS = 1_100_000, 65_536
+"""Commas, brackets and quotation marks in the header, and objects: what bounds the memory of the parsed JSON, and the time it takes."""
 MOST_DIMENSIONS = 8
 
 
@@ -63,8 +63,10 @@ def read(path: str | Path) -> SafetensorsHeader:
 
 
 def _json(reader: ByteReader, text: bytes) -> dict[str, Any]:
-    if sum(text.count(mark) for mark in (b",", b"[", b"{")) > MOST_PARTS:
+    if sum(text.count(mark) for mark in (b",", b"[", b"{", b'"')) > MOST_PARTS:
         raise reader.wrong(f"the header holds over {MOST_PARTS} values, more than any model's")
+    if text.count(b"{") > MOST_OBJECTS:
+        raise reader.wrong(f"the header holds over {MOST_OBJECTS} tensors, more than any model's")
     try:
         header = json.loads(text.decode("utf-8"), object_pairs_hook=lambda pairs: _object(reader, pairs))
     except RecursionError:
@@ -72,7 +74,7 @@ def _json(reader: ByteReader, text: bytes) -> dict[str, Any]:
     except (UnicodeDecodeError, ValueError) as problem:
         if str(problem).startswith(str(reader.path)):
             raise
-        raise reader.wrong(f"the header is not JSON ({problem})") from None
+        raise reader.wrong(f"the header is not JSON ({str(problem)[:200]})") from None
     if not isinstance(header, dict):
         raise reader.wrong(f"the header is a {type(header).__name__}, expected an object of tensors")
     return header

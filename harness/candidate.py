@@ -59,8 +59,10 @@ def identity(spec: str, folder: str | Path = ".") -> dict[str, Any]:
         return {"spec": spec, "sha256": digest, "reader": reader}
     if where.endswith(".py"):
         return {"spec": spec, "sha256": file_digest(Path(folder) / where)}
-    loaded = _built_in(where) if ":" not in spec else binding.module(where, folder)
-    return {"spec": spec, "sha256": source_digest(loaded)}
+    if ":" not in spec:
+        _offered(spec)
+        return {"spec": spec, "sha256": source_digest(import_module("candidates"))}  # one builds on another
+    return {"spec": spec, "sha256": source_digest(binding.module(where, folder))}
 
 
 def _existing(spec: str, path: Path) -> Path:
@@ -84,10 +86,15 @@ def source_digest(loaded: ModuleType) -> str:
 
 
 def _built_in(name: str) -> ModuleType:
+    _offered(name)
+    return import_module(f"candidates.{name}")
+
+
+def _offered(name: str) -> None:
+    """Raises: UserError unless this is a built-in candidate."""
     here = Path(__file__).resolve().parent.parent / "candidates"
     packages = [p.stem for p in here.iterdir() if not p.name.startswith("_") and (p / "__init__.py").is_file()]
     offered = sorted(set(packages) - set(OPENED.values()))
     if name not in offered:
         hint = nearest(name, offered) or f"; {HOWTO}"
         raise UserError(f"--candidate {name}: found no such built-in candidate ({', '.join(offered)}){hint}")
-    return import_module(f"candidates.{name}")

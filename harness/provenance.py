@@ -12,7 +12,8 @@ from harness import __version__
 from harness.contract.claim import Contract
 from harness.contract.validate import Checked
 
-PACKAGES = ("harness", "falsifiers", "reference", "models")
+PACKAGES = ("harness", "falsifiers", "reference", "models", "formats", "consumers")
+"""Whose code a verdict rests on, whatever the candidate; that has an identity of its own."""
 
 
 def started(options: dict[str, Any], checked: Checked, host: dict[str, Any]) -> dict[str, Any]:

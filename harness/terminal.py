@@ -86,7 +86,9 @@ class Progress:
 
 def print_json(value: Any) -> None:
     """One object on stdout, strict JSON."""
-    print(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False))
+    pieces = json.JSONEncoder(indent=1, allow_nan=False, ensure_ascii=False).iterencode(value)
+    sys.stdout.writelines(pieces)  # a text of the whole would be one more copy of what a file holds
+    print()
 
 
 def print_run(
@@ -184,6 +186,10 @@ def print_mutants(rows: Sequence[Mapping[str, Any]]) -> None:
     out.print(f"{len(rows)} mutants, {killed} killed, {living} alive" + (f", {idle} not run here" if idle else ""))
 
 
+ROWS, SHOWN = 2_048, 200
+"""Keys and tensors, and letters of each, that a person is shown of a file."""
+
+
 def print_inspection(found: Mapping[str, Any]) -> None:
     """A model file for a person: keys, tokenizer, tensors, totals."""
     out = console(width=WIDE)
@@ -192,17 +198,21 @@ def print_inspection(found: Mapping[str, Any]) -> None:
     keys = Table(box=None, pad_edge=False, show_edge=False, show_header=False)
     keys.add_column(no_wrap=True)
     keys.add_column(no_wrap=True, overflow="ellipsis", max_width=100)
-    for name, value in {**found["keys"], **_tokenizer_rows(found["tokenizer"])}.items():
-        keys.add_row(Text(_printable(name)), Text(_printable(_brief(value))))
+    rows = [*found["keys"].items()][:ROWS] + [*_tokenizer_rows(found["tokenizer"]).items()]
+    for name, value in rows:
+        keys.add_row(Text(_printable(name[:SHOWN])), Text(_printable(_brief(value)[:SHOWN])))
     tensors = Table(box=None, pad_edge=False, show_edge=False)
     for title in ("tensor", "type", "shape", "bytes"):
         tensors.add_column(title, no_wrap=True, justify="right" if title == "bytes" else "left")
-    for tensor in found["tensors"]:
+    for tensor in found["tensors"][:ROWS]:
         shape = " x ".join(map(str, tensor["shape"]))
-        tensors.add_row(Text(_printable(tensor["name"])), tensor["type"], shape, f"{tensor['bytes']:,}")
+        tensors.add_row(Text(_printable(tensor["name"][:SHOWN])), tensor["type"], shape, f"{tensor['bytes']:,}")
     out.print(keys)
     out.print()
     out.print(tensors)
+    left = max(0, len(found["keys"]) - ROWS) + max(0, len(found["tensors"]) - ROWS)
+    if left:
+        out.print(f"and {left:,} more keys and tensors; --json has them all", style="yellow")
     out.print(f"\n{totals['tensors']} tensors, {totals['parameters']:,} parameters, {totals['bytes']:,} bytes")
     for kind, part in totals["by_type"].items():
         out.print(f"  {kind}: {part['tensors']} tensors, {part['parameters']:,} parameters, {part['bytes']:,} bytes")

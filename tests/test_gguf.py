@@ -221,11 +221,13 @@ def test_an_engine_that_is_not_there_is_no_verdict(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("block_count", 2**32 - 1, "block_count' is 4294967295, but the file has 27 tensors"),
+        ("block_count", 2**32 - 1, "block_count' is 4294967295, expected a positive whole number"),
+        ("block_count", 2**30, "block_count' is 1073741824, but the file has 27 tensors"),
         ("block_count", 0, "block_count' is 0, expected a positive number"),
         ("attention.head_count", 0, "head_count' is 0"),
         ("attention.key_length", 0, "key_length' is 0"),
-        ("attention.head_count_kv", 2**31, r"tensor 'blk\.0\.attn_k\.weight' has shape"),
+        ("attention.head_count_kv", 2**31, "head_count_kv' is 2147483648, expected a positive whole number"),
+        ("attention.head_count_kv", 64, r"tensor 'blk\.0\.attn_k\.weight' has shape"),
         ("rope.freq_base", float("nan"), "freq_base' is nan"),
         ("context_length", 0, "context_length' is 0"),
     ],

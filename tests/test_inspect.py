@@ -28,12 +28,12 @@ from formats.errors import Malformed
 from formats.inspection import inspect
 slowest = 0
 for path in sys.argv[1:]:
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         inspect(path)
     except Malformed:
         pass
-    slowest = max(slowest, time.perf_counter() - began)
+    slowest = max(slowest, time.process_time() - began)
 most = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(int(most.split()[1]) * 1024, slowest)
 """
@@ -141,7 +141,7 @@ HOSTILE = {
     "big-endian": (b"GGUF" + struct.pack(">IQQ", 3, 0, 0), "the file is big-endian"),
     "name past the end": (header(0, 1, struct.pack("<Q", 1 << 62)), "key 0 of 1 needs 4611686018427387904 bytes"),
     "array past the end": (
-        header(0, 1, text("k") + struct.pack("<IIQ", 9, 4, 1 << 61)),
+        header(0, 1, text("k") + struct.pack("<IIQ", 9, 4, 1 << 21)),
         "elements of key 'k' needs",
     ),
     "strings past the end": (
@@ -155,6 +155,22 @@ HOSTILE = {
     "nested arrays": (
         header(0, 1, text("k") + struct.pack("<IIQ", 9, 9, 1) * 1000),
         "key 'k' holds an array of arrays",
+    ),
+    "text without end": (
+        header(0, 1, text("k") + struct.pack("<IQ", 8, 2 << 20) + b"a" * (2 << 20)),
+        "value of key 'k' is 2097152 bytes long, expected at most",
+    ),
+    "much text": (
+        header(0, 9, b"".join(text(f"k{i}") + struct.pack("<I", 8) + text("a" * (1 << 20)) for i in range(9))),
+        "brings its strings to over 8388608 bytes",
+    ),
+    "millions of numbers": (
+        header(0, 1, text("tokenizer.ggml.token_type") + struct.pack("<IIQ", 9, 0, 5_000_000) + b"\5" * 5_000_000),
+        "counts 5000000 numbers, expected at most 4194304 in all arrays",
+    ),
+    "a million strings twice": (
+        header(0, 2, b"".join(text(k) + struct.pack("<IIQ", 9, 8, 1 << 20) + bytes(8 << 20) for k in "ab")),
+        "key 'b' counts 1048576 strings, expected at most 1048576 in all arrays",
     ),
     "two keys": (header(0, 2, (text("k") + struct.pack("<IB", 0, 1)) * 2), "key 'k' appears twice"),
     "not UTF-8": (header(0, 1, struct.pack("<Q", 2) + b"\xff\xfe"), "is not UTF-8"),
@@ -182,7 +198,16 @@ HOSTILE = {
     "no JSON": (named(b"hello"), "the header is not JSON"),
     "a list": (named(b"[]"), "expected"),
     "deep nesting": (named(b"[" * 100_000), "nests too deeply"),
-    "a million values": (named(b"[" + b"1," * 3_000_000 + b"1]"), "the header holds over 2000000 values"),
+    "a million values": (named(b"[" + b"1," * 3_000_000 + b"1]"), "the header holds over 1100000 values"),
+    "a million objects": (
+        named(b"{" + b",".join(b'"%d":{}' % i for i in range(200_000)) + b"}"),
+        "the header holds over 65536 tensors",
+    ),
+    "half a million notes": (
+        named(b'{"__metadata__":{' + b",".join(b'"%d":""' % i for i in range(500_000)) + b"}}"),
+        "the header holds over 1100000 values",
+    ),
+    "a long number": (named(b'{"w":' + b"1" * 5_000 + b"}"), "the header is not JSON"),
     "duplicate names": (
         named(b'{"w":' + json.dumps(entry()).encode() + b',"w":' + json.dumps(entry()).encode() + b"}", b"\0" * 4),
         "'w' appears twice",
@@ -203,10 +228,10 @@ def test_a_hostile_file_gets_one_line_at_once(name: str, tmp_path: Path, capsys:
     content, words = HOSTILE[name]
     path = tmp_path / "hostile"
     path.write_bytes(content)
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(Malformed, match=words) as found:
         inspect(path)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
     assert "\n" not in str(found.value)
     assert len(str(found.value)) < 600
     assert main(["inspect", str(path)]) == 2
@@ -244,12 +269,12 @@ def _refused(path: Path) -> bool:
 
 
 def test_memory_and_time_hold_in_a_process_of_its_own(tmp_path: Path) -> None:
-    """A vocabulary of a million strings and a header of two million values: what is allowed is cheap too."""
+    """A vocabulary of a million strings and a header of 60,000 tensors: what is allowed is cheap too."""
     strings = tmp_path / "strings.gguf"
     strings.write_bytes(header(0, 1, text("k") + struct.pack("<IIQ", 9, 8, 1 << 20) + text("ab") * (1 << 20)))
     entries = tmp_path / "entries.safetensors"
     entries.write_bytes(named({f"w{i}": {"dtype": "F32", "shape": [], "data_offsets": [4 * i, 4 * i + 4]}
-                               for i in range(100_000)}, b"\0" * 400_000))  # fmt: skip
+                               for i in range(60_000)}, b"\0" * 240_000))  # fmt: skip
     paths = [strings, entries]
     for i, (content, _) in enumerate(HOSTILE.values()):
         paths.append(tmp_path / f"{i}.bin")
@@ -258,7 +283,7 @@ def test_memory_and_time_hold_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     most, slowest = map(float, done.stdout.split())
     assert 5 << 20 < most < MEMORY
-    assert slowest < 2
+    assert slowest < 1
 
 
 def test_what_is_no_file_is_said(tmp_path: Path) -> None:
@@ -267,7 +292,7 @@ def test_what_is_no_file_is_said(tmp_path: Path) -> None:
             inspect(path)
     (tmp_path / "model.safetensors").write_bytes(named({}))
     (tmp_path / "config.json").write_text("[" * 50_000)
-    with pytest.raises(Malformed, match=r"config\.json: not JSON"):
+    with pytest.raises(Malformed, match=r"config\.json: cannot be read as JSON"):
         inspect(tmp_path)
     for reader in (gguf_header, safetensors_header):
         with pytest.raises(Malformed, match="cannot be read"):

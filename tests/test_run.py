@@ -371,6 +371,20 @@ def test_gate_marks_evidence_of_another_falsifier_stale(lab, tmp_path):
     assert "STALE (contract doubling" in gate.stdout
 
 
+def test_gate_marks_evidence_of_another_candidate_stale_and_believes_one_that_is_elsewhere(lab, tmp_path):
+    folder, found = lab
+    whole = (folder / "good.py").read_text()
+    asked = (folder, "gate", found["evidence"], "--target", "doubling", "--contracts", "contracts")
+    try:
+        assert "STALE" not in harness(*asked).stdout
+        (folder / "good.py").write_text(whole + "# edited\n")
+        assert "STALE (candidate good.py changed since" in harness(*asked).stdout
+        (folder / "good.py").unlink()
+        assert "STALE" not in harness(*asked).stdout
+    finally:
+        (folder / "good.py").write_text(whole)
+
+
 def test_replay_shows_the_same_bytes_and_a_mended_candidate_passes(lab, tmp_path):
     folder, _ = lab
     assert harness(folder, "run", "contracts", "--candidate", "bad.py", "--evidence", str(tmp_path)).returncode == 1

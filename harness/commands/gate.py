@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harness import evidence, ship
+from harness import candidate, evidence, ship
 from harness.commands import verify
 from harness.contract.problem import nearest
 from harness.contract.validate import check
@@ -81,12 +81,25 @@ def _mark_stale(folder: Path, body: dict[str, Any], contracts: str) -> None:
     at_hand = {contract.id: _identity(describe(contract, checked)) for contract in checked.contracts}
     sealed = {c["id"]: _identity(c) for c in body["contracts"]}
     now, then = code_digests(), body["code"]
-    code = [name for name in then if now.get(name) != then[name]]
+    code = sorted(name for name in {*now, *then} if now.get(name) != then.get(name))
+    other = [] if _at_hand(body["candidate"]) else [f"candidate {body['candidate']['spec']}"]
     for row in body["claims"]:
         changed = [f"contract {row['contract']}"] if at_hand.get(row["contract"]) != sealed[row["contract"]] else []
-        changed += [f"package {name}" for name in code]
+        changed += [f"package {name}" for name in code] + other
         if changed and not Verdict(row["verdict"]).red:
             row["verdict"], row["reason"] = Verdict.STALE.value, f"{', '.join(changed)} changed since {folder.name}"
+
+
+def _at_hand(sealed: dict[str, Any]) -> bool:
+    """Whether the candidate is still the one of the run; one whose source is not on this machine cannot be asked."""
+    spec = sealed["spec"]
+    if ":" in spec and not spec.endswith(".py") and spec.partition(":")[0] not in candidate.OPENED:
+        return True  # a module, which would have to be imported, and may do anything
+    try:
+        found = candidate.identity(spec)
+    except (UserError, OSError):
+        return True
+    return bool(found["sha256"] == sealed["sha256"])
 
 
 def _identity(contract: dict[str, Any]) -> tuple[str, dict[str, str]]:
