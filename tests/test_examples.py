@@ -90,3 +90,24 @@ def test_python_program_survives(tmp_path: Path, which: int) -> None:
     assert code == 0
     assert set(verdicts(claims).values()) <= SURVIVED, verdicts(claims)
     assert set(verdicts(claims)) == [{"SWIGLU-001", "SWIGLU-SPECIAL-001"}, {"DECODER-LOGITS-001"}][which]
+
+
+def test_torch_port_survives_and_a_wrong_eps_is_named_by_its_stage(tmp_path: Path) -> None:
+    folder = house(tmp_path)
+    (command,) = commands(EXAMPLES / "torch_decoder.py")
+    code, claims = run(command, folder)
+    assert code == 0
+    assert set(verdicts(claims)) == {"DECODER-LOGITS-001"}
+    assert set(verdicts(claims).values()) <= SURVIVED, claims
+    broken(folder / "examples" / "torch_decoder.py", 'self.eps = config["rms_norm_eps"]', "self.eps = 1e-5")
+    code, claims = run(command, folder)
+    assert code == 1
+    assert verdicts(claims) == {"DECODER-LOGITS-001": "FALSIFIED"}
+    assert claims["FALSIFY-DECODER-LOGITS-001"]["first_divergent_stage"] == "layers.0.input_norm"
+
+
+def broken(path: Path, right: str, wrong: str) -> None:
+    """Plant one bug; the line must be there, or nothing is broken."""
+    text = path.read_text(encoding="utf-8")
+    assert text.count(right) == 1, right
+    path.write_text(text.replace(right, wrong), encoding="utf-8")
