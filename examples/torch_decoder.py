@@ -21,9 +21,8 @@ class Port:
     ARRAYS = "torch"  # tensors on the run's device in the run's dtype, instead of NumPy arrays
 
     def load(self, config, weights, *, dtype, device):
-        model = Decoder(config).to(
-            device, getattr(torch, dtype)
-        )  # before loading, or float64 weights lose their digits
+        # In its dtype before it is loaded: through float32, float64 weights would lose half their digits.
+        model = Decoder(config).to(device, getattr(torch, dtype))
         model.load_state_dict(weights)  # strict: a tensor that is missing or left over is an error by its name
         return model.eval()
 

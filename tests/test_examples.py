@@ -111,3 +111,17 @@ def broken(path: Path, right: str, wrong: str) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count(right) == 1, right
     path.write_text(text.replace(right, wrong), encoding="utf-8")
+
+
+def test_numpy_kernels_survive_and_a_hard_coded_eps_is_falsified(tmp_path: Path) -> None:
+    folder = house(tmp_path)
+    (command,) = commands(EXAMPLES / "kernels.py")
+    code, claims = run(command, folder)
+    assert code == 0, verdicts(claims)
+    assert len(claims) == 10
+    assert set(verdicts(claims).values()) <= SURVIVED, verdicts(claims)
+    broken(folder / "examples" / "kernels.py", "keepdims=True) + eps)", "keepdims=True) + 1e-5)")
+    code, claims = run(command, folder)
+    assert code == 1
+    red = {name for name, verdict in verdicts(claims).items() if verdict == "FALSIFIED"}
+    assert red == {"RMSNORM-EPS-001", "RMSNORM-STATE-001", "RMSNORM-F64-001"}
