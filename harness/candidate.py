@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import shutil
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -12,28 +14,33 @@ from typing import Any
 from harness import binding, checkpoint
 from harness.contract.problem import nearest
 from harness.errors import UserError
+from harness.sources import file_digest, files_digest, with_siblings
 
 OPENED = {"hf": "huggingface", "gguf": "llama_cpp"}
 """Scheme -> the package of `candidates` whose `open(path)` makes the candidate of what stands behind the colon."""
-LATER = {"exec": "an external program"}
+PROGRAM = "exec"
+"""The scheme of an external program; what stands behind the colon is a command line, not a path."""
+READERS = {**OPENED, PROGRAM: "process"}
 BASELINE = "baseline"
 """Each claim's own baseline as its candidate: shows what the mutants do without anybody's code."""
-HOWTO = "expected `torch`, path/to/file.py[:NAME], package.module:NAME, hf:DIR or gguf:FILE"
+HOWTO = "expected `torch`, path/to/file.py[:NAME], package.module:NAME, hf:DIR, gguf:FILE or exec:COMMAND"
 
 
 def load(spec: str, folder: str | Path = ".") -> Any:
     """The candidate: a module, or an object that offers ops, `load` or `train`.
 
-    NAME may be an object, a class (made without arguments) or one op's function.
-    Raises: UserError for a spec that means nothing; whatever the candidate raises on import.
+    NAME may be an object, which is the candidate; a class, which is made without arguments; a builder, which is
+    a function that needs no argument and has no `*args`, and whose result is the candidate; or any other function,
+    which is taken as the op of its name, since every op needs an array.
+    Raises: UserError for a spec that means nothing; whatever the candidate raises on import or in its builder.
     """
     if spec == BASELINE:
         return None
     scheme, _, rest = spec.partition(":")
-    if scheme in OPENED and not spec.endswith(".py"):
+    if scheme == PROGRAM:
+        return import_module(f"candidates.{READERS[PROGRAM]}").open(rest, folder)
+    if scheme in OPENED:
         return import_module(f"candidates.{OPENED[scheme]}").open(str(_existing(spec, Path(folder) / rest)))
-    if scheme in LATER and not spec.endswith(".py"):
-        raise UserError(f"--candidate {spec}: {LATER[scheme]} cannot be run by this version; {HOWTO}")
     if ":" not in spec and not spec.endswith(".py"):
         return _built_in(spec)
     if spec.endswith(".py"):
@@ -41,38 +48,71 @@ def load(spec: str, folder: str | Path = ".") -> Any:
     found = binding.attribute(spec, folder)
     if inspect.isclass(found):
         return found()
-    if inspect.isfunction(found) or inspect.isbuiltin(found):
-        owner = inspect.getmodule(found)
-        return SimpleNamespace(**{found.__name__: found, "ARRAYS": getattr(owner, "ARRAYS", "numpy")})
-    return found
+    if not inspect.isfunction(found) and not inspect.isbuiltin(found):
+        return found
+    if _needs_nothing(found):
+        return _built(spec, found)
+    owner = inspect.getmodule(found)
+    return SimpleNamespace(**{found.__name__: found, "ARRAYS": getattr(owner, "ARRAYS", "numpy")})
+
+
+def _needs_nothing(function: Callable[..., Any]) -> bool:
+    """Whether a function is a builder. One that takes `*args` may be an op behind a decorator."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return all(p.default is not p.empty or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def _built(spec: str, builder: Callable[..., Any]) -> Any:
+    made = builder()
+    if made is None or isinstance(made, (bool, int, float, str, bytes, list, tuple, dict)):
+        raise UserError(
+            f"--candidate {spec}: the builder returned {type(made).__name__}, expected an object that offers ops or "
+            "`load`; a function that takes an op's arguments is that op"
+        )
+    return made
 
 
 def identity(spec: str, folder: str | Path = ".") -> dict[str, Any]:
-    """Spec and SHA-256 of the source it comes from; evidence of another source is STALE."""
+    """Spec and SHA-256 of the source it comes from; evidence of another source is STALE.
+
+    A Python file brings the files beside it that it imports; a command line those that its words name.
+    """
     if spec == BASELINE:
         return {"spec": spec, "sha256": None}
     where, _, rest = (spec, "", "") if spec.endswith(".py") else spec.partition(":")
+    if spec.startswith(f"{PROGRAM}:"):
+        package = import_module(f"candidates.{READERS[PROGRAM]}")
+        found = _program_files(package.words(spec.removeprefix(f"{PROGRAM}:")), Path(folder))
+        return {"spec": spec, "sha256": files_digest(found, Path(folder)), "reader": source_digest(package)}
     if where in OPENED:
         reader = source_digest(import_module(f"candidates.{OPENED[where]}"))
         path = _existing(spec, Path(folder) / rest)
         digest = file_digest(path) if path.is_file() else checkpoint.digest(path)
         return {"spec": spec, "sha256": digest, "reader": reader}
     if where.endswith(".py"):
-        return {"spec": spec, "sha256": file_digest(Path(folder) / where)}
+        source = Path(folder) / where
+        return {"spec": spec, "sha256": files_digest(with_siblings(source), source.parent)}
     if ":" not in spec:
         _offered(spec)
         return {"spec": spec, "sha256": source_digest(import_module("candidates"))}  # one builds on another
     return {"spec": spec, "sha256": source_digest(binding.module(where, folder))}
 
 
+def _program_files(words: list[str], folder: Path) -> list[Path]:
+    """The files that the words name; if none does, the program that the first word means on PATH."""
+    named = [folder / word for word in words if (folder / word).is_file()]
+    if not named:
+        named = [Path(found)] if (found := shutil.which(words[0])) else []
+    return sorted({each for path in named for each in (with_siblings(path) if path.suffix == ".py" else [path])})
+
+
 def _existing(spec: str, path: Path) -> Path:
     if not path.exists():
         raise UserError(f"--candidate {spec}: {path} not found; {HOWTO}")
     return path
-
-
-def file_digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def source_digest(loaded: ModuleType) -> str:
@@ -94,7 +134,7 @@ def _offered(name: str) -> None:
     """Raises: UserError unless this is a built-in candidate."""
     here = Path(__file__).resolve().parent.parent / "candidates"
     packages = [p.stem for p in here.iterdir() if not p.name.startswith("_") and (p / "__init__.py").is_file()]
-    offered = sorted(set(packages) - set(OPENED.values()))
+    offered = sorted(set(packages) - set(READERS.values()))
     if name not in offered:
         hint = nearest(name, offered) or f"; {HOWTO}"
         raise UserError(f"--candidate {name}: found no such built-in candidate ({', '.join(offered)}){hint}")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from harness import binding, candidate, counterexample, stages
 from harness.cases import CaseSpec, plan
@@ -51,7 +55,8 @@ def work(job: Job, line: Connection) -> None:
     _redirect(job.staging / "log.txt")
     settle(job.threads)
     started = time.monotonic()
-    found = examine(job, lambda stage: line.send(("stage", stage)))
+    with _scratch(job.staging / "scratch"):
+        found = examine(job, lambda stage: line.send(("stage", stage)))
     from harness.result import write
 
     write(job.staging, job.claim, found, device=job.device, seconds=time.monotonic() - started)
@@ -175,6 +180,17 @@ def _print_tracebacks(found: dict[str, Any]) -> None:
             print(f"--- {name}\n{text}", file=sys.stderr)
 
 
+@contextlib.contextmanager
+def _scratch(folder: Path) -> Iterator[None]:
+    """A folder for what a candidate writes between calls; of a claim that is stopped it goes with the staging."""
+    folder.mkdir()
+    os.environ["HARNESS_SCRATCH"] = str(folder)
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _redirect(path: Path) -> None:
     """Everything the claim prints, C libraries included, goes to its log."""
     log = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
@@ -192,6 +208,9 @@ def _die_with_parent(line: Connection) -> None:
         try:
             line.recv()
         except (EOFError, OSError):
+            with contextlib.suppress(psutil.Error):
+                for child in psutil.Process().children(recursive=True):
+                    child.kill()
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

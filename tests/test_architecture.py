@@ -57,6 +57,7 @@ ARROWS = {
         "transformers",
         "tokenizers",
         "safetensors",
+        "ml_dtypes",
         "candidates",
         "formats",
         "consumers",

@@ -1,0 +1,59 @@
+"""The files that a Python file brings along: those beside it that it imports, and theirs."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+
+def with_siblings(path: Path) -> list[Path]:
+    """The file, and every module or package of its own folder that it imports by name, directly or through another.
+
+    A package counts with all its Python files. What is imported by other means, or read, is not found.
+    """
+    found: list[Path] = []
+    waiting = [path]
+    while waiting:
+        here = waiting.pop()
+        if here not in found:
+            found.append(here)
+            waiting += [file for name in _imported(here) for file in _files(path.parent, name)]
+    return sorted(found)
+
+
+def files_digest(files: Sequence[Path], folder: Path) -> str:
+    """SHA-256 over the files: of a single one its own, of several over their names from `folder` and digests."""
+    if len(files) == 1:
+        return file_digest(files[0])
+    total = hashlib.sha256()
+    for path in files:
+        name = path.relative_to(folder) if path.is_relative_to(folder) else path
+        total.update(f"{name.as_posix()}\0{file_digest(path)}\n".encode())
+    return total.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _files(folder: Path, name: str) -> list[Path]:
+    module, package = folder / f"{name}.py", folder / name
+    if package.is_dir():
+        return sorted(package.rglob("*.py"))
+    return [module] if module.is_file() else []
+
+
+def _imported(path: Path) -> Iterator[str]:
+    """Top-level names that a file imports; none if it is no Python, which its import will tell better."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            yield node.module.partition(".")[0]
