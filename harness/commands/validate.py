@@ -27,7 +27,8 @@ def _as_text(checked: Checked) -> str:
 
 def _summary(checked: Checked) -> str:
     unbound = f" ({len(checked.unbound)} unbound)" if checked.unbound else ""
-    return f"{checked.files} contracts, {checked.claims} claims{unbound}: {checked.errors} errors, {checked.warnings} warnings"
+    found = f"{checked.files} contracts, {checked.claims} claims{unbound}"
+    return f"{found}: {checked.errors} errors, {checked.warnings} warnings"
 
 
 def _rows(checked: Checked) -> list[tuple[str, ...]]:

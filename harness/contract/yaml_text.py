@@ -13,6 +13,8 @@ from harness.contract.scalar import read_scalar
 
 _PLAIN = "tag:yaml.org,2002:value"
 _TEXT = "tag:yaml.org,2002:str"
+_BREAKS = frozenset("\x85\u2028\u2029")
+"""Line breaks of Unicode that PyYAML writes into unquoted and singly quoted text, where they fold to spaces."""
 _old = yaml.resolver.Resolver()
 
 
@@ -27,13 +29,22 @@ def dump(data: Any, *, width: int = 110) -> str:
     return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width))
 
 
+def as_read(data: Any) -> Any:
+    """`data` as it comes back from what `dump` writes."""
+    if isinstance(data, Plain):
+        return read_scalar(data)
+    if isinstance(data, dict):
+        return {key: as_read(each) for key, each in data.items()}
+    return [as_read(each) for each in data] if isinstance(data, list) else data
+
+
 class _Dumper(yaml.SafeDumper):
     """PyYAML's writer, with another idea of which unquoted text is no text."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
-    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:  # type: ignore[override]
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
         if kind is not yaml.ScalarNode:
             return super().resolve(kind, value, implicit)
         return _PLAIN if implicit[0] and _no_text(value) else _TEXT
@@ -49,7 +60,11 @@ def _no_text(text: str) -> bool:
 
 
 def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar(_TEXT, value, style="|" if "\n" in value else None)
+    if not _BREAKS.isdisjoint(value):
+        return dumper.represent_scalar(_TEXT, value, style='"')
+    paragraph = value.endswith("\n") and "\n" not in value[:-1]
+    style = ">" if paragraph else "|" if "\n" in value else None
+    return dumper.represent_scalar(_TEXT, value, style=style)
 
 
 def _plain(dumper: _Dumper, value: str) -> yaml.ScalarNode:

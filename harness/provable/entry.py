@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.contract.yaml_text import Plain
-from harness.provable.kind import Kind, kind_of_entry
+from harness.provable.kind import KEYS, Kind, kind_of, kind_of_entry
 
 NO_TEST = {
     "proof_obligations": "a proof obligation; its contract names no test for it",
@@ -24,24 +24,28 @@ class Entry:
     wanted: str
     """The id as the source has it; empty where it has none."""
     claim: dict[str, Any]
+    key: str | None = None
+    """Its key where the source has a map of tests."""
 
     def as_claim(self, id_: str) -> dict[str, Any]:
-        """The claim by the id it was given; the source's own is kept beside it where they differ."""
+        """The claim by the id it was given; the source's own id and key are kept beside it where they differ."""
         kept = dict(self.claim.get("imported", {}))
+        if self.key is not None and self.key not in (id_, self.wanted or None):
+            kept["key" if "key" not in kept else "key of the entry"] = self.key
         if self.wanted and self.wanted != id_:
-            kept = {"id": self.wanted, **kept}
+            kept["id" if "id" not in kept else "id of the entry"] = self.wanted
         rest = {key: value for key, value in self.claim.items() if key != "imported"}
         return {"id": id_, **rest, **({"imported": kept} if kept else {})}
 
 
-def entry(value: Any, section: str, name: str = "") -> Entry:
-    """An entry of a list of tests; `name` is its key where the source has a map of them.
+def entry(value: Any, section: str, key: str | None = None) -> Entry:
+    """An entry of a list of tests; `key` is its key where the source has a map of them.
 
     What has a field of ours goes there under its own name (the words of `test` become `unbound`); a rule that is
     not written is repeated from what says most; all the rest is kept in `imported`, as it is.
     """
     rest = dict(value) if isinstance(value, dict) else {"text": value}
-    wanted = rest.pop("id") if _is_text(rest.get("id")) else name
+    wanted = rest.pop("id") if _is_text(rest.get("id")) else key or ""
     kind = kind_of_entry(rest)
     claim: dict[str, Any] = {"rule": rest.pop("rule") if _is_text(rest.get("rule")) else _rule(rest, wanted)}
     if _is_text(rest.get("prediction")):
@@ -53,7 +57,7 @@ def entry(value: Any, section: str, name: str = "") -> Entry:
         claim["if_fails"] = rest.pop("if_fails")
     if rest:
         claim["imported"] = rest
-    return Entry(section, kind, wanted, claim)
+    return Entry(section, kind, wanted, claim, key)
 
 
 def _rule(rest: dict[str, Any], wanted: str) -> str:
@@ -65,8 +69,6 @@ def _rule(rest: dict[str, Any], wanted: str) -> str:
 
 def _why(rest: dict[str, Any], section: str, kind: Kind) -> str:
     """What stands for the test's words where there is no `test` in words."""
-    from harness.provable.kind import KEYS, kind_of
-
     for key in KEYS:
         if key in rest and kind_of(rest[key]) is kind and kind is not Kind.NONE:
             return _flat(rest[key])

@@ -41,8 +41,12 @@ KEYS = (
 )
 """Where an entry may say how it is tested, by how often it does."""
 
-_CODE = re.compile(r"#\[(tokio::)?test\]|#\[kani::proof\]|^\s*(pub |async )*fn \w+\s*\(|^\s*(async )?def \w+\(", re.MULTILINE)
-_CODE_LINE = re.compile(r"^\s*(assert(_eq|_ne)?!\(|proptest! *[{(]|let (mut )?\w+.* = |from \w[\w.]* import |import \w+$)")
+_CODE = re.compile(
+    r"#\[(tokio::)?test\]|#\[kani::proof\]|^\s*(pub |async )*fn \w+\s*\(|^\s*(async )?def \w+\(", re.MULTILINE
+)
+_CODE_LINE = re.compile(
+    r"^\s*(assert(_eq|_ne)?!\(.+\);?$|proptest! *[{(]|let (mut )?\w+.* = |from \w[\w.]* import |import \w+$)"
+)
 _NAMED = re.compile(r"[\w./-]+(::[\w{}, *-]+)+|[A-Za-z_][\w.]*:[A-Za-z_]\w*|[\w./-]+\.(py|rs|sh|lean|bats)(:\w+)?")
 """The name of a test: path.rs::tests::name, package.module:function, tests/test_x.py."""
 _RUNNERS = {
@@ -73,7 +77,9 @@ _RUNNERS = {
 _SHELL = re.compile(r"\|\s*\w|&&|\|\||\$\(|2>&1|>\s*/dev/null|;\s*(test|then|do)\b|^(if|while|until)\b.*;|^for \w+ in ")
 _OPTION = re.compile(r"\s--?[A-Za-z][\w-]*")
 _PROSE = re.compile(
-    r"(?:^|\s)(the|an?|and|or|is|are|that|with|without|must|should|shall|passes|verify|all)(?=\s|$)", re.IGNORECASE
+    r"(?:^|\s)(the|an?|and|or|is|are|that|with|without|all|must|should|shall|verify|exits|succeeds|passes|fails|returns)"
+    r"(?=\s|$)",
+    re.IGNORECASE,
 )
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\s#.*$", re.DOTALL)
 _BEFORE = re.compile(r"^(\$ |sudo |time |timeout \S+ |env |[A-Za-z_]\w*=\S* |cd \S+ *(&&|;) *)+")
