@@ -13,7 +13,7 @@ import psutil
 from harness import evidence, schedule, worker
 from harness.contract.claim import Claim
 from harness.errors import UserError
-from harness.judge import judge
+from harness.judge import judge, why_unbound
 from harness.probe import build
 from harness.result import write
 from harness.terminal import Progress
@@ -54,7 +54,7 @@ def run(context: Any, campaign: Campaign, claims: list[Claim]) -> float:
         ready = []
         for claim in claims:
             where = folders.get(claim.given.get("weights", ""), {})
-            absent = campaign.device_missing or where.get("absent")
+            absent = why_unbound(claim.source) if claim.unbound else campaign.device_missing or where.get("absent")
             if absent:
                 _write_unrun(campaign, claim, {"subjects": {"candidate": _unsupported(absent)}})
                 clock.ended(claim.id, "UNVERIFIED", absent)

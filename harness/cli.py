@@ -30,6 +30,7 @@ def parser() -> Parser:
     _gate(commands)
     _report(commands)
     _export(commands)
+    _import(commands)
     verify = commands.add_parser("verify", help="hash every file again and judge every claim again")
     verify.add_argument("evidence", nargs="+", metavar="EVIDENCE")
     replay = commands.add_parser("replay", help="run one saved counterexample again, same bytes")
@@ -85,6 +86,16 @@ def _export(commands: argparse._SubParsersAction[Parser]) -> None:
     kinds = ("f32", "f16", "bf16", "q8_0", "q4_0")
     sub.add_argument("--type", choices=kinds, default="f32", type=str.lower, help="of the matrices; vectors stay f32")
     sub.add_argument("--no-tokenizer", dest="tokenizer", action="store_false", help="a file that gives logits alone")
+
+
+def _import(commands: argparse._SubParsersAction[Parser]) -> None:
+    sub = commands.add_parser(
+        "import", help="contracts of the provable-contracts kind as ours, unbound", epilog="exit codes: 0, 2"
+    )
+    sub.add_argument("paths", nargs="+", metavar="FILE", help="YAML files, or folders of them")
+    sub.add_argument("--out", default="imported", metavar="DIR")
+    sub.add_argument("--force", action="store_true", help="replace contracts that are in DIR already")
+    sub.add_argument("--json", action="store_true")
 
 
 def _report(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -147,6 +158,10 @@ def dispatch(args: argparse.Namespace) -> int:
         from harness.commands import export
 
         return export.run(args.folder, args.out, kind=args.type, tokenizer=args.tokenizer)
+    if args.command == "import":
+        from harness.commands import import_contracts
+
+        return import_contracts.run(args.paths, out=args.out, force=args.force, as_json=args.json)
     from harness.commands import init
 
     return init.run(args.folder)

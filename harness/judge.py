@@ -22,6 +22,10 @@ BASELINE_MAX_U = 64
 """Above this many unit round-offs a baseline is no arbiter (design, the ratio rule)."""
 
 
+MOST = 300
+"""Characters of an unbound claim's own words that its reason repeats."""
+
+
 @dataclass(frozen=True)
 class Judgement:
     """A verdict with everything it was derived from."""
@@ -38,6 +42,8 @@ def judge(claim: Mapping[str, Any], record: Mapping[str, Any]) -> Judgement:
 
     The record holds `platform`, `cases`, and per subject its status, rows, scalars and faults.
     """
+    if "unbound" in claim:
+        return _only(Verdict.UNVERIFIED, why_unbound(claim))
     if record.get("error"):
         return _only(Verdict.ERROR, record["error"])
     candidate = record["subjects"].get("candidate", {"status": "unsupported", "reason": "it did not run"})
@@ -60,6 +66,12 @@ def judge(claim: Mapping[str, Any], record: Mapping[str, Any]) -> Judgement:
         measurements=_measurements(found),
         mutants=mutants,
     )
+
+
+def why_unbound(claim: Mapping[str, Any]) -> str:
+    """The verdict's reason for a claim that binds no falsifier: its own words, on one line."""
+    words = " ".join(str(claim["unbound"]).split())
+    return f"no falsifier is bound: {words if len(words) <= MOST else words[: MOST - 3] + '...'}"
 
 
 def _only(verdict: Verdict, reason: str) -> Judgement:

@@ -50,6 +50,8 @@ def _bound_files(contract: Contract, checked: Checked) -> dict[str, str]:
     """File name -> SHA-256 of a user's own falsifiers, baselines and mutants."""
     found: dict[str, str] = {}
     for claim in contract.claims:
+        if claim.unbound:
+            continue
         binding = checked.bindings[claim.id]
         places = [binding.falsifier, binding.baseline, binding.inputs]
         paths = [Path(p.file) for p in places if p and p.module.partition(".")[0] not in PACKAGES]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from harness import checkpoint, counterexample, narrative
 from harness.contract.claim import Claim
+from harness.contract.yaml_text import dump
 from harness.evidence import write_json
 from harness.judge import brief
 
@@ -45,7 +44,7 @@ def write(folder: Path, claim: Claim, found: dict[str, Any], *, device: str, sec
 def entry_yaml(claim: Claim) -> str:
     """The claim's entry and its contract's id, as YAML that our own loader reads back."""
     text = {"contract": claim.contract, "path": Path(claim.path).name, "line": claim.line, "claim": claim.source}
-    return str(yaml.safe_dump(text, sort_keys=False, allow_unicode=True, width=110))
+    return dump(text)
 
 
 def _save_counterexample(folder: Path, claim: Claim, found: dict[str, Any]) -> dict[str, Any]:

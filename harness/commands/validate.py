@@ -20,25 +20,28 @@ def run(paths: list[str], *, json_output: bool = False) -> int:
 
 def _as_text(checked: Checked) -> str:
     lines = [str(problem) for problem in checked.problems]
-    if checked.bindings:
+    if checked.bindings or checked.unbound:
         lines += ["", *_table([_HEAD, *_rows(checked)])] if lines else _table([_HEAD, *_rows(checked)])
     return "\n".join([*lines, *([""] if lines else []), _summary(checked)])
 
 
 def _summary(checked: Checked) -> str:
-    return f"{checked.files} contracts, {checked.claims} claims: {checked.errors} errors, {checked.warnings} warnings"
+    unbound = f" ({len(checked.unbound)} unbound)" if checked.unbound else ""
+    found = f"{checked.files} contracts, {checked.claims} claims{unbound}"
+    return f"{found}: {checked.errors} errors, {checked.warnings} warnings"
 
 
 def _rows(checked: Checked) -> list[tuple[str, ...]]:
-    return [
+    bound = [
         (
             claim,
             f"{short(binding.falsifier.file)}:{binding.falsifier.name}",
             str(binding.baseline or "-"),
             str(len(binding.mutants)),
         )
-        for claim, binding in sorted(checked.bindings.items())
+        for claim, binding in checked.bindings.items()
     ]
+    return sorted([*bound, *((claim, "unbound", "-", "-") for claim in checked.unbound)])
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
@@ -58,4 +61,4 @@ def _as_json(checked: Checked) -> str:
     }
     counts = {name: getattr(checked, name) for name in ("claims", "errors", "warnings")}
     report = {"contracts": checked.files, **counts, "problems": [asdict(each) for each in checked.problems]}
-    return json.dumps({**report, "bindings": bindings}, indent=2, ensure_ascii=False)
+    return json.dumps({**report, "unbound": list(checked.unbound), "bindings": bindings}, indent=2, ensure_ascii=False)

@@ -18,11 +18,13 @@ _LIMITED_BY = frozenset({"accept", "given", "explore"})
 def check_claim(
     source: dict[str, Any], broken: frozenset[str], folder: Path, modules: Modules
 ) -> tuple[Binding | None, list[Finding]]:
-    """The claim's binding and what is wrong with it.
+    """The claim's binding (None for an unbound one) and what is wrong with it.
 
     `source` lacks the fields of wrong shape; `broken` names them, so that nothing is
     said of a field whose own mistake is already told.
     """
+    if "unbound" in {*source, *broken}:
+        return None, []
     findings = [] if "mutants" in broken else list(_check_mutants(source, broken))
     if not broken & {"given", "explore"}:
         findings += check_domains(source)
@@ -60,13 +62,13 @@ def check_depends(depends: dict[str, list[str]], elsewhere: Iterable[str]) -> It
             if need not in known:
                 message = f"depends_on: no contract {need!r}{nearest(need, known)}; load it too or mend the id"
                 yield contract, Finding(("metadata", "depends_on", i), message)
-    for cycle in _cycles(depends):
+    for cycle in cycles(depends):
         at = depends[cycle[0]].index(cycle[1])
         message = f"depends_on goes in a circle: {' -> '.join(cycle)}; remove one of these"
         yield cycle[0], Finding(("metadata", "depends_on", at), message)
 
 
-def _cycles(depends: dict[str, list[str]]) -> Iterator[list[str]]:
+def cycles(depends: dict[str, list[str]]) -> Iterator[list[str]]:
     """Circles met by a walk in sorted order, each from its first id back to it."""
     done: set[str] = set()
     for start in sorted(depends):

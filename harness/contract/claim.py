@@ -39,7 +39,13 @@ class Claim:
 
     @property
     def falsifier(self) -> str:
-        return str(self.source["falsifier"])
+        """`module:function`; empty for an unbound claim."""
+        return str(self.source.get("falsifier", ""))
+
+    @property
+    def unbound(self) -> str | None:
+        """Why nothing tries to break this claim, or the test in words that nobody has bound; None: it is bound."""
+        return self.source.get("unbound")
 
     @property
     def baseline(self) -> str | None:
@@ -59,7 +65,7 @@ class Claim:
 
     @property
     def accept(self) -> dict[str, Any]:
-        return dict(self.source["accept"])
+        return dict(self.source.get("accept", {}))
 
     @property
     def scale(self) -> float | None:

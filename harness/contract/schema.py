@@ -66,6 +66,10 @@ def _findings(error: Any, schema: Any) -> Iterator[Finding]:
         node = node[step]
     if kind == "additionalProperties":
         for key in error.kind.unexpected:
+            if "unbound" in node["properties"] and key in claim_fields():
+                message = f"{key!r} beside unbound: an unbound claim runs nothing; remove unbound to bind it"
+                yield Finding((*path, key), message, at_key=True)
+                continue
             yield unknown_key((*path, key), node.get("title", "key"), node["properties"])
     elif kind == "required":
         missing, there = error.kind.property, error.instance

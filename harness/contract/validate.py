@@ -30,6 +30,8 @@ class Checked:
     """How many contract files were read, sound or not."""
     claims: int = 0
     """How many claims they hold."""
+    unbound: tuple[str, ...] = ()
+    """The claims that bind nothing and say so."""
 
     @property
     def errors(self) -> int:
@@ -62,6 +64,7 @@ def check(paths: Iterable[str | Path]) -> Checked:
         ship=ship if ship_draft and not ship_draft.problems else None,
         files=len(drafts),
         claims=sum(len(draft.claims) for draft in drafts),
+        unbound=tuple(sorted(claim.id for each in contracts for claim in each.claims if claim.unbound)),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +40,7 @@ class Positions:
         return (1, 1)
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """The file cannot be read on from here."""
 
     def __init__(self, line: int, column: int, message: str) -> None:
@@ -60,11 +61,25 @@ def load_yaml(path: str | os.PathLike[str]) -> tuple[Any, Positions, list[Proble
     """One document's data, the place of each part, and what is wrong with it (data None if unreadable)."""
     reader = _Reader(os.fspath(path))
     try:
-        reader.read(_decoded(reader.file))
-    except _Refused as refusal:
+        reader.read(decoded(reader.file))
+    except Refused as refusal:
         reader.problems.append(Problem(reader.file, *refusal.place, "error", str(refusal)))
         return None, reader.positions, reader.problems
     return reader.data, reader.positions, reader.problems
+
+
+def events(text: str) -> Iterator[Any]:
+    """The parser's events of one file.
+
+    Raises: Refused with the place of what is not YAML.
+    """
+    try:
+        yield from yaml.parse(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(error, text) from None
+    except yaml.reader.ReaderError as error:
+        line, column = _place_of_control(text)
+        raise Refused(line, column, f"not text: {error.reason}; save the file as plain UTF-8") from None
 
 
 class _Reader:
@@ -79,16 +94,10 @@ class _Reader:
         self._documents = 0
 
     def read(self, text: str) -> None:
-        try:
-            for event in yaml.parse(text, Loader=_Loader):
-                self._take(event)
-        except yaml.MarkedYAMLError as error:
-            raise _syntax_error(error, text) from None
-        except yaml.reader.ReaderError as error:
-            line, column = _place_of_control(text)
-            raise _Refused(line, column, f"not text: {error.reason}; save the file as plain UTF-8") from None
+        for event in events(text):
+            self._take(event)
         if not self._documents:
-            raise _Refused(1, 1, "the file is empty; expected a map of keys to values")
+            raise Refused(1, 1, "the file is empty; expected a map of keys to values")
 
     def _take(self, event: Any) -> None:
         place = (event.start_mark.line + 1, event.start_mark.column + 1)
@@ -103,13 +112,13 @@ class _Reader:
         elif isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
-                raise _Refused(*place, "a second document begins here; expected one, put it in a file of its own")
+                raise Refused(*place, "a second document begins here; expected one, put it in a file of its own")
 
     def _open(self, value: Any, place: tuple[int, int]) -> None:
         if len(self._stack) >= MAX_DEPTH:
-            raise _Refused(*place, f"nested deeper than {MAX_DEPTH} levels; a contract needs about 8")
+            raise Refused(*place, f"nested deeper than {MAX_DEPTH} levels; a contract needs about 8")
         if self._awaits_key():
-            raise _Refused(*place, "found a list or map as a key, expected text")
+            raise Refused(*place, "found a list or map as a key, expected text")
         self._stack.append(_Open(value, self._put(value, place)))
 
     def _scalar(self, event: yaml.ScalarEvent, place: tuple[int, int]) -> None:
@@ -126,7 +135,7 @@ class _Reader:
     def _key(self, value: Any, event: yaml.ScalarEvent, place: tuple[int, int]) -> None:
         top = self._stack[-1]
         if value == "<<" and event.implicit[0]:
-            raise _Refused(*place, "found the merge key <<, which is not supported; write the keys out")
+            raise Refused(*place, "found the merge key <<, which is not supported; write the keys out")
         if not isinstance(value, str):
             self._note(place, f"key {event.value or 'null'} is not text; put it in quotes")
         key = str(event.value)
@@ -162,37 +171,41 @@ class _Reader:
 
 def _refuse_indirection(event: Any, place: tuple[int, int]) -> None:
     if isinstance(event, yaml.AliasEvent):
-        raise _Refused(*place, f"found the alias *{event.anchor}; aliases are not supported, write the value out")
+        raise Refused(*place, f"found the alias *{event.anchor}; aliases are not supported, write the value out")
     if event.anchor is not None:
-        raise _Refused(*place, f"found the anchor &{event.anchor}; anchors are not supported, write the value out")
+        raise Refused(*place, f"found the anchor &{event.anchor}; anchors are not supported, write the value out")
     if event.tag is not None:
-        raise _Refused(*place, f"found the tag {event.tag!r}; tags are not supported, remove it")
+        raise Refused(*place, f"found the tag {event.tag!r}; tags are not supported, remove it")
 
 
-def _decoded(file: str) -> str:
+def decoded(file: str) -> str:
+    """The file's text, without a byte order mark.
+
+    Raises: Refused if it cannot be read or is not UTF-8.
+    """
     try:
         with open(file, "rb") as stream:
             raw = stream.read()
     except OSError as error:
-        raise _Refused(1, 1, f"cannot be read: {error.strerror}") from None
+        raise Refused(1, 1, f"cannot be read: {error.strerror}") from None
     try:
         return raw.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         column = error.start - raw.rfind(b"\n", 0, error.start)
         message = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        raise _Refused(line, column, message) from None
+        raise Refused(line, column, message) from None
 
 
-def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> _Refused:
+def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> Refused:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line, mark.column) if mark else (0, 0)
     lines = text.splitlines()
     if line < len(lines) and lines[line][column : column + 1] == "\t":
-        return _Refused(line + 1, column + 1, "not YAML: a tab where only spaces may indent; use spaces")
+        return Refused(line + 1, column + 1, "not YAML: a tab where only spaces may indent; use spaces")
     begun = error.context_mark if error.context else None
     where = f" {error.context} that begins at line {begun.line + 1}, column {begun.column + 1}" if begun else ""
-    return _Refused(line + 1, column + 1, f"not YAML: {error.problem}{where}; check brackets, quotes and indentation")
+    return Refused(line + 1, column + 1, f"not YAML: {error.problem}{where}; check brackets, quotes and indentation")
 
 
 def _place_of_control(text: str) -> tuple[int, int]:

@@ -1,0 +1,85 @@
+"""One test of a foreign contract, as a claim of ours that nothing is bound to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from harness.contract.yaml_text import Plain
+from harness.provable.kind import KEYS, Kind, kind_of, kind_of_entry
+
+NO_TEST = {
+    "proof_obligations": "a proof obligation; its contract names no test for it",
+    "invariants": "an invariant; its contract names no test for it",
+}
+_RULES = ("title", "name", "description", "property", "condition", "claim", "statement", "prediction", "formal", "text")
+
+
+@dataclass
+class Entry:
+    """A claim under way: where it stood, what its test is, the id it asks for, and the claim without its id."""
+
+    section: str
+    kind: Kind
+    wanted: str
+    """The id as the source has it; empty where it has none."""
+    claim: dict[str, Any]
+    key: str | None = None
+    """Its key where the source has a map of tests."""
+
+    def as_claim(self, id_: str) -> dict[str, Any]:
+        """The claim by the id it was given; the source's own id and key are kept beside it where they differ."""
+        kept = dict(self.claim.get("imported", {}))
+        if self.key is not None and self.key not in (id_, self.wanted or None):
+            kept["key" if "key" not in kept else "key of the entry"] = self.key
+        if self.wanted and self.wanted != id_:
+            kept["id" if "id" not in kept else "id of the entry"] = self.wanted
+        rest = {key: value for key, value in self.claim.items() if key != "imported"}
+        return {"id": id_, **rest, **({"imported": kept} if kept else {})}
+
+
+def entry(value: Any, section: str, key: str | None = None) -> Entry:
+    """An entry of a list of tests; `key` is its key where the source has a map of them.
+
+    What has a field of ours goes there under its own name (the words of `test` become `unbound`); a rule that is
+    not written is repeated from what says most; all the rest is kept in `imported`, as it is.
+    """
+    rest = dict(value) if isinstance(value, dict) else {"text": value}
+    wanted = rest.pop("id") if _is_text(rest.get("id")) else key or ""
+    kind = kind_of_entry(rest)
+    claim: dict[str, Any] = {"rule": rest.pop("rule") if _is_text(rest.get("rule")) else _rule(rest, wanted)}
+    if _is_text(rest.get("prediction")):
+        claim["prediction"] = rest.pop("prediction")
+    claim["unbound"] = rest.pop("test") if _is_text(rest.get("test")) else _why(rest, section, kind)
+    if isinstance(blocking := rest.get("ship_blocking"), Plain) and blocking.lower() in ("true", "false"):
+        claim["ship_blocking"] = rest.pop("ship_blocking")
+    if _is_text(rest.get("if_fails")):
+        claim["if_fails"] = rest.pop("if_fails")
+    if rest:
+        claim["imported"] = rest
+    return Entry(section, kind, wanted, claim, key)
+
+
+def _rule(rest: dict[str, Any], wanted: str) -> str:
+    words = [rest[key] for key in _RULES if _is_text(rest.get(key))]
+    words += [value for value in rest.values() if _is_text(value)]
+    # `or`, not a default: an id may be empty.
+    return str(words[0]) if words else wanted or "the source writes no rule"
+
+
+def _why(rest: dict[str, Any], section: str, kind: Kind) -> str:
+    """What stands for the test's words where there is no `test` in words."""
+    for key in KEYS:
+        if key in rest and kind_of(rest[key]) is kind and kind is not Kind.NONE:
+            return _flat(rest[key])
+    return NO_TEST.get(section, "the source names no test")
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {_flat(each)}" for key, each in value.items())
+    return "; ".join(map(_flat, value)) if isinstance(value, list) else str(value) or "null"
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not isinstance(value, Plain) and bool(value.strip())
