@@ -58,7 +58,7 @@ def plan(folders: Sequence[Path]) -> Body:
         for name, entry in targets.items():
             first, held = found.setdefault(name, (path, entry))
             if held != entry:
-                raise UserError(f"{path}: target {name} differs from {first}'s; only runs of the same ship.yaml merge")
+                raise UserError(f"{path}: target {name} is not as in {first}; only runs of the same target merge")
     return {"targets": {name: entry for name, (_, entry) in found.items()}}
 
 
@@ -71,15 +71,15 @@ def _refuse_others(runs: Sequence[tuple[Path, Body]]) -> None:
             if known != found:
                 what = ", ".join(name for name in sorted({*known, *found}) if known.get(name) != found.get(name))
                 raise UserError(
-                    f"{folder}: its {kind} differs from {first[0]}'s ({what}); only runs of the same {kind} merge"
+                    f"{folder}: not of the same {kind} as {first[0]} ({what}); only runs of the same {kind} merge"
                 )
         for contract in body["contracts"]:
             digests = (contract["sha256"], contract["files"])
             where, held = contracts.setdefault(contract["id"], (folder, digests))
             if held != digests:
                 raise UserError(
-                    f"{folder}: its contract {contract['id']} differs from {where}'s; "
-                    "only runs of the same contract merge"
+                    f"{folder}: not of the same contract {contract['id']} as {where}; "
+                    "run one of them again: only runs of the same contract merge"
                 )
 
 

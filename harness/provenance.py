@@ -57,10 +57,13 @@ def describe(contract: Contract, checked: Checked) -> dict[str, Any]:
 
 
 def _repository_path(path: Path) -> str | None:
-    """Relative to the root of the git repository it lies in, as CI systems name files; None outside of any."""
-    absolute = path.resolve()
-    root = next((folder for folder in absolute.parents if (folder / ".git").exists()), None)
-    return absolute.relative_to(root).as_posix() if root else None
+    """Relative to the root of the git repository that the run is made in, as CI systems name files.
+
+    None for a contract from elsewhere, such as a built-in one; without git the working directory is the root.
+    """
+    here, absolute = Path.cwd(), path.resolve()
+    root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here).resolve()
+    return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else None
 
 
 def _bound_files(contract: Contract, checked: Checked) -> dict[str, str]:
