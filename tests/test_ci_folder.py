@@ -258,3 +258,20 @@ def test_gitlab_keeps_what_the_jobs_write():
     assert GITLAB[".harness-run"]["allow_failure"] == {"exit_codes": [1, 3]}
     names = set(re.findall(r"\$\{?(HARNESS_\w+)", json.dumps(GITLAB)))
     assert names == {*GITLAB["variables"], "HARNESS_DEVICE"}
+
+
+def _blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / "ci.md").read_text(), re.DOTALL)
+
+
+def test_the_page_uses_inputs_variables_and_commands_that_exist():
+    (line,) = [line for block in _blocks("console") for line in block.splitlines()]
+    assert parser().parse_args(shlex.split(line)[1:]).command == "gate"
+    workflows = [yaml.safe_load(block) for block in _blocks("yaml")]
+    steps = [step for each in workflows for job in each.get("jobs", {}).values() for step in job["steps"]]
+    ours = [step["with"] for step in steps if step["uses"] == "OWNER/harness/ci@TAG"]
+    assert len(ours) == 4
+    assert set().union(*ours) <= set(ACTION["inputs"])
+    assert all(re.search(r"@(TAG|v\d+\.\d+\.\d+)$", step["uses"]) for step in steps)
+    (gitlab,) = [each["variables"] for each in workflows if "variables" in each]
+    assert set(gitlab) <= set(GITLAB["variables"])

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from second_host import DOUBLES, SHIP, SLOWLY, dies, forge, reseal
 
-from harness import cli, evidence, merge
+from harness import checkpoint, cli, evidence, merge, provenance
 from harness.commands import verify
 from harness.errors import UserError
 from harness.verdict import ORDER, Verdict
@@ -139,6 +139,14 @@ def test_what_differs_is_named_and_not_merged(cpu, tmp_path, capsys, change, wor
     assert words in said.err
     assert said.out == ""
     assert len(said.err.splitlines()) == 1
+
+
+def test_run_json_knows_weights_by_what_they_hold(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    before = provenance._weights(str(tmp_path))
+    assert before["sha256"] == checkpoint.digest(tmp_path)
+    (tmp_path / "config.json").write_text("{ }")
+    assert provenance._weights(str(tmp_path))["sha256"] != before["sha256"]
 
 
 def test_the_same_candidate_in_another_folder_is_the_same(cpu, tmp_path):
