@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
+from fractions import Fraction
 
 from harness import __version__
 from harness.contract.problem import nearest
@@ -67,16 +70,24 @@ def _run(commands: argparse._SubParsersAction[Parser]) -> None:
     sub.add_argument("-k", dest="select", default="", metavar="EXPR", help="words with and, or, not and parentheses")
     sub.add_argument("--memory-mb", type=_positive, metavar="MB", help="limit per claim (default: 80 %% of RAM / N)")
     sub.add_argument("--resume", metavar="RUN.partial", help="complete a run that was killed")
+    sub.add_argument("--junitxml", metavar="FILE", help="write the outcome as JUnit XML, too")
     sub.add_argument("--json", action="store_true")
 
 
 def _gate(commands: argparse._SubParsersAction[Parser]) -> None:
     sub = commands.add_parser(
-        "gate", help="the ship gate of CI", epilog="exit codes: 0 open, 1 red or not verified, 3 short"
+        "gate",
+        help="the ship gate of CI",
+        epilog="exit codes: 0 open, 1 red or not verified, 2 usage or runs that do not merge, 3 short",
     )
-    sub.add_argument("evidence", nargs="+", metavar="EVIDENCE")
-    sub.add_argument("--target", required=True, metavar="T")
+    sub.add_argument("evidence", nargs="+", metavar="EVIDENCE", help="runs of one candidate, merged; of any hosts")
+    sub.add_argument("--target", required=True, action="append", metavar="T", help="may be given more than once")
     sub.add_argument("--contracts", metavar="DIR", help="contracts at hand: evidence of others is STALE")
+    sub.add_argument(
+        "--min-ship", type=_percent, metavar="PERCENT", help="open at this ship-%% with nothing red (default: all)"
+    )
+    sub.add_argument("--max-age", type=_duration, metavar="DURATION", help="older evidence is STALE: 90m, 24h, 7d")
+    sub.add_argument("--json", action="store_true")
 
 
 def _export(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -102,6 +113,22 @@ def _report(commands: argparse._SubParsersAction[Parser]) -> None:
     sub = commands.add_parser("report", help="a page over one or several runs")
     sub.add_argument("evidence", nargs="+", metavar="EVIDENCE")
     sub.add_argument("--out", default="report", metavar="DIR")
+
+
+def _percent(text: str) -> Fraction:
+    number = Fraction(text) if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,9})?", text) else Fraction(0)
+    if not 0 < number <= 100:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number above 0 and at most 100")
+    return number
+
+
+def _duration(text: str) -> timedelta:
+    from harness.stale import duration
+
+    try:
+        return duration(text)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
 
 
 def _positive(text: str) -> int:
@@ -137,7 +164,7 @@ def dispatch(args: argparse.Namespace) -> int:
     if args.command == "gate":
         from harness.commands import gate
 
-        return gate.run(args.evidence, target=args.target, contracts=args.contracts)
+        return gate.run(gate.Options(**{k: v for k, v in vars(args).items() if k != "command"}))
     if args.command == "report":
         from harness.commands import report
 

@@ -32,6 +32,12 @@ def write(folder: Path) -> str:
     return str(body["digest"])
 
 
+def enclosing(path: str | Path) -> Path | None:
+    """The sealed run that a path lies in, where nothing may be written any more."""
+    place = Path(path).resolve()
+    return next((folder for folder in (place, *place.parents) if (folder / NAME).is_file()), None)
+
+
 def check(folder: Path) -> list[str]:
     """One line per file that is not as sealed; empty when everything is."""
     path = folder / NAME

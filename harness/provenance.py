@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness import __version__
+from harness import __version__, checkpoint
 from harness.contract.claim import Contract
 from harness.contract.validate import Checked
 
@@ -28,6 +28,7 @@ def started(options: dict[str, Any], checked: Checked, host: dict[str, Any]) -> 
         "device": host["device"],
         "device_asked": host["device_asked"],
         "device_missing": host["device_missing"],
+        "weights": _weights(options["weights"]),
         "host": host["host"],
         "versions": host["versions"],
         "code": code_digests(),
@@ -35,15 +36,35 @@ def started(options: dict[str, Any], checked: Checked, host: dict[str, Any]) -> 
     }
 
 
+def _weights(folder: str | None) -> dict[str, Any] | None:
+    """The checkpoint folder that stood in for the built-in models, by what it holds; a wrong one is refused later."""
+    if folder is None:
+        return None
+    known = (Path(folder) / "config.json").is_file()
+    return {"folder": folder, "sha256": checkpoint.digest(folder) if known else None}
+
+
 def describe(contract: Contract, checked: Checked) -> dict[str, Any]:
-    """A contract's identity: its own digest, and those of the files outside our packages that it binds."""
+    """A contract's place and identity: its own digest, and those of the files outside our packages that it binds."""
     return {
         "id": contract.id,
         "path": Path(contract.path).as_posix(),
+        "repository_path": _repository_path(Path(contract.path)),
+        "lines": {claim.id: claim.line for claim in contract.claims},
         "sha256": contract.digest,
         "files": _bound_files(contract, checked),
         "depends_on": list(contract.depends_on),
     }
+
+
+def _repository_path(path: Path) -> str | None:
+    """Relative to the root of the git repository that the run is made in, as CI systems name files.
+
+    None for a contract from elsewhere, such as a built-in one; without git the working directory is the root.
+    """
+    here, absolute = Path.cwd(), path.resolve()
+    root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here).resolve()
+    return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else None
 
 
 def _bound_files(contract: Contract, checked: Checked) -> dict[str, str]:

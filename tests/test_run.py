@@ -152,6 +152,7 @@ def test_exit_codes_of_run(lab):
         (["run", "contracts", "-k", "softmax"], "selects none of 1 claims"),
         (["run", "contracts", "-k", "a and or"], "where a word was expected"),
         (["run", "contracts", "--seed", "-1"], "--seed"),
+        (["run", "contracts", "--candidate", "good.py", "--weights", "nowhere"], "no config.json there"),
         (["run"], "no PATH given"),
         (["rnu", "contracts"], "did you mean 'run'?"),
         (["verify", "nowhere"], "not found"),
@@ -292,11 +293,13 @@ def test_kill_minus_nine_loses_no_finished_claim_and_resume_completes(tmp_path):
     kept = (partial / "claims/FALSIFY-DOUBLES-001/result.json").stat().st_mtime_ns
     assert not (partial / "claims/FALSIFY-SLOWLY-001").exists()
     assert harness(tmp_path, "verify", str(partial)).returncode == 2
+    began = json.loads((partial / "run.json").read_text())["began"]
     done = harness(tmp_path, "run", "--resume", str(partial), "--json")
     assert done.returncode == 0, done.stderr
     assert as_json(done)["counts"] == {"DISCHARGED": 2}
     run = evidence.sealed(root)
     assert (run / "claims/FALSIFY-DOUBLES-001/result.json").stat().st_mtime_ns == kept
+    assert json.loads((run / "run.json").read_text())["began"] == began  # as old as its first claim
     assert verify.check(run) == []
 
 

@@ -1,106 +1,120 @@
-"""`harness gate`: may this target ship? From sealed evidence only."""
+"""`harness gate`: may these targets ship? From sealed evidence only, of one host or of several."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from harness import candidate, evidence, ship
+from harness import evidence, stale
 from harness.commands import verify
 from harness.contract.problem import nearest
-from harness.contract.validate import check
-from harness.contract.yaml_source import load_yaml
 from harness.errors import UserError
-from harness.merge import merge
-from harness.provenance import code_digests, describe
+from harness.gate import Decision, decide
+from harness.merge import merge, plan
+from harness.report import github
+from harness.report.claim import reported
+from harness.terminal import print_json
 from harness.verdict import Verdict
 
+Runs = list[tuple[Path, dict[str, Any]]]
 
-def run(paths: list[str], *, target: str, contracts: str | None) -> int:
-    """Print what stands between the target and shipping; returns the exit code."""
-    folders = [evidence.sealed(Path(path)) for path in paths]
+
+@dataclass(frozen=True)
+class Options:
+    """The command line of one gate."""
+
+    evidence: list[str]
+    target: list[str]
+    contracts: str | None = None
+    min_ship: Fraction | None = None
+    max_age: timedelta | None = None
+    json: bool = False
+
+
+def run(options: Options) -> int:
+    """Say what stands between each target and shipping; returns the exit code: 0 open, 1 red, 3 short.
+
+    Raises: UserError if the runs do not merge, or know no such target.
+    """
+    folders = list(dict.fromkeys(evidence.sealed(Path(path)) for path in options.evidence))
     faults = [fault for folder in folders for fault in verify.check(folder)]
-    for fault in faults:
-        print(fault)
     if faults:
-        print(f"gate {target}: CLOSED, the evidence does not verify")
-        return 1
+        return _refused(options, folders, faults)
     runs = [(folder, evidence.read_json(folder / "run.json")) for folder in folders]
-    ship_yaml = _ship(folders[0])
-    if contracts is not None:
-        for folder, body in runs:
-            _mark_stale(folder, body, contracts)
-    merged = merge(runs, ship_yaml)
-    found = next((t for t in merged["targets"] if t["id"] == target), None)
-    if found is None:
-        known = [t["id"] for t in merged["targets"]]
-        raise UserError(
-            f"--target {target}: not a target of this evidence ({', '.join(known)}){nearest(target, known)}"
+    now = datetime.now(UTC)
+    for folder, body in runs:
+        if options.contracts is not None:
+            stale.by_contracts(folder, body, options.contracts)
+        if options.max_age is not None:
+            faults += stale.by_age(folder, body, options.max_age, now)
+    if faults:
+        return _refused(options, folders, faults)
+    merged = merge(runs, _plan(folders))
+    decisions = [decide(target, merged["claims"], options.min_ship) for target in _wanted(options.target, merged)]
+    return _told(options, runs, merged, decisions)
+
+
+def _plan(folders: list[Path]) -> dict[str, Any]:
+    found = plan(folders)
+    if not found["targets"]:
+        raise UserError(f"{folders[0] / 'ship.yaml'}: not found; run contracts that have a ship.yaml above them")
+    return found
+
+
+def _wanted(names: list[str], merged: dict[str, Any]) -> list[dict[str, Any]]:
+    targets = {target["id"]: target for target in merged["targets"]}
+    for name in names:
+        if name not in targets:
+            known = list(targets)
+            raise UserError(
+                f"--target {name}: not a target of this evidence ({', '.join(known)}){nearest(name, known)}"
+            )
+    return [targets[name] for name in dict.fromkeys(names)]
+
+
+def _refused(options: Options, folders: list[Path], faults: list[str]) -> int:
+    """Evidence that cannot be trusted closes every gate."""
+    if options.json:
+        print_json({"open": False, "exit_code": 1, "evidence": [str(f) for f in folders], "faults": faults})
+    else:
+        for fault in faults:
+            print(fault)
+        for target in options.target:
+            print(f"gate {target}: CLOSED, the evidence does not verify")
+    if github.enabled():
+        github.say([github.annotation("error", fault, title="harness gate") for fault in faults], options.json)
+        github.append_summary(["## Gate: CLOSED", f"The evidence does not verify: {len(faults)} faults."])
+    return 1
+
+
+def _told(options: Options, runs: Runs, merged: dict[str, Any], decisions: list[Decision]) -> int:
+    codes = {decision.code for decision in decisions}
+    code = next(each for each in (1, 3, 0) if each in codes)
+    named = {claim for decision in decisions for c in decision.target["criteria"] for claim in c["claims"]}
+    beside = [row["id"] for row in merged["claims"] if Verdict(row["verdict"]).red and row["id"] not in named]
+    if options.json:
+        print_json(
+            {
+                "open": code == 0,
+                "exit_code": code,
+                "evidence": [str(folder) for folder, _ in runs],
+                "faults": [],
+                "targets": [decision.as_json() for decision in decisions],
+                "red_elsewhere": beside,
+            }
         )
-    return _decide(found, merged)
-
-
-def _decide(found: dict[str, Any], merged: dict[str, Any]) -> int:
-    """Closed by anything red or short, claim by claim."""
-    rows = {row["id"]: row for row in merged["claims"]}
-    red, short = [], []
-    for criterion in found["criteria"]:
-        verdict = Verdict(criterion["verdict"])
-        if verdict.red:
-            red.append(criterion)
-        elif verdict is not Verdict.DISCHARGED and criterion["ship_blocking"]:
-            short.append(criterion)
-    for criterion in red + short:
-        reasons = _reasons([rows[claim] for claim in criterion["claims"] if claim in rows])
-        reasons += [f"open: {part}" for part in criterion["open"]]
-        print(f"{criterion['id']} {criterion['verdict']}: " + "; ".join(reasons or ["no claim covers it"]))
-    state = "CLOSED" if red or short else "OPEN"
-    print(f"gate {found['id']}: {state}, {ship.line(found)}")
-    return 1 if red else 3 if short else 0
-
-
-def _reasons(rows: list[dict[str, Any]]) -> list[str]:
-    """Claims that fall short for the same reason, together."""
-    by: dict[str, list[str]] = {}
-    for row in rows:
-        if Verdict(row["verdict"]) is not Verdict.DISCHARGED:
-            by.setdefault(f"{row['verdict']} ({row['reason']})", []).append(row["id"])
-    return [f"{', '.join(claims)}: {why}" for why, claims in by.items()]
-
-
-def _ship(folder: Path) -> dict[str, Any]:
-    path = folder / "ship.yaml"
-    if not path.is_file():
-        raise UserError(f"{path}: not found; run contracts that have a ship.yaml above them")
-    return dict(load_yaml(path)[0])
-
-
-def _mark_stale(folder: Path, body: dict[str, Any], contracts: str) -> None:
-    """Claims whose contract or code is no longer the one at hand become STALE; red ones stay red."""
-    checked = check([Path(contracts)])
-    at_hand = {contract.id: _identity(describe(contract, checked)) for contract in checked.contracts}
-    sealed = {c["id"]: _identity(c) for c in body["contracts"]}
-    now, then = code_digests(), body["code"]
-    code = sorted(name for name in {*now, *then} if now.get(name) != then.get(name))
-    other = [] if _at_hand(body["candidate"]) else [f"candidate {body['candidate']['spec']}"]
-    for row in body["claims"]:
-        changed = [f"contract {row['contract']}"] if at_hand.get(row["contract"]) != sealed[row["contract"]] else []
-        changed += [f"package {name}" for name in code] + other
-        if changed and not Verdict(row["verdict"]).red:
-            row["verdict"], row["reason"] = Verdict.STALE.value, f"{', '.join(changed)} changed since {folder.name}"
-
-
-def _at_hand(sealed: dict[str, Any]) -> bool:
-    """Whether the candidate is still the one of the run; one whose source is not on this machine cannot be asked."""
-    spec = sealed["spec"]
-    if ":" in spec and not spec.endswith(".py") and spec.partition(":")[0] not in candidate.OPENED:
-        return True  # a module, which would have to be imported, and may do anything
-    try:
-        found = candidate.identity(spec)
-    except (UserError, OSError):
-        return True
-    return bool(found["sha256"] == sealed["sha256"])
-
-
-def _identity(contract: dict[str, Any]) -> tuple[str, dict[str, str]]:
-    return contract["sha256"], contract["files"]
+    else:
+        for decision in decisions:
+            for criterion in decision.red + decision.short:
+                print(f"{criterion['id']} {criterion['verdict']}: " + "; ".join(criterion["why"]))
+            print(f"gate {decision.target['id']}: {decision.line}")
+        if beside:
+            print(f"red, though no criterion of these targets names it: {', '.join(beside)}")
+    if github.enabled():
+        claims = reported(merged, runs)
+        github.say(github.of_decisions(decisions, claims), options.json)
+        github.append_summary(github.gate_page(decisions, claims))
+    return code

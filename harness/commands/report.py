@@ -1,4 +1,4 @@
-"""`harness report`: one Markdown page over one or several runs; never written into a sealed run."""
+"""`harness report`: Markdown, JUnit and SARIF over one or several runs; never written into a sealed run."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 from harness import evidence, manifest, ship
 from harness.commands import verify
-from harness.contract.yaml_source import load_yaml
 from harness.errors import UserError
-from harness.merge import merge
+from harness.merge import merge, plan
 from harness.narrative import story
+from harness.report import junit, sarif
 from harness.verdict import Verdict
 
 
 def run(paths: list[str], *, out: str) -> int:
-    """Write `report.md` below `out` and print its path.
+    """Write `report.md`, `junit.xml` and `harness.sarif` below `out` and print their paths.
 
     Raises: UserError if a run does not verify, or if `out` lies inside a sealed run.
     """
@@ -28,16 +28,19 @@ def run(paths: list[str], *, out: str) -> int:
                 f"{faults[0]} (and {len(faults) - 1} more); a report is made of verified evidence only", code=1
             )
     target = Path(out).resolve()
-    for parent in (target, *target.parents):
-        if (parent / manifest.NAME).is_file():
-            raise UserError(f"--out {out}: lies inside the sealed run {parent}; give a folder outside it")
+    if inside := manifest.enclosing(target):
+        raise UserError(f"--out {out}: lies inside the sealed run {inside}; give a folder outside it")
     runs = [(folder, evidence.read_json(folder / "run.json")) for folder in folders]
-    ship_file = folders[0] / "ship.yaml"
-    merged = merge(runs, dict(load_yaml(ship_file)[0]) if ship_file.is_file() else {})
+    merged = merge(runs, plan(folders))
     target.mkdir(parents=True, exist_ok=True)
-    page = target / "report.md"
-    page.write_text(markdown(merged, runs), encoding="utf-8")
-    print(page)
+    pages = {
+        "report.md": markdown(merged, runs).encode(),
+        "junit.xml": junit.document(merged, runs),
+        "harness.sarif": sarif.document(merged, runs).encode(),
+    }
+    for name, page in pages.items():
+        (target / name).write_bytes(page)
+        print(target / name)
     return 0
 
 

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import campaign, evidence, schedule, summary, worker
+from harness import campaign, evidence, manifest, schedule, summary, worker
 from harness.contract.claim import Claim
 from harness.contract.validate import Checked, check
 from harness.errors import UserError
+from harness.merge import merge, plan
 from harness.probe import probe
 from harness.provenance import code_digests, started
+from harness.report import github, junit
+from harness.report.claim import reported
 from harness.selection import selector
 from harness.terminal import print_json, print_run
 
@@ -33,6 +36,7 @@ class Options:
     json: bool = False
     resume: str | None = None
     memory_mb: int | None = None
+    junitxml: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """What a resumed run needs to go on as it began."""
@@ -46,6 +50,8 @@ def run(options: Options) -> int:
     Raises: UserError for a bad contract, candidate, device or selection.
     """
     options, held = _resumed(options) if options.resume else (options, None)
+    if options.junitxml and (inside := manifest.enclosing(options.junitxml)):
+        raise UserError(f"--junitxml {options.junitxml}: lies inside the sealed run {inside}; give a file outside it")
     checked = _contracts(options)
     wanted = selector(options.select)
     selected = [claim for contract in checked.contracts for claim in contract.claims if wanted(claim)]
@@ -56,6 +62,8 @@ def run(options: Options) -> int:
     if "problem" in host:
         raise UserError(host["problem"])
     begun = started(options.as_json(), checked, host)
+    if held:  # what the killed run finished is as old as that run
+        begun["began"] = evidence.read_json(held.folder / "run.json")["began"]
     run_ = held or evidence.begin(Path(options.evidence))
     done = _keep(run_, begun) if held else set()
     evidence.write_json(run_.folder / "run.json", {"status": "running", "id": run_.id, **begun})
@@ -119,6 +127,7 @@ def _resumed(options: Options) -> tuple[Options, evidence.Run]:
         workers=options.workers,
         json=options.json,
         memory_mb=options.memory_mb,
+        junitxml=options.junitxml,
         evidence=str(run_.folder.parent),
     )
     return kept, run_
@@ -127,7 +136,7 @@ def _resumed(options: Options) -> tuple[Options, evidence.Run]:
 def _keep(run_: evidence.Run, begun: dict[str, Any]) -> set[str]:
     """Claims of the killed run that still stand: same contract, code, candidate and device, bytes whole."""
     old = evidence.read_json(run_.folder / "run.json")
-    differing = [key for key in ("code", "candidate", "device", "seed") if old.get(key) != begun[key]]
+    differing = [key for key in ("code", "candidate", "device", "seed", "weights") if old.get(key) != begun[key]]
     if differing:
         raise UserError(
             f"--resume {run_.folder}: {', '.join(differing)} changed since the run began; start a new run instead"
@@ -168,7 +177,24 @@ def _finish(
         print_json({**shown, **found})
     else:
         print_run(shown, found, results, seconds)
+    _tell_ci(folder, options)
     return summary.exit_code(found["counts"])
+
+
+def _tell_ci(folder: Path, options: Options) -> None:
+    """What a CI system reads: JUnit XML where it was asked for, annotations and a summary on GitHub."""
+    if not options.junitxml and not github.enabled():
+        return
+    runs = [(folder, evidence.read_json(folder / "run.json"))]
+    merged = merge(runs, plan([folder]))
+    if options.junitxml:
+        file = Path(options.junitxml)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(junit.document(merged, runs))
+    if github.enabled():
+        claims = reported(merged, runs)
+        github.say(github.of_claims(claims), options.json)
+        github.append_summary(github.run_page(merged["counts"], merged["targets"], claims))
 
 
 def _sealed(

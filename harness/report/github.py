@@ -1,0 +1,163 @@
+"""What GitHub Actions shows of a run or a gate: annotations at the contract's line, and the step's summary.
+
+Annotations are lines that the runner reads from either stream: on stdout, or on stderr where stdout is one JSON
+object. It shows ten of a kind for a step, so the tenth says how many more there are.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness import ship
+from harness.gate import Decision
+from harness.report.claim import Reported
+from harness.verdict import Verdict
+
+SHOWN = 10
+SUMMARY_BYTES = 1 << 20
+ROWS = 1000
+CELL = 300
+CUT = "\n\nThe rest does not fit into a step's summary; the evidence has it whole.\n"
+
+
+def enabled() -> bool:
+    """Whether this process is a step of GitHub Actions."""
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def say(lines: Sequence[str], json_output: bool) -> None:
+    """Print annotations where the runner sees them and no JSON is spoilt."""
+    for line in lines:
+        print(line, file=sys.stderr if json_output else sys.stdout, flush=True)
+
+
+def annotation(level: str, message: str, *, title: str, file: str | None = None, line: int | None = None) -> str:
+    """One workflow command: `::error file=...,line=...,title=...::message`."""
+    given = {"file": file, "line": line if file else None, "title": title}
+    places = ",".join(f"{name}={_property(str(value))}" for name, value in given.items() if value is not None)
+    return f"::{level} {places}::{_data(message)}"
+
+
+def of_claims(claims: Sequence[Reported]) -> list[str]:
+    """An error for each red claim, a warning for each that was selected and neither survived nor counts."""
+    red = [claim for claim in claims if claim.verdict.red]
+    unknown = [c for c in claims if not c.verdict.red and not c.verdict.survived and c.selected]
+    return _few("error", [_of_claim("error", c) for c in red]) + _few(
+        "warning", [_of_claim("warning", c) for c in unknown]
+    )
+
+
+def of_decisions(decisions: Sequence[Decision], claims: Sequence[Reported]) -> list[str]:
+    """An error for each red claim of a target, a warning for each criterion that is short while it is closed."""
+    named = {claim for d in decisions for criterion in d.red for claim in criterion["claims"]}
+    red = [_of_claim("error", c) for c in claims if c.id in named and c.verdict.red]
+    short = [
+        annotation("warning", "\n".join(criterion["why"]), title=f"{d.target['id']} {criterion['id']} is short")
+        for d in decisions
+        if d.code
+        for criterion in d.short
+    ]
+    return _few("error", red) + _few("warning", short)
+
+
+def run_page(counts: Mapping[str, int], targets: Sequence[Mapping[str, Any]], claims: Sequence[Reported]) -> list[str]:
+    """The blocks of a run's summary, what is red first."""
+    told = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
+    rows = [["target", "ship-%"], *([target["id"], ship.line(target)] for target in targets)]
+    return [f"## Harness: {told}", *([_table(rows)] if targets else []), *_stories(claims), *_short(claims)]
+
+
+def gate_page(decisions: Sequence[Decision], claims: Sequence[Reported]) -> list[str]:
+    """The blocks of a gate's summary: each target's answer, then what stands in its way."""
+    parts = []
+    for decision in decisions:
+        parts.append(f"## Gate {decision.target['id']}: {decision.line}")
+        rows = [[c["id"], c["title"], c["verdict"], "; ".join(c["why"])] for c in decision.red + decision.short]
+        if rows:
+            parts.append(_table([["criterion", "", "verdict", "why"], *rows]))
+    named = {claim for d in decisions for criterion in d.red for claim in criterion["claims"]}
+    return parts + _stories([claim for claim in claims if claim.id in named])
+
+
+def append_summary(blocks: Sequence[str]) -> None:
+    """Append whole blocks to the step's summary while it stays within what GitHub takes (1 MiB a step)."""
+    name = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not name:
+        return
+    path = Path(name)
+    try:
+        left = SUMMARY_BYTES - (path.stat().st_size if path.exists() else 0)
+        with path.open("ab") as stream:
+            stream.write(_fitted(blocks, left))
+    except OSError as problem:
+        print(f"harness: GITHUB_STEP_SUMMARY {name}: not written: {problem.strerror}", file=sys.stderr)
+
+
+def _fitted(blocks: Sequence[str], left: int) -> bytes:
+    whole = "".join(f"{block}\n\n" for block in blocks).encode()
+    if len(whole) <= left:
+        return whole
+    out, cut = b"", CUT.encode()
+    for block in blocks:
+        more = f"{block}\n\n".encode()
+        if len(out) + len(more) + len(cut) > left:
+            break
+        out += more
+    return out + cut if len(out) + len(cut) <= left else b""
+
+
+def _of_claim(level: str, claim: Reported) -> str:
+    file = None if Path(claim.path).is_absolute() else claim.path
+    return annotation(level, claim.text, title=f"{claim.verdict.value} {claim.id}", file=file, line=claim.line)
+
+
+def _few(level: str, lines: list[str]) -> list[str]:
+    if len(lines) <= SHOWN:
+        return lines
+    more = len(lines) - SHOWN + 1
+    return [*lines[: SHOWN - 1], annotation(level, "The step's summary has them all.", title=f"{more} more")]
+
+
+def _stories(claims: Sequence[Reported]) -> list[str]:
+    return [_fenced(claim.text) for claim in claims if claim.verdict.red]
+
+
+def _short(claims: Sequence[Reported]) -> list[str]:
+    """Claims that are neither red nor discharged, folded away."""
+    short = [c for c in claims if not c.verdict.red and c.verdict is not Verdict.DISCHARGED and c.selected]
+    if not short:
+        return []
+    rows = [[claim.id, claim.verdict.value, str(claim.row["reason"])] for claim in short[:ROWS]]
+    table = _table([["claim", "verdict", "why"], *rows])
+    more = f"\n\nand {len(short) - ROWS} more" if len(short) > ROWS else ""
+    return [f"<details><summary>{len(short)} claims are not discharged</summary>\n\n{table}{more}\n\n</details>"]
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    head, *rest = [f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows]
+    return "\n".join([head, "|" + "---|" * len(rows[0]), *rest])
+
+
+def _cell(text: str) -> str:
+    """One line of plain text: no cell ends early, and nothing in it is read as HTML."""
+    line = " ".join(text.split())
+    line = line if len(line) <= CELL else line[: CELL - 1] + "…"
+    return line.replace("&", "&amp;").replace("<", "&lt;").replace("\\", "\\\\").replace("|", "\\|")
+
+
+def _fenced(text: str) -> str:
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

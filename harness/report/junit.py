@@ -1,0 +1,66 @@
+"""JUnit XML, in the shape of Jenkins' junit-10.xsd: what is short of discharged never reads as a plain pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from harness.report.claim import Reported, reported
+from harness.verdict import Verdict
+
+ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot carry, not even escaped."""
+
+
+def document(merged: Mapping[str, Any], runs: Sequence[tuple[Path, Mapping[str, Any]]]) -> bytes:
+    """One suite for each contract, one case for each claim."""
+    claims = sorted(reported(merged, runs), key=lambda claim: str(claim.row["contract"]))
+    root = ET.Element("testsuites", {"name": "harness", **_counts(claims)})
+    root.attrib.pop("skipped")  # the schema has it on suites alone
+    for contract, group in groupby(claims, key=lambda claim: str(claim.row["contract"])):
+        _suite(root, contract, list(group), runs)
+    ET.indent(root, " ")
+    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+
+
+def _suite(
+    root: ET.Element, contract: str, claims: list[Reported], runs: Sequence[tuple[Path, Mapping[str, Any]]]
+) -> None:
+    suite = ET.SubElement(root, "testsuite", {"name": contract, **_counts(claims), "file": _legal(claims[0].path)})
+    properties = ET.SubElement(suite, "properties")
+    for _, body in runs:
+        if any(each["id"] == contract for each in body["contracts"]):
+            about = f"candidate {body['candidate']['spec']}, device {body['device']}, seed {body['seed']}"
+            ET.SubElement(properties, "property", {"name": f"run {body['id']}", "value": _legal(about)})
+    for claim in claims:
+        seconds = f"{claim.row['seconds']:.3f}"
+        case = ET.SubElement(suite, "testcase", {"name": claim.id, "classname": contract, "time": seconds})
+        if claim.verdict is not Verdict.DISCHARGED:
+            _outcome(case, claim)
+
+
+def _outcome(case: ET.Element, claim: Reported) -> None:
+    red = {Verdict.FALSIFIED: "failure"}.get(claim.verdict, "error" if claim.verdict.red else "skipped")
+    found = ET.SubElement(case, red, {"type": claim.verdict.value, "message": _legal(claim.brief)})
+    found.text = _legal(claim.text)
+
+
+def _counts(claims: list[Reported]) -> dict[str, str]:
+    failures = sum(claim.verdict is Verdict.FALSIFIED for claim in claims)
+    errors = sum(claim.verdict.red for claim in claims) - failures
+    passed = sum(claim.verdict is Verdict.DISCHARGED for claim in claims)
+    return {
+        "tests": str(len(claims)),
+        "failures": str(failures),
+        "errors": str(errors),
+        "skipped": str(len(claims) - failures - errors - passed),
+        "time": f"{sum(claim.row['seconds'] for claim in claims):.3f}",
+    }
+
+
+def _legal(text: str) -> str:
+    return ILLEGAL.sub(lambda found: f"#x{ord(found[0]):02X}", text)

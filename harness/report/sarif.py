@@ -1,0 +1,78 @@
+"""SARIF 2.1.0: an error for each red claim at its line of the contract, a note for each that is short."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from harness import __version__
+from harness.report.claim import Reported, reported
+from harness.verdict import Verdict
+
+SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+ROOT = "%SRCROOT%"
+
+
+def document(merged: Mapping[str, Any], runs: Sequence[tuple[Path, Mapping[str, Any]]]) -> str:
+    """The log as JSON text; a claim is a rule, and its `if_fails` the rule's help."""
+    claims = [claim for claim in reported(merged, runs) if claim.verdict is not Verdict.DISCHARGED]
+    driver = {
+        "name": "harness",
+        "semanticVersion": __version__,
+        "rules": [_rule(claim) for claim in claims],
+    }
+    run = {
+        "tool": {"driver": driver},
+        "automationDetails": {"id": f"harness/{runs[0][1]['candidate']['spec']}/"},
+        "originalUriBaseIds": {ROOT: {"description": {"text": "the root of the repository"}}},
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(index, claim) for index, claim in enumerate(claims)],
+    }
+    log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+    return json.dumps(log, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _rule(claim: Reported) -> dict[str, Any]:
+    entry = claim.entry
+    rule = str(entry.get("rule", claim.id))
+    prediction = str(entry.get("prediction", ""))
+    return {
+        "id": claim.id,
+        "shortDescription": {"text": rule},
+        "fullDescription": {"text": f"{rule}. Predicted: {prediction}" if prediction else rule},
+        "help": {"text": str(entry.get("if_fails") or rule)},
+        "defaultConfiguration": {"level": _level(claim.verdict)},
+        "properties": {"tags": [str(claim.row["contract"])]},
+    }
+
+
+def _result(index: int, claim: Reported) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "ruleId": claim.id,
+        "ruleIndex": index,
+        "level": _level(claim.verdict),
+        "message": {"text": claim.text},
+        "locations": [{"physicalLocation": _place(claim)}],
+        "properties": {"verdict": claim.verdict.value, "contract": claim.row["contract"], "run": claim.row["run"]},
+    }
+    if "claim_digest" in claim.result:
+        found["partialFingerprints"] = {"claimDigest/v1": claim.result["claim_digest"]}
+    return found
+
+
+def _level(verdict: Verdict) -> str:
+    return "error" if verdict.red else "note"
+
+
+def _place(claim: Reported) -> dict[str, Any]:
+    path = Path(claim.path)
+    if path.is_absolute():
+        place: dict[str, Any] = {"artifactLocation": {"uri": path.as_uri()}}
+    else:
+        place = {"artifactLocation": {"uri": quote(claim.path), "uriBaseId": ROOT}}
+    if claim.line is not None:
+        place["region"] = {"startLine": claim.line}
+    return place
