@@ -21,8 +21,8 @@ def merge(runs: Sequence[tuple[Path, Body]], ship_yaml: dict[str, Any]) -> Body:
     """
     (first_path, first), *others = runs
     for path, body in others:
-        for key, value in _sameness(body).items():
-            if value != _sameness(first)[key]:
+        for key, value in sameness(body).items():
+            if value != sameness(first)[key]:
                 raise UserError(f"{path}: its {key} differs from {first_path}'s; only runs of the same {key} merge")
     rows: dict[str, Body] = {}
     for _, body in runs:
@@ -34,7 +34,8 @@ def merge(runs: Sequence[tuple[Path, Body]], ship_yaml: dict[str, Any]) -> Body:
     return {"counts": count(claims), "claims": claims, "targets": ship.targets(ship_yaml, verdicts)}
 
 
-def _sameness(body: Body) -> dict[str, Any]:
+def sameness(body: Body) -> dict[str, Any]:
+    """What two runs must share to be one answer."""
     digests = {c["id"]: (c["sha256"], c["files"]) for c in body["contracts"]}
     return {"candidate": body["candidate"], "code": body["code"], "set of contracts": digests}
 
