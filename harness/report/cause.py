@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 UNEXPLAINED = "nothing that is recorded differs: the result itself does not repeat"
+SELECTION = "selection"
+"""Which claims ran: it moves only those that it left out."""
 PACKAGES = ("falsifiers", "reference", "models", "harness")
 
 
@@ -32,8 +34,8 @@ def causes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Cause]:
 
 
 def of_claim(found: list[Cause], contract: str) -> list[Cause]:
-    """The differences that can have moved a claim of this contract."""
-    return [cause for cause in found if cause.contract in (None, contract)]
+    """The differences that can have moved a claim of this contract that ran both times."""
+    return [cause for cause in found if cause.contract in (None, contract) and cause.kind != SELECTION]
 
 
 def told(found: list[Cause]) -> str:
@@ -78,7 +80,7 @@ def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[C
     }
     for name, (old, new) in pairs.items():
         if old != new:
-            yield Cause("setting", f"{name} {_value(old)} → {_value(new)}")
+            yield Cause(SELECTION if name == "-k" else "setting", f"{name} {_value(old)} → {_value(new)}")
 
 
 def _named(kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Cause]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -30,11 +31,9 @@ def markdown(state: State, outline: Mapping[str, Any]) -> str:
 
 def cell(text: Any) -> str:
     """Text that stays text in a Markdown table: no line break, pipe, tag, link, mention or emphasis of its own."""
-    out = " ".join(str(text).split())
-    out = out.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for mark in "\\`*_[]|#~@":
-        out = out.replace(mark, f"&#{ord(mark)};")
-    return out.replace("://", "&#58;//")
+    out = re.sub(r"[\\`*\[|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\\g<0>", " ".join(str(text).split()))
+    out = re.sub(r"([@#])(?=\w)", "\\1\u200b", out.replace("://", r":\/\/"))
+    return out.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
 
 
 def code(text: str) -> str:

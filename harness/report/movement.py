@@ -7,8 +7,9 @@ from typing import Any
 
 from harness import evidence, ship
 from harness.findings import findings
-from harness.report.cause import Cause, causes, of_claim, told
+from harness.report.cause import causes, of_claim, told
 from harness.report.state import State
+from harness.summary import NOT_SELECTED
 from harness.verdict import Verdict
 
 FACTOR = 3.0
@@ -82,9 +83,11 @@ def _because(claim: str, before: State, after: State) -> str:
     """The recorded differences that can have moved this claim."""
     if claim not in before.rows or claim not in after.rows:
         return "the claim is new" if claim in after.rows else "the claim is gone"
-    contract = after.rows[claim]["contract"]
-    found: list[Cause] = of_claim(causes(before.sources[claim][1], after.sources[claim][1]), contract)
-    return told(found)
+    for state, when in ((before, "before"), (after, "now")):
+        if state.rows[claim]["reason"] == NOT_SELECTED:
+            return f"left out by -k {when}"
+    found = causes(before.sources[claim][1], after.sources[claim][1])
+    return told(of_claim(found, after.rows[claim]["contract"]))
 
 
 def _mutants(before: State, after: State) -> list[Change]:

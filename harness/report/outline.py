@@ -17,13 +17,13 @@ GROUPLESS = "contracts"
 
 def outline(history: Sequence[State]) -> dict[str, Any]:
     """Everything but the claims' own pages, as plain data; the last state is the present."""
-    now, before = history[-1], history[-2] if len(history) > 1 else None
+    now, before = history[-1], earlier(history)
     movement = moved(before, now) if before else None
     return {
         "state": _about(now),
         "headline": headline(now),
         "counts": now.merged["counts"],
-        "targets": [_target(target, history) for target in now.merged["targets"]],
+        "targets": [_target(target, history, before) for target in now.merged["targets"]],
         "red": [row for row in now.merged["claims"] if Verdict(row["verdict"]).red],
         "movement": movement,
         "unselected": _unselected(movement),
@@ -33,6 +33,13 @@ def outline(history: Sequence[State]) -> dict[str, Any]:
         "matrix": matrix(now),
         "runs": [{**body, "folder": folder.as_posix()} for folder, body in now.runs],
     }
+
+
+def earlier(history: Sequence[State]) -> State | None:
+    """What the present is compared with: the last earlier state of the same candidate by name, else the last one."""
+    past = list(history[:-1])
+    same = [s for s in past if s.newest["candidate"]["spec"] == history[-1].newest["candidate"]["spec"]]
+    return (same or past or [None])[-1]
 
 
 def headline(state: State) -> str:
@@ -71,18 +78,21 @@ def _about(state: State) -> dict[str, Any]:
     }
 
 
-def _target(target: dict[str, Any], history: Sequence[State]) -> dict[str, Any]:
+def _target(target: dict[str, Any], history: Sequence[State], before: State | None) -> dict[str, Any]:
     """A target with its line, what keeps it closed, and its ship-% in every state."""
-    past = [next((t for t in s.merged["targets"] if t["id"] == target["id"]), None) for s in history]
-    percents = [t["ship_percent"] if t else None for t in past]
-    earlier = percents[-2] if len(percents) > 1 else None
+    percents = [_percent(state, target["id"]) for state in history]
+    past = _percent(before, target["id"]) if before else None
     return {
         **target,
         "line": ship.line(target),
         "closed": len(work.closed(target)),
         "percents": percents,
-        "moved": None if earlier is None else round(target["ship_percent"] - earlier, 2),
+        "moved": None if past is None else round(target["ship_percent"] - past, 2),
     }
+
+
+def _percent(state: State, target: str) -> float | None:
+    return next((float(t["ship_percent"]) for t in state.merged["targets"] if t["id"] == target), None)
 
 
 def _unselected(movement: dict[str, Any] | None) -> int:

@@ -10,16 +10,29 @@ from typing import Any
 
 from harness.report.dossier import dossier
 from harness.report.state import State
+from harness.summary import NOT_SELECTED
 from harness.terminal import alive
+from harness.verdict import ORDER, Verdict
 
+SAFE = 2**53
+"""JavaScript holds whole numbers up to here."""
 CHUNK = 32
 """Claims per chunk: one claim's page costs reading this many."""
 
 
 def packed(value: Any) -> str:
     """JSON, gzip and Base64: no character of it means anything to HTML, and the same value gives the same text."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    text = json.dumps(exact(value), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode("ascii")
+
+
+def exact(value: Any) -> Any:
+    """The same data with every whole number that a browser would round (a case's seed) as text."""
+    if isinstance(value, Mapping):
+        return {key: exact(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [exact(each) for each in value]
+    return str(value) if isinstance(value, int) and abs(value) > SAFE else value
 
 
 def payload(state: State, outline: Mapping[str, Any]) -> tuple[str, list[str]]:
@@ -32,14 +45,18 @@ def payload(state: State, outline: Mapping[str, Any]) -> tuple[str, list[str]]:
     was = {c["id"]: c["before"] or "" for c in outline["movement"]["verdicts"]} if outline["movement"] else {}
     rows: list[dict[str, Any]] = []
     chunks = []
-    claims = state.merged["claims"]
+    claims = sorted(state.merged["claims"], key=_urgency)
     for start in range(0, len(claims), CHUNK):
         found = [dossier(state, row["id"]) for row in claims[start : start + CHUNK]]
-        rows += [
-            _line(state.rows[d["id"]], d, criteria, was, outline["matrix"]["groups"]) for d in found
-        ]
+        lines = [_line(state.rows[d["id"]], d, criteria, was, outline["matrix"]["groups"]) for d in found]
+        rows += [{**line, "position": start + i} for i, line in enumerate(lines)]
         chunks.append(packed(found))
     return packed({"claims": rows, "chunk": CHUNK, "runs": _runs(state)}), chunks
+
+
+def _urgency(row: Mapping[str, Any]) -> tuple[bool, int]:
+    """Red first, in order of precedence; what -k left out last."""
+    return row["reason"] == NOT_SELECTED, ORDER.index(Verdict(row["verdict"]))
 
 
 def _line(

@@ -49,8 +49,12 @@ def root_cause(result: Result, body: Mapping[str, Any]) -> str | None:
 
 
 def _violation(result: Result) -> Iterator[str]:
-    for violated in result["violated"][:1]:
-        yield f"Worst of {len(result['violated'])} violations: {violated['limit']}; {place(violated)}."
+    broken = result["violated"]
+    placed = [v for v in broken if v["at"] is not None]
+    worst = max(placed or broken, key=lambda v: v["margin"] or math.inf, default=None)
+    if worst:
+        many = "One limit is broken" if len(broken) == 1 else f"{len(broken)} limits are broken"
+        yield f"{many}; where {worst['limit']} is: {place(worst)}."
     found = result.get("counterexample")
     if found:
         still = "" if found["reproducible"] else ", and only after earlier calls"

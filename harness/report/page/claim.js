@@ -14,26 +14,28 @@ function part(title, ...children) {
 
 function claimPage(line, claim, steps) {
   const title = el("div", { class: "title" }, el("h1", { id: "claim-h", tabindex: "-1" }, line.id), badge(line.verdict), line.was ? el("span", { class: "quiet" }, "was ", badge(line.was)) : null);
-  const lead = claim.rule ? el("p", { class: "lead" }, claim.rule) : null;
+  const lead = claim.rule ? el("p", { class: "lead" }, rich(claim.rule)) : null;
   const main = el("div", null, story(line, claim), claim.ran ? numbers(claim) : null, claim.ran ? [redGreen(claim), located(claim), series(claim), counterexample(claim), recorded(claim)] : null);
   return [steps, title, lead, el("div", { class: "columns" }, main, aside(line, claim))];
 }
 
 function story(line, claim) {
   return el("section", { class: "story" },
-    claim.prediction ? [el("h2", null, "Predicted"), el("p", null, claim.prediction)] : null,
-    el("h2", { style: null, class: "gap" }, "Why"),
-    el("ol", { class: "whys" }, claim.whys.map((why) => el("li", null, why))),
+    claim.prediction ? [el("h2", null, "Predicted"), el("p", null, rich(claim.prediction))] : null,
+    el("h2", null, "Why"),
+    el("ol", { class: "whys" }, claim.whys.map((why) => el("li", null, rich(why)))),
     el("p", null, claim.meaning),
     claim.root_cause ? el("p", null, el("b", null, "Root cause: "), claim.root_cause) : null,
-    claim.next ? [el("h3", null, "Next falsifiable step"), el("p", { class: "next" }, claim.next)] : null);
+    claim.next ? [el("h3", null, "Next falsifiable step"), el("p", { class: "next" }, rich(claim.next))] : null);
 }
 
 function numbers(claim) {
   if (!claim.limits.length) return null;
-  const heads = ["limit", { text: "dtype" }, { text: "candidate", n: true }, { text: "limit", n: true }, { text: "value ÷ limit", n: true }, { text: "baseline", n: true }, { text: "", css: "" }, { text: "why this limit", css: "reason" }];
-  const rows = claim.limits.map((l) => [l.limit, l.dtype, number(l.value), number(l.bound), times(l.margin) || "–", number(l.baseline), el("span", { class: l.holds ? "under" : "over" }, l.holds ? "holds" : "broken"), l.why]);
-  const node = part("Measured against limits", table("Measurements against limits", heads, rows, "limit"));
+  const heads = ["limit", { text: "dtype" }, { text: "candidate", n: true }, { text: "limit", n: true }, { text: "value ÷ limit", n: true }, { text: "baseline", n: true }, { text: "" }];
+  const rows = claim.limits.map((l) => [rich(l.limit), l.dtype, number(l.value), number(l.bound), times(l.margin) || "–", number(l.baseline), el("span", { class: l.holds ? "under" : "over" }, l.holds ? "holds" : "broken")]);
+  const reasons = new Map(claim.limits.filter((l) => l.why).map((l) => [l.measure, l.why]));
+  const node = part("Measured against limits", table("Measurements against limits", heads, rows, "limit"),
+    reasons.size ? el("details", null, el("summary", null, "Why these limits"), el("dl", { class: "facts reasons" }, [...reasons].map(([m, why]) => el("div", null, el("dt", null, m), el("dd", null, rich(why)))))) : null);
   const spread = spreadFigure(claim);
   if (spread) node.append(el("h3", null, "Case by case"), spread);
   return node;
@@ -41,14 +43,14 @@ function numbers(claim) {
 
 function redGreen(claim) {
   if (!claim.mutants.length) return null;
-  const heads = ["known-wrong version", { text: "red: killed by", css: "" }, { text: "over the limit", n: true }, { text: "green: candidate, same limit", n: true }];
+  const heads = ["known-wrong version", { text: "killed by" }, { text: "red: it, × limit", short: "red", n: true }, { text: "green: candidate, × same limit", short: "green", n: true }];
   const rows = claim.mutants.map((m) => [
     m.free ? [m.name, el("span", { class: "quiet" }, " (free)")] : m.name,
-    m.killed ? m.by : el("span", { class: m.status === "ran" ? "over" : "quiet" }, fate(m)),
+    m.killed ? rich(m.by) : el("span", { class: m.status === "ran" ? "over" : "quiet" }, fate(m)),
     m.margin === null ? (m.killed ? "outright" : "–") : [times(m.margin), m.weak ? " weak" : ""],
     m.green === null ? "–" : times(m.green),
   ]);
-  return part("Red and green in one run", marginsFigure(claim), table("Known-wrong versions beside the candidate", heads, rows, "limit"));
+  return part("Red and green in one run", marginsFigure(claim), table("Known-wrong versions beside the candidate", heads, rows, "limit mutants"));
 }
 
 function fate(mutant) {

@@ -10,7 +10,7 @@ function el(tag, props, ...children) {
     if (name === "on") for (const [kind, does] of Object.entries(value)) node.addEventListener(kind, does);
     else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== ""));
   return node;
 }
 
@@ -38,6 +38,11 @@ function times(margin) {
   return el("span", { class: margin > 1 ? "over" : "under" }, number(margin), "\u00a0×");
 }
 
+/** Text with its `code` in backticks set as code. */
+function rich(text) {
+  return String(text).split("`").map((piece, i) => (i % 2 && piece ? el("code", null, piece) : piece));
+}
+
 function badge(verdict) {
   const sign = el("span", { class: "sign", "aria-hidden": "true" }, SIGNS.glyphs[verdict] || "?");
   return el("span", { class: `badge ${SIGNS.tones[verdict] || "unknown"}` }, sign, verdict);
@@ -45,10 +50,12 @@ function badge(verdict) {
 
 /** A table in a box of its own that scrolls where it must, so that the page does not. */
 function table(label, heads, rows, kind) {
-  const head = el("tr", null, heads.map((h) => el("th", { scope: "col", class: h.n ? "n" : null }, h.text || h)));
-  const body = rows.map((cells) =>
-    el("tr", null, cells.map((cell, i) => (i === 0 ? el("th", { scope: "row" }, cell) : el("td", { class: heads[i].n ? "n" : heads[i].css || null }, cell)))));
-  const whole = el("table", { class: kind || null }, el("thead", null, head), el("tbody", null, body));
+  const name = (h) => h.text ?? h;
+  const head = el("tr", { role: "row" }, heads.map((h) => el("th", { scope: "col", role: "columnheader", class: h.n ? "n" : null }, name(h))));
+  const body = rows.map((cells) => el("tr", { role: "row" }, cells.map((cell, i) =>
+    (i === 0 ? el("th", { scope: "row", role: "rowheader" }, cell) : el("td", { role: "cell", class: heads[i].n ? "n" : null, "data-label": heads[i].short ?? name(heads[i]) }, el("span", null, cell))))));
+  // The roles are said because on a phone the rows are laid out as cards, and a table that is no table to CSS loses them.
+  const whole = el("table", { role: "table", class: kind || null }, el("thead", { role: "rowgroup" }, head), el("tbody", { role: "rowgroup" }, body));
   return el("div", { class: "scroll", role: "region", "aria-label": label, tabindex: "0" }, whole);
 }
 

@@ -10,8 +10,7 @@ let group = ""; // set by a link of the verdict table; shown in the count, clear
 
 async function readIndex() {
   INDEX = JSON.parse(await unpacked("index"));
-  INDEX.claims.forEach((claim, position) => {
-    claim.position = position;
+  INDEX.claims.forEach((claim) => {
     claim.text = [claim.id, claim.contract, claim.verdict, claim.reason, claim.rule, ...claim.criteria].join(" ").toLowerCase();
   });
   const contracts = [...new Set(INDEX.claims.map((claim) => claim.contract))].sort();

@@ -21,7 +21,7 @@ function plotTheme() {
     font,
     view: { stroke: null },
     axis: { ...text, domainColor: ink("--line"), tickColor: ink("--line"), gridColor: ink("--line"), labelLimit: innerWidth < 600 ? 130 : 260 },
-    legend: { ...text, orient: "top", offset: 4, symbolSize: 80 },
+    legend: { ...text, orient: "top", direction: innerWidth < 600 ? "vertical" : "horizontal", offset: 4, symbolSize: 80 },
     header: { ...text, labelFontSize: 12, labelAnchor: "start" },
     text: { color: ink("--ink"), font },
   };

@@ -27,6 +27,7 @@ async function route() {
   lastClaim = null;
   const place = to.place ? byId(to.place) : null;
   if (back) { back.scrollIntoView({ block: "center", behavior: "instant" }); back.focus({ preventScroll: true }); }
+  else if (to.place === "top") scrollTo({ top: 0, behavior: "instant" });
   else if (place) { place.scrollIntoView({ behavior: "instant" }); if (place.tabIndex >= -1 && place.hasAttribute("tabindex")) place.focus({ preventScroll: true }); }
   ready("list");
 }
