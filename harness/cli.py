@@ -32,6 +32,7 @@ def parser() -> Parser:
     _run(commands)
     _gate(commands)
     _report(commands)
+    _compare(commands)
     _export(commands)
     _import(commands)
     verify = commands.add_parser("verify", help="hash every file again and judge every claim again")
@@ -110,8 +111,13 @@ def _import(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _report(commands: argparse._SubParsersAction[Parser]) -> None:
-    sub = commands.add_parser("report", help="a page over one or several runs")
-    sub.add_argument("evidence", nargs="+", metavar="EVIDENCE")
+    sub = commands.add_parser(
+        "report",
+        help="an HTML page and a Markdown one over one or several runs",
+        epilog="Runs of the same candidate, code and contracts are one answer; the newest answer is shown, "
+        "older ones are the history that movement is measured against.",
+    )
+    sub.add_argument("evidence", nargs="+", metavar="EVIDENCE", help="runs; a folder of runs means its newest")
     sub.add_argument("--out", default="report", metavar="DIR")
 
 
@@ -129,6 +135,18 @@ def _duration(text: str) -> timedelta:
         return duration(text)
     except ValueError as problem:
         raise argparse.ArgumentTypeError(str(problem)) from None
+
+
+def _compare(commands: argparse._SubParsersAction[Parser]) -> None:
+    sub = commands.add_parser(
+        "compare",
+        help="what moved between two runs, and why",
+        epilog="exit codes: 0 nothing got worse, 1 something did or a run does not verify. Worse: a claim red that was "
+        "not, a survivor that is none now (one that did not run included), less ship-%%, a mutant alive that was killed.",
+    )
+    sub.add_argument("before", metavar="BEFORE")
+    sub.add_argument("after", metavar="AFTER")
+    sub.add_argument("--json", action="store_true")
 
 
 def _positive(text: str) -> int:
@@ -169,6 +187,10 @@ def dispatch(args: argparse.Namespace) -> int:
         from harness.commands import report
 
         return report.run(args.evidence, out=args.out)
+    if args.command == "compare":
+        from harness.commands import compare
+
+        return compare.run(args.before, args.after, as_json=args.json)
     if args.command == "replay":
         from harness.commands import replay
 

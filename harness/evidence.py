@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from harness import manifest
+from harness.contract.claim import Claim
+from harness.contract.yaml_source import load_yaml
 from harness.errors import UserError
 
 PARTIAL = ".partial"
@@ -108,6 +110,12 @@ def claims(run: Path) -> Iterator[tuple[str, Path]]:
     """Claim id and folder of every claim in a run, sorted."""
     for path in sorted((run / "claims").iterdir()):
         yield path.name, path
+
+
+def entry(claim: Path) -> Claim:
+    """A claim's entry of its contract, from the `claim.yaml` in its folder."""
+    held = load_yaml(claim / "claim.yaml")[0]
+    return Claim(held["contract"], held["path"], held["line"], held["claim"])
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -174,7 +174,7 @@ def _finding(limit: Limit, dtype: str, chosen: set[int], sample: Sample) -> Find
         value=number,
         bound=bound,
         holds=holds,
-        margin=_margin(limit.op, number, bound),
+        margin=margin(limit.op, number, bound),
         case=row["case"] if row else None,
         pair=row.get("pair") if row else None,
         row=row,
@@ -225,7 +225,8 @@ def _nearest(op: str, bound: float, found: Sequence[tuple[float, Row | None]]) -
     return max(found, key=lambda item: item[0]) if op in UPPER else min(found, key=lambda item: item[0])
 
 
-def _margin(op: str, number: float, bound: float) -> float:
+def margin(op: str, number: float, bound: float) -> float:
+    """How many times the bound a number is, the other way round for a lower one; infinite where no ratio makes sense."""
     over, under = (number, bound) if op in UPPER else (bound, number)
     if op == "eq" or not (math.isfinite(over) and math.isfinite(under)) or under <= 0 or over < 0:
         return math.inf

@@ -62,6 +62,15 @@ def plan(folders: Sequence[Path]) -> Body:
     return {"targets": {name: entry for name, (_, entry) in found.items()}}
 
 
+def mergeable(runs: Sequence[tuple[Path, Body]]) -> bool:
+    """Whether the runs are of one candidate, code and weights, and of the same contracts where they share any."""
+    try:
+        _refuse_others(runs)
+    except UserError:
+        return False
+    return True
+
+
 def _refuse_others(runs: Sequence[tuple[Path, Body]]) -> None:
     """One line that names what differs, and between which runs."""
     contracts: dict[str, tuple[Path, Any]] = {}

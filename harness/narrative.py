@@ -46,7 +46,7 @@ def claim_page(claim: Claim, result: dict[str, Any], stages: dict[str, Any] | No
         "## What it means",
         MEANING[verdict],
         "## Next falsifiable step",
-        _next(claim, result),
+        next_step(claim, result),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -59,8 +59,8 @@ def story(claim_id: str, contract: str, result: dict[str, Any], where: str) -> l
         first = found["violated"][0]
         lines += [
             f"  expected  {first['limit']}",
-            f"  found     {_place(first)}",
-            f"  case      {_case(found['case'])}" + ("" if found["reproducible"] else "  (not reproducible)"),
+            f"  found     {place(first)}",
+            f"  case      {case_text(found['case'])}" + ("" if found["reproducible"] else "  (not reproducible)"),
         ]
     if result.get("first_divergent_stage"):
         lines.append(f"  stage     {result['first_divergent_stage']}")
@@ -71,7 +71,8 @@ def story(claim_id: str, contract: str, result: dict[str, Any], where: str) -> l
     return lines
 
 
-def _place(violated: dict[str, Any]) -> str:
+def place(violated: dict[str, Any]) -> str:
+    """Where a limit was violated, with both values."""
     if violated["at"] is None:
         about = f", `{violated['pair']}`" if violated["pair"] else ""
         return f"{violated['measure']} = {violated['value']}{about}"
@@ -81,7 +82,8 @@ def _place(violated: dict[str, Any]) -> str:
     return f"{violated['pair']}{place} = {violated['got']}, reference {violated['want']}{value}"
 
 
-def _case(case: dict[str, Any]) -> str:
+def case_text(case: dict[str, Any]) -> str:
+    """A case's parameters, dtype and seed."""
     params = ", ".join(f"{k}={v}" for k, v in {**case["params"], "dtype": case["dtype"]}.items())
     return f"{params}, seed={case['seed']}"
 
@@ -109,12 +111,12 @@ def _failure(claim: Claim, result: dict[str, Any]) -> list[str]:
     found = result.get("counterexample")
     if found is None:
         return ["## No counterexample", "The case could not be run again on its own; log.txt has the traceback."]
-    lines = [f"- {v['limit']}: {_place(v)}" for v in found["violated"]]
+    lines = [f"- {v['limit']}: {place(v)}" for v in found["violated"]]
     again = "" if found["reproducible"] else "\n\nNot reproducible on its own: the failure depends on earlier calls."
     hint = f"\n\nIf it fails: {claim.if_fails}." if claim.if_fails else ""
     return [
         "## Smallest counterexample",
-        f"{_case(found['case'])}\n\n" + "\n".join(lines) + again + hint,
+        f"{case_text(found['case'])}\n\n" + "\n".join(lines) + again + hint,
         "Show it again: `harness replay counterexample.json` in this folder.",
     ]
 
@@ -153,7 +155,8 @@ def _alive(mutant: dict[str, Any]) -> str:
     return {"inapplicable": "not applicable here:", "not_run": "not run:"}.get(mutant["status"], "**survived**")
 
 
-def _next(claim: Claim, result: dict[str, Any]) -> str:
+def next_step(claim: Claim, result: dict[str, Any]) -> str:
+    """The next falsifiable prediction that follows from the verdict."""
     verdict = result["verdict"]
     if verdict == "FALSIFIED":
         stage = result["first_divergent_stage"]

@@ -95,10 +95,28 @@ def _baseline_err(pool: Pool, rows: list[Row]) -> Value:
     return _pooled_baseline(pool, pool.rms_error), None
 
 
-def _ratio(pool: Pool, rows: list[Row], error: Callable[[Row], float]) -> Value:
+def _ratio(pool: Pool, error: Callable[[Row], float]) -> Callable[[Row], float]:
+    """A row's error over the larger of the baseline's in the same case and its pooled one."""
     pooled = _pooled_baseline(pool, error)
     by_case = {row["case"]: error(row) for row in pool.baseline}
-    return _worst(rows, lambda row: error(row) / (max(by_case.get(row["case"], NAN), pooled) + pool.slack))
+    return lambda row: error(row) / (max(by_case.get(row["case"], NAN), pooled) + pool.slack)
+
+
+def of_rows(name: str, pool: Pool) -> Callable[[Row], float] | None:
+    """The measurement `name` of single rows, beside the whole baseline; None where single rows say nothing.
+
+    `err_ratio` is pooled when it is judged; of a row it is that row's share in the pool.
+    """
+    if name == "err_ratio":
+        unit = _pooled_baseline(pool, pool.rms_error) + pool.slack
+        return lambda row: pool.rms_error(row) / unit
+    ratios = {"worst_ratio": pool.rms_error, "worst_ratio_max": pool.max_error}
+    if name in ratios:
+        return _ratio(pool, ratios[name])
+    keys = {"max_abs_err": "err_max", "ulp": "ulp", "kl": "kl", **dict(zip(COUNTS, COUNTS, strict=True))}
+    if name in keys:
+        return lambda row: _number(row, keys[name])
+    return pool.rms_error if name == "rel_l2_err" else None
 
 
 def _pooled_baseline(pool: Pool, error: Callable[[Row], float]) -> float:
@@ -131,8 +149,8 @@ MEASUREMENTS: dict[str, Callable[[Pool, list[Row]], Value]] = {
     "max_abs_err": _max_abs_err,
     "rel_l2_err": _rel_l2_err,
     "err_ratio": _err_ratio,
-    "worst_ratio": lambda pool, rows: _ratio(pool, rows, pool.rms_error),
-    "worst_ratio_max": lambda pool, rows: _ratio(pool, rows, pool.max_error),
+    "worst_ratio": lambda pool, rows: _worst(rows, _ratio(pool, pool.rms_error)),
+    "worst_ratio_max": lambda pool, rows: _worst(rows, _ratio(pool, pool.max_error)),
     "baseline_err": _baseline_err,
     "ulp": _extra("ulp"),
     "cosine": _extra("cosine", sign=-1),

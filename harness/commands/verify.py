@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from harness import evidence, manifest, summary
-from harness.contract.claim import Claim
-from harness.contract.yaml_source import load_yaml
 from harness.errors import UserError
 from harness.judge import judge
 
@@ -54,8 +52,7 @@ def _judge_again(claim: str, folder: Path) -> list[str]:
     result: dict[str, Any] = evidence.read_json(folder / "result.json")
     if not evidence.whole(folder):
         return [f"{folder}: its files differ from its own {evidence.SEAL}"]
-    entry = load_yaml(folder / "claim.yaml")[0]
-    read = Claim(entry["contract"], entry["path"], entry["line"], entry["claim"])
+    read = evidence.entry(folder)
     if read.digest != result["claim_digest"] or read.id != claim:
         return [f"{folder / 'claim.yaml'}: is not the claim that result.json was judged by"]
     judgement = judge(read.source, result["record"])

@@ -1,0 +1,75 @@
+"""`harness compare BEFORE AFTER`: what moved between two runs, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from harness.commands.report import verified
+from harness.report.cause import UNEXPLAINED
+from harness.report.movement import moved
+from harness.report.state import states
+from harness.summary import NOT_SELECTED
+from harness.terminal import print_json
+
+SHOWN = 12
+
+
+def run(before: str, after: str, *, as_json: bool) -> int:
+    """Print what moved; 1 if anything got worse, else 0. Worse is what `harness.report.movement.moved` says.
+
+    Raises: UserError if a run does not verify.
+    """
+    old, new = (states(verified([path]))[0] for path in (before, after))
+    found = moved(old, new)
+    ids = {"before": old.newest["id"], "after": new.newest["id"]}
+    if as_json:
+        print_json({**ids, **found})
+    else:
+        print("\n".join(_text(ids, found)))
+    return 1 if found["worse"] else 0
+
+
+def _text(ids: Mapping[str, str], found: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{ids['before']} → {ids['after']}"
+    yield from _section("what differs", [cause["text"] for cause in found["causes"]] or [UNEXPLAINED])
+    yield from _section("ship-%", [_target(t) for t in found["targets"]])
+    told = [c for c in found["verdicts"] if c["reason"] != NOT_SELECTED]
+    left = len(found["verdicts"]) - len(told)
+    for way in ("worse", "better", "other"):
+        lines = [_verdict(change) for change in told if change["direction"] == way]
+        yield from _section({"other": "changed, neither better nor worse"}.get(way, way), lines)
+    if left:
+        yield f"\n{left} claims were left out by -k and so are UNVERIFIED; compare runs of the same -k to leave them aside"
+    yield from _section("known-wrong versions", [_mutant(m) for m in found["mutants"]])
+    yield from _section("measurements that moved by much", [_measurement(m) for m in found["measurements"]])
+    yield "\nsomething got worse" if found["worse"] else "\nnothing got worse"
+
+
+def _section(title: str, lines: list[str]) -> Iterator[str]:
+    if lines:
+        yield f"\n{title}"
+        yield from (f"  {line}" for line in lines[:SHOWN])
+        if len(lines) > SHOWN:
+            yield f"  and {len(lines) - SHOWN} more (--json has all)"
+
+
+def _target(change: Mapping[str, Any]) -> str:
+    if change["was"] == change["now"]:
+        return f"{change['id']}: {change['now']}, as before"
+    return f"{change['id']}: {change['was'] or 'not there'} → {change['now'] or 'gone'}"
+
+
+def _verdict(change: Mapping[str, Any]) -> str:
+    states_ = f"{change['before'] or 'new'} → {change['after'] or 'gone'}"
+    return f"{change['id']}: {states_} ({change['reason']}); because: {change['because']}"
+
+
+def _mutant(change: Mapping[str, Any]) -> str:
+    return f"{change['claim']}: {change['mutant']} {change['before']} → {change['after']}"
+
+
+def _measurement(change: Mapping[str, Any]) -> str:
+    old, new = change["before"], change["after"]
+    values = f"{old['value']:.3g} → {new['value']:.3g}, {new['margin']:.3g} × the limit"
+    return f"{change['claim']}: {change['limit']} in {change['dtype']}: {values}"

@@ -1,0 +1,57 @@
+"""Series of a claim (losses, gradient norms, drift over tokens) as curves small enough for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+POINTS = 240
+CASES = 4
+AXES = ("token", "step")
+"""A series of this name is the x axis of the others of its case."""
+
+
+def curves(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The candidate's series beside the baseline's: {curves: [{name, case, x, candidate, baseline}], left_out: int}.
+
+    Of more than POINTS points every k-th is kept, of more than CASES cases the first ones; `left_out` counts the rest.
+    """
+    candidate, baseline = (record["subjects"].get(who, {}).get("series", {}) for who in ("candidate", "baseline"))
+    out = []
+    cases = sorted((case for case in candidate if _plottable(candidate[case])), key=int)
+    for case in cases[:CASES]:
+        series = candidate[case]
+        axis = next((name for name in AXES if name in series), None)
+        for name, values in series.items():
+            if name == axis or len(values) < 2:
+                continue
+            x = series[axis] if axis and len(series[axis]) == len(values) else list(range(len(values)))
+            other = baseline.get(case, {}).get(name, [])
+            out.append(
+                {
+                    "name": name,
+                    "case": int(case),
+                    "axis": axis or "entry",
+                    **_thinned(x, values, other if len(other) == len(values) else []),
+                }
+            )
+    return {"curves": out, "left_out": max(len(cases) - CASES, 0)}
+
+
+def _plottable(series: Mapping[str, list[Any]]) -> bool:
+    return any(len(values) > 1 for values in series.values())
+
+
+def _thinned(x: list[Any], candidate: list[Any], baseline: list[Any]) -> dict[str, list[Any]]:
+    every = -(-len(x) // POINTS)
+    kept = [i for i in range(len(x)) if i % every == 0 or i == len(x) - 1]
+    return {
+        "x": [x[i] for i in kept],
+        "candidate": [_brief(candidate[i]) for i in kept],
+        "baseline": [_brief(baseline[i]) for i in kept] if baseline else [],
+    }
+
+
+def _brief(value: Any) -> Any:
+    """A number to six digits; what is not finite, as null."""
+    return None if isinstance(value, str) else float(f"{value:.6g}")

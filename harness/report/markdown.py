@@ -1,0 +1,161 @@
+"""report.md: what a pull request shows. Red first, short, and never longer than a comment may be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from harness.narrative import story
+from harness.report.state import State
+from harness.summary import NOT_SELECTED
+from harness.verdict import Verdict
+
+LIMIT = 65_536
+"""Characters that GitHub takes in one comment."""
+ROOM = 60_000
+"""What the folded tables may fill; the rest stays free for the lines that say what was left out."""
+STORIES = 10
+OPEN = 8
+
+
+def markdown(state: State, outline: Mapping[str, Any]) -> str:
+    """The whole page, at most LIMIT characters; rows that do not fit are counted, not dropped in silence."""
+    parts = [f"# Harness report\n\n**{cell(outline['headline'])}**", _about(outline), _targets(outline)]
+    parts += [*_red(state, outline), *_moved(outline), *_work(outline["work"])]
+    text = "\n\n".join(parts)
+    for title, heads, rows in _folded(state, outline):
+        text += "\n\n" + folded(title, heads, rows, ROOM - len(text))
+    return text + "\n"
+
+
+def cell(text: Any) -> str:
+    """Text that stays text in a Markdown table: no line break, pipe, tag, link, mention or emphasis of its own."""
+    out = re.sub(r"[\\`*\[|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\\g<0>", " ".join(str(text).split()))
+    out = re.sub(r"([@#])(?=\w)", "\\1\u200b", out.replace("://", r":\/\/"))
+    return out.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
+
+
+def code(text: str) -> str:
+    """Text between backticks, of which it must have none; pipes are escaped as a table wants it."""
+    return f"`{' '.join(str(text).split()).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
+
+
+def fenced(lines: Sequence[str]) -> str:
+    """A block that its own text cannot close."""
+    text = "\n".join(lines)
+    ticks = "```"
+    while ticks in text:
+        ticks += "`"
+    return f"{ticks}text\n{text}\n{ticks}"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def folded(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> str:
+    """A table to open, cut where the room ends."""
+    kept, used = 0, 300 + len(title)
+    for row in rows:
+        used += sum(map(len, row)) + 3 * len(row) + 2
+        if used > room:
+            break
+        kept += 1
+    left = f"\n\n{len(rows) - kept} more rows are in index.html." if kept < len(rows) else ""
+    inside = f"{table(heads, rows[:kept])}{left}" if kept else f"{len(rows)} rows are in index.html."
+    return f"<details><summary>{title}</summary>\n\n{inside}\n\n</details>"
+
+
+def _about(outline: Mapping[str, Any]) -> str:
+    now, before = outline["state"], outline["before"]
+    counts = ", ".join(f"{n} {verdict}" for verdict, n in outline["counts"].items())
+    text = f"Candidate {code(now['candidate'])} on {', '.join(now['devices'])}, {now['day']}: {counts}."
+    if now["narrowed"]:
+        text += f" {now['narrowed']} claims were left out by `-k`."
+    if before:
+        text += f" Compared with candidate {code(before['candidate'])} of {before['day']} {before['time']}."
+    return text
+
+
+def _targets(outline: Mapping[str, Any]) -> str:
+    if not outline["targets"]:
+        return "No targets are named."
+    moved = bool(outline["before"])
+    rows = [[cell(t["id"]), t["line"], *([_delta(t["moved"])] if moved else [])] for t in outline["targets"]]
+    return table(["target", "ship-%", *(["moved"] if moved else [])], rows)
+
+
+def _delta(value: float | None) -> str:
+    if value is None:
+        return "new"
+    return f"▲ {value:g}" if value > 0 else f"▼ {-value:g}" if value < 0 else "="
+
+
+def _red(state: State, outline: Mapping[str, Any]) -> Iterator[str]:
+    """The red claims as a table, then their stories, folded."""
+    red = outline["red"]
+    if not red:
+        return
+    rows = [[cell(row["id"]), row["verdict"], cell(_cut(row["reason"]))] for row in red[:STORIES]]
+    more = f"\n\nand {len(red) - STORIES} more red claims, listed below." if len(red) > STORIES else ""
+    yield "## Red\n\n" + table(["claim", "verdict", "why"], rows) + more
+    stories = []
+    for row in red[:STORIES]:
+        result = {**(state.file(row["id"], "result.json") or {}), "verdict": row["verdict"], "reason": row["reason"]}
+        lines = story(row["id"], row["contract"], result, state.sources[row["id"]][0].as_posix())
+        stories.append(fenced([_cut(line, 400) for line in lines]))
+    yield "<details><summary>Found, and how to see it again</summary>\n\n" + "\n\n".join(stories) + "\n\n</details>"
+
+
+def _moved(outline: Mapping[str, Any]) -> Iterator[str]:
+    if outline["movement"] is None:
+        return
+    told = [c for c in outline["movement"]["verdicts"] if c["reason"] != NOT_SELECTED]
+    causes = [cell(cause["text"]) for cause in outline["movement"]["causes"][:10]]
+    yield "## Moved\n\n" + (f"What differs: {'; '.join(causes)}." if causes else "Nothing that is recorded differs.")
+    lost = [m for m in outline["movement"]["mutants"] if m["direction"] == "worse"]
+    if lost:
+        yield "Known-wrong versions that now survive: " + ", ".join(cell(f"{m['claim']} {m['mutant']}") for m in lost[:10])
+    if told:
+        rows = [[cell(c["id"]), c["before"] or "new", c["after"] or "gone", c["direction"]] for c in told]
+        yield folded(f"{len(told)} verdicts changed", ["claim", "was", "is", ""], rows, 12_000)
+    else:
+        yield "No verdict changed."
+
+
+def _work(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if items:
+        text = "## Open work\n\n" + table(_WORK_HEADS, [_work_row(item) for item in items[:OPEN]])
+        yield text + (f"\n\nand {len(items) - OPEN} more, listed below." if len(items) > OPEN else "")
+
+
+_WORK_HEADS = ("criterion", "target", "ship-% to gain", "hours", "in the way")
+
+
+def _work_row(item: Mapping[str, Any]) -> list[str]:
+    why = item["why"][0] if item["why"] else {"verdict": "", "reason": "", "claims": []}
+    more = f" (and {len(item['why']) - 1} more reasons)" if len(item["why"]) > 1 else ""
+    way = f"{why['verdict']}: {cell(_cut(why['reason'], 120))}{more}"
+    return [cell(f"{item['id']} {item['title']}"), cell(item["target"]), f"{item['gain']:.1f}", f"{item['effort_hours']:g}", way]
+
+
+def _folded(
+    state: State, outline: Mapping[str, Any]
+) -> Iterator[tuple[str, Sequence[str], list[list[str]]]]:
+    """(title, heads, rows) of the long tables, the most wanted first."""
+    if len(outline["work"]) > OPEN:
+        rest = outline["work"][OPEN:]
+        yield f"{len(rest)} more open criteria", _WORK_HEADS, [_work_row(item) for item in rest]
+    claims = state.merged["claims"]
+    order = [v.value for v in Verdict]
+    rows = [
+        [cell(r["id"]), r["verdict"], cell(_cut(r["reason"], 120)), f"{sum(m['killed'] for m in r['mutants'])} of {len(r['mutants'])}"]
+        for r in sorted(claims, key=lambda row: order.index(row["verdict"]))
+    ]
+    yield f"All {len(rows)} claims", ["claim", "verdict", "why", "mutants killed"], rows
+
+
+def _cut(text: str, length: int = 200) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,0 +1,77 @@
+"""index.html: one file that asks nothing of the network."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness import __version__
+from harness.errors import UserError
+from harness.report.payload import payload
+from harness.report.state import State
+from harness.verdict import ORDER, Verdict
+
+PARTS = Path(__file__).parent / "page"
+SCRIPTS = ("dom.js", "plots.js", "figures.js", "claim.js", "list.js", "router.js")
+GLYPHS = {
+    "ERROR": "!",
+    "UNSOUND": "≠",
+    "FALSIFIED": "✕",
+    "VACUOUS": "∅",
+    "BLOCKED": "⊘",
+    "UNVERIFIED": "○",
+    "STALE": "◌",
+    "PARTIAL": "◐",
+    "DISCHARGED": "●",
+}
+"""A verdict is told by its word and its sign; the colour only helps."""
+
+
+def html(history: Sequence[State], outline: dict[str, Any]) -> str:
+    """The whole page, its style, scripts, data and plotting library inside.
+
+    Raises: UserError if the packages of the extra `report` are missing.
+    """
+    try:
+        import jinja2
+        import vl_convert
+    except ModuleNotFoundError as missing:
+        raise UserError(
+            f"{missing.name} is not installed, so index.html is not written; pip install 'harness[report]'"
+        ) from None
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PARTS), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["number"] = number
+    script = "\n".join((PARTS / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    index, chunks = payload(history[-1], outline)
+    return environment.get_template("page.html.j2").render(
+        **outline,
+        version=__version__,
+        verdicts=[{"name": v.value, "red": v.red, "glyph": GLYPHS[v.value]} for v in ORDER],
+        glyphs=GLYPHS,
+        tones={v.value: tone(v) for v in ORDER},
+        style=(PARTS / "style.css").read_text(encoding="utf-8"),
+        script=script,
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+        index=index,
+        chunks=chunks,
+        library=base64.b64encode(gzip.compress(vl_convert.javascript_bundle().encode(), 9, mtime=0)).decode("ascii"),
+    )
+
+
+def tone(verdict: Verdict) -> str:
+    """The name of a verdict's colour in style.css."""
+    if verdict.red:
+        return "red"
+    named = {Verdict.PARTIAL: "partial", Verdict.DISCHARGED: "discharged", Verdict.UNVERIFIED: "unknown"}
+    return named.get(verdict, "held")
+
+
+def number(value: Any) -> str:
+    """At most four digits, as `ship.line` prints a percentage."""
+    return "–" if value is None else f"{value:.4g}"

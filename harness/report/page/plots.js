@@ -1,0 +1,64 @@
+// Vega-Lite lies compressed in the page and is read when the first plot comes into view.
+
+let library = null;
+const drawn = new Map();
+
+function plotLibrary() {
+  library = library || unpacked("library").then((code) => new Function(code)());
+  return library;
+}
+
+function ink(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+/** Colours and type of the page, so that a plot belongs to it in either theme. */
+function plotTheme() {
+  const font = getComputedStyle(document.body).fontFamily;
+  const text = { labelColor: ink("--quiet"), titleColor: ink("--quiet"), labelFont: font, titleFont: font, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal" };
+  return {
+    background: null,
+    font,
+    view: { stroke: null },
+    axis: { ...text, domainColor: ink("--line"), tickColor: ink("--line"), gridColor: ink("--line"), labelLimit: innerWidth < 600 ? 130 : 260 },
+    legend: { ...text, orient: "top", direction: innerWidth < 600 ? "vertical" : "horizontal", offset: 4, symbolSize: 80 },
+    header: { ...text, labelFontSize: 12, labelAnchor: "start" },
+    text: { color: ink("--ink"), font },
+  };
+}
+
+async function draw(box, spec) {
+  await plotLibrary();
+  if (!box.isConnected) return;
+  const made = await vegaEmbed(box, { $schema: "https://vega.github.io/schema/vega-lite/v6.json", ...spec(box.clientWidth) }, { actions: false, renderer: "svg", config: plotTheme(), mode: "vega-lite" });
+  const held = drawn.get(box);
+  if (held) held.finalize();
+  drawn.set(box, made);
+  box.dataset.drawn = document.documentElement.dataset.theme;
+}
+
+const seen = new IntersectionObserver((entries) => {
+  for (const entry of entries.filter((e) => e.isIntersecting)) {
+    seen.unobserve(entry.target);
+    draw(entry.target, entry.target.spec).catch((problem) => {
+      entry.target.textContent = `This plot could not be drawn (${problem.message}); its numbers are in the tables.`;
+      console.error(problem);
+    });
+  }
+}, { rootMargin: "200px" });
+
+/** A figure drawn when it comes into view; `spec(width)` is its Vega-Lite. */
+function figure(caption, spec) {
+  const box = el("div", { class: "plot" });
+  box.spec = spec;
+  seen.observe(box);
+  return el("figure", null, el("figcaption", null, caption), box);
+}
+
+/** Draw again what was drawn, in the present theme and width. */
+function redraw() {
+  for (const box of drawn.keys()) {
+    if (box.isConnected) draw(box, box.spec);
+    else drawn.delete(box);
+  }
+}

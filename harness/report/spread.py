@@ -1,0 +1,58 @@
+"""How the cases of one subject lie against each limit: value ÷ limit, case by case."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from harness.findings import sample
+from harness.limits import Limit, Sample, dtype_cases, flat, margin, parse
+from harness.measure import Row
+from harness.pool import MEASUREMENTS, Pool, of_rows
+
+
+def spread(claim: Mapping[str, Any], record: Mapping[str, Any], subject: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Per limit and dtype, log10 of value ÷ limit of every case; above 0 the case alone violates the limit.
+
+    Each is {limit, measure, dtype, at: [log10, ...], zero, lost}: `zero` counts cases with no error at all, `lost` those
+    that are not finite. Limits that no ratio fits (equal to 0, say) are left out.
+    """
+    seen = sample(claim, record, subject)
+    out = []
+    for limit in flat(parse(claim["accept"])):
+        if isinstance(limit.bound, str) or limit.op == "eq":
+            continue
+        dtypes = sorted({str(params["dtype"]) for params in seen.cases.values() if limit.selects(params)})
+        for dtype in dtypes:
+            found = [margin(limit.op, value, float(limit.bound)) for value in _values(limit, dtype, seen)]
+            if found and (limit.bound or limit.op not in ("le", "lt")):
+                out.append({"limit": limit.label, "measure": limit.measure, "dtype": dtype, **_logs(found)})
+    return out
+
+
+def _logs(margins: list[float]) -> dict[str, Any]:
+    finite = [m for m in margins if math.isfinite(m)]
+    return {
+        "at": [round(math.log10(m), 3) for m in finite if m > 0],
+        "zero": sum(m == 0 for m in finite),
+        "lost": len(margins) - len(finite),
+    }
+
+
+def _values(limit: Limit, dtype: str, seen: Sample) -> Iterator[float]:
+    """The measurement of every case of the dtype that the limit selects, one per pair or scalar."""
+    of_dtype = dtype_cases(seen, dtype)
+    chosen = {i for i in of_dtype if limit.selects(seen.cases[i]) and (seen.judged is None or i in seen.judged)}
+    if limit.measure not in MEASUREMENTS:
+        yield from (float(s["value"]) for s in seen.scalars if s["name"] == limit.measure and s["case"] in chosen)
+        return
+    for pair in sorted({row["pair"] for row in seen.rows}):
+        rows = _of(seen.rows, pair, chosen)
+        measured = of_rows(limit.measure, Pool(dtype, rows, _of(seen.baseline, pair, of_dtype), seen.scale))
+        if measured is not None:
+            yield from map(measured, rows)
+
+
+def _of(rows: list[Row], pair: str, cases: set[int]) -> list[Row]:
+    return [row for row in rows if row["pair"] == pair and row["case"] in cases and not row.get("exact")]

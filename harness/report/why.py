@@ -1,0 +1,144 @@
+"""The chain of whys of a verdict, each link read off the evidence; and the root-cause class where there is one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from harness.measure import Row
+from harness.narrative import case_text, place
+from harness.verdict import Verdict
+
+Result = Mapping[str, Any]
+LOUD = 10.0
+"""A case takes part in the comparison with mutants when its error is this many times the baseline's."""
+ALIKE = 0.1
+"""Errors within this share of each other are the same error."""
+MASKING = "infrastructure masking"
+
+
+def whys(result: Result, stages: Mapping[str, Any] | None, body: Mapping[str, Any]) -> list[str]:
+    """From the verdict down to what to look at, one sentence a link."""
+    verdict = Verdict(result["verdict"])
+    links = [f"{verdict}: {result['reason']}."]
+    if verdict is Verdict.FALSIFIED:
+        links += [*_violation(result), *_stages(stages), *_alike(result["record"]), *_hint(result)]
+    elif verdict is Verdict.VACUOUS:
+        links += _toothless(result)
+    elif verdict.survived or verdict is Verdict.BLOCKED:
+        links += _survival(result)
+    elif verdict is Verdict.UNVERIFIED and body.get("device_missing"):
+        links.append(f"The device asked for was not there: {body['device_missing']}.")
+    return links
+
+
+def root_cause(result: Result, body: Mapping[str, Any]) -> str | None:
+    """`infrastructure masking` where the machine, not the model, decided the verdict; else unknown (None).
+
+    Data and optimisation are told apart by the claims that audit a run's record, not from a verdict alone.
+    """
+    if body.get("device_missing"):
+        return f"{MASKING}: {body['device_missing']}"
+    limits = ("memory", "seconds", "time limit", "killed", "signal")
+    if result["verdict"] == Verdict.ERROR and any(word in result["reason"] for word in limits):
+        return f"{MASKING}: {result['reason']}"
+    if result["verdict"] == Verdict.UNVERIFIED and "is not installed" in result["reason"]:
+        return f"{MASKING}: {result['reason']}"
+    return None
+
+
+def _violation(result: Result) -> Iterator[str]:
+    broken = result["violated"]
+    placed = [v for v in broken if v["at"] is not None]
+    worst = max(placed or broken, key=lambda v: v["margin"] or math.inf, default=None)
+    if worst:
+        many = "One limit is broken" if len(broken) == 1 else f"{len(broken)} limits are broken"
+        yield f"{many}; where {worst['limit']} is: {place(worst)}."
+    found = result.get("counterexample")
+    if found:
+        still = "" if found["reproducible"] else ", and only after earlier calls"
+        yield f"It fails already on the smallest case found{still}: {case_text(found['case'])}."
+
+
+def _stages(stages: Mapping[str, Any] | None) -> Iterator[str]:
+    if stages is None:
+        return
+    if "unsupported" in stages:
+        yield f"The stage is not known: {stages['unsupported']}."
+        return
+    errors = {stage["stage"]: stage for stage in stages["stages"]}
+    first, bad = stages["first_divergent"], stages["independently_bad"]
+    if first is None:
+        yield "No stage is wrong on its own and none diverges: the fault lies between the stages, or is not in this case."
+        return
+    alone = errors[first]["alone_u"]
+    yield f"First divergent stage: {first}, {_u(alone)} round-offs on its own (limit {stages['limit_u']})."
+    inherited = [n for n, s in errors.items() if n not in bad and not _within(s["propagated_u"], stages["limit_u"])]
+    if bad:
+        yield f"Wrong when fed the reference's inputs: {', '.join(bad)}."
+    if inherited:
+        yield f"{len(inherited)} later stages only pass the error on, the last of them {inherited[-1]}."
+
+
+def _within(error: Any, limit: float) -> bool:
+    return float(error) <= limit
+
+
+def _u(error: Any) -> str:
+    return f"{float(error):.3g}"
+
+
+def _alike(record: Mapping[str, Any]) -> Iterator[str]:
+    """The known-wrong version whose error is the candidate's, case by case."""
+    candidate = _loud(record)
+    if len(candidate) < 3:
+        return
+    shares = {}
+    for name, mutant in record["mutants"].items():
+        errors = _errors(mutant["rows"])
+        same = [_same(error, errors.get(key)) for key, error in candidate.items()]
+        if mutant["status"] == "ran" and not mutant.get("free"):
+            shares[name] = sum(same) / len(same)
+    best = max(shares, key=lambda name: shares[name], default=None)
+    if best is not None and shares[best] >= 0.8:
+        many = f"{sum(_same(e, _errors(record['mutants'][best]['rows']).get(k)) for k, e in candidate.items())}"
+        yield (
+            f"It errs as the known-wrong version {best} does: the same error, within {ALIKE:.0%}, in {many} of the "
+            f"{len(candidate)} places where it stands clear of round-off."
+        )
+
+
+def _loud(record: Mapping[str, Any]) -> dict[tuple[int, str], float]:
+    baseline = _errors(record["subjects"].get("baseline", {"rows": []})["rows"])
+    found = _errors(record["subjects"]["candidate"]["rows"])
+    return {key: error for key, error in found.items() if error > LOUD * baseline.get(key, 0.0) and error > 0}
+
+
+def _errors(rows: list[Row]) -> dict[tuple[int, str], float]:
+    """(case, pair) -> root of the summed squared error, where it is finite."""
+    squares = {(row["case"], row["pair"]): row.get("err_sq") for row in rows}
+    return {key: math.sqrt(sq) for key, sq in squares.items() if isinstance(sq, float) and math.isfinite(sq)}
+
+
+def _same(a: float, b: float | None) -> bool:
+    return b is not None and abs(a - b) <= ALIKE * a
+
+
+def _hint(result: Result) -> list[str]:
+    return [f"What to look at: {result['if_fails']}."] if result.get("if_fails") else []
+
+
+def _toothless(result: Result) -> Iterator[str]:
+    for mutant in result["mutants"]:
+        if not mutant["killed"] and mutant["status"] == "ran":
+            yield f"{mutant['name']} is known to be wrong, ran on the same cases and broke no limit."
+
+
+def _survival(result: Result) -> Iterator[str]:
+    killed = [m for m in result["mutants"] if m["killed"]]
+    margins = [m for m in killed if m["margin"] is not None]
+    yield f"All {len(killed)} known-wrong versions that ran were killed on the same cases by a named limit."
+    if margins:
+        least = min(margins, key=lambda m: m["margin"])
+        yield f"The one that came nearest to surviving: {least['name']}, {least['margin']:.3g} times over {least['by']}."
