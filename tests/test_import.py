@@ -321,6 +321,10 @@ def test_a_second_import_keeps_clear_of_the_first(tmp_path: Path) -> None:
     checked = check([tmp_path / "out"])
     assert not checked.problems
     assert [each.depends_on for each in checked.contracts] == [(), ("a",)]
+    # Alone too, as pytest collects it: what it depends on lies beside it.
+    assert not check([tmp_path / "out" / "b.yaml"]).problems
+    (tmp_path / "out" / "a.yaml").unlink()
+    assert "no contract 'a'" in str(check([tmp_path / "out" / "b.yaml"]).problems[0])
 
 
 def test_dependencies_that_go_in_a_circle_are_kept_and_said(tmp_path: Path) -> None:
