@@ -23,6 +23,7 @@ ARROWS = {
     "harness/verdict.py": {"harness"},
     "harness/dtypes.py": {"numpy", "harness"},
     "harness/contract": {"yaml", "jsonschema_rs", "harness"},
+    "harness/provable": {"yaml", "harness"},
     "falsifiers": {
         "numpy",
         "reference",

@@ -280,6 +280,16 @@ def test_an_existing_contract_is_left_as_it_is(tmp_path: Path) -> None:
     assert b"id: FALSIFY-A-001" in first
 
 
+def test_an_id_that_another_file_there_has_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(ONE)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "other.yaml").write_text("metadata: {id: a, version: 1.0.0}\nfalsification_tests: []\n")
+    code, report = imported(tmp_path, tmp_path / "a.yaml", more=("--force",))
+    assert code == 2
+    assert "its contract id 'a' is that of" in report["failed"][0]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["other.yaml"]
+
+
 def test_the_source_itself_is_never_written_over(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(ONE)
     code, report = imported(tmp_path, tmp_path / "a.yaml", out=".", more=("--force",))
@@ -321,6 +331,10 @@ def test_a_second_import_keeps_clear_of_the_first(tmp_path: Path) -> None:
     checked = check([tmp_path / "out"])
     assert not checked.problems
     assert [each.depends_on for each in checked.contracts] == [(), ("a",)]
+    # Alone too, as pytest collects it: what it depends on lies beside it.
+    assert not check([tmp_path / "out" / "b.yaml"]).problems
+    (tmp_path / "out" / "a.yaml").unlink()
+    assert "no contract 'a'" in str(check([tmp_path / "out" / "b.yaml"]).problems[0])
 
 
 def test_dependencies_that_go_in_a_circle_are_kept_and_said(tmp_path: Path) -> None:

@@ -28,17 +28,19 @@ def run(paths: list[str], *, out: str, force: bool, as_json: bool) -> int:
     folder = Path(out)
     files, failed = _files(paths)
     batch = Batch.gather(files)
+    failed += batch.failed.values()
     replaced = {_target(folder, id_) for id_ in batch.ids.values()} if force else set()
     beside = _neighbours(folder, {path.resolve() for path in files})
     # What --force replaces is not in the way of the ids that replace it.
     taken = {
         str(claim.get("id")) for path, each in beside.items() if path not in replaced for claim in each.claims.values()
     }
-    given = batch.contracts(contracts={str(each.id) for each in beside.values()}, claims=taken)
-    failed += batch.failed.values()
+    owners = {str(each.id): path for path, each in beside.items()}
     done = []
-    for each in given:
-        problem = _write(each, _target(folder, each.id), files, force=force)
+    for each in batch.contracts(contracts=owners, claims=taken):
+        target = _target(folder, each.id)
+        owner = owners.get(each.id, target)
+        problem = _write(each, target, files, force=force) if owner == target else _in_use(each, owner)
         done += [each] if problem is None else []
         failed += [problem] if problem is not None else []
     report = {"imported": [_about(each, folder) for each in done], "failed": failed, **_totals(done)}
@@ -104,6 +106,10 @@ def _write(each: Imported, target: Path, sources: list[Path], *, force: bool) ->
     return None
 
 
+def _in_use(each: Imported, owner: Path) -> str:
+    return f"{each.document.source.path}: its contract id {each.id!r} is that of {owner} already; give another --out"
+
+
 def text_of(each: Imported) -> str:
     """The contract's file."""
     head = "# Imported by `harness import`. No claim runs until a falsifier is bound in place of `unbound`.\n"
@@ -159,6 +165,7 @@ def _print(report: dict[str, Any], folder: Path) -> None:
 
 def _tests(counts: dict[str, int]) -> str:
     kinds = [f"{counts[kind.value]} {WORDS[kind.value]}" for kind in Kind if counts.get(kind.value)]
+    kinds = [f"{each}s" if each.endswith("command") and each != "1 command" else each for each in kinds]
     total = sum(counts.get(kind.value, 0) for kind in Kind)
     return f"{total} test{'s' if total != 1 else ''}: {', '.join(kinds)}"
 

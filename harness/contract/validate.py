@@ -129,12 +129,14 @@ def _check_ship(ship: Ship, draft: Draft, drafts: list[Draft], neighbours: _Neig
 
 
 class _Neighbours:
-    """The ids in contracts below ship.yaml's folder that were not asked for, read when first needed."""
+    """The ids in contracts that were not asked for, read when first needed: those below ship.yaml's folder,
+    or without one those beside the files that were asked for."""
 
     def __init__(self, drafts: list[Draft], ship: Draft | None) -> None:
         self._known = {Path(draft.file).resolve() for draft in drafts}
         self.unreadable = any(draft.data is None for draft in drafts)
-        self._folder = Path(ship.file).parent if ship else None
+        self._ship = Path(ship.file).parent if ship else None
+        self._beside = sorted({Path(draft.file).parent for draft in drafts})
         self._drafts: list[Draft] | None = None
 
     @property
@@ -147,6 +149,9 @@ class _Neighbours:
 
     def _read(self) -> list[Draft]:
         if self._drafts is None:
-            files = contracts_below(self._folder) if self._folder else ()
+            if self._ship:
+                files = list(contracts_below(self._ship))
+            else:
+                files = [file for folder in self._beside for file in sorted(folder.glob("*.y*ml"))]
             self._drafts = [Draft.read(file, None) for file in files if file.resolve() not in self._known]
         return self._drafts

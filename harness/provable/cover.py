@@ -9,7 +9,6 @@ from functools import cache
 from harness.contract.claim import Claim
 from harness.contract.draft import Draft
 from harness.contract.location import BUILT_IN, contract_files
-from harness.contract.problem import listed
 from harness.provable.names import contract_id
 from harness.selection import selector
 
@@ -47,7 +46,9 @@ def covered(names: Iterable[str]) -> dict[str, str]:
     for pattern, folder, select in COVER:
         if re.search(rf"(?<![a-z0-9])({pattern})(?![a-z0-9])", words):
             claims = [claim.id for claim in _claims(folder) if selector(select)(claim)]
-            found[f"{BUILT_IN}{folder} -k {select}"] = f"{len(claims)} claims: {listed(claims, 4)}"
+            found[f"{BUILT_IN}{folder} -k {select}"] = (
+                f"{len(claims)} claims: {', '.join(claims[:4])}{', ...' if claims[4:] else ''}"
+            )
     return found
 
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.contract.problem import listed
-from harness.contract.yaml_text import Plain
 from harness.errors import UserError
 from harness.provable.entry import Entry, entry
 from harness.provable.names import contract_id
-from harness.provable.source import Source
+from harness.provable.source import Source, is_text
 
 TESTS = ("falsification_tests", "falsification", "gates")
 """The sections whose entries are tests."""
@@ -108,7 +107,7 @@ def _entries(rest: dict[str, Any], section: str) -> Iterator[Entry]:
                 yield entry(value, section)
             else:
                 yield from (entry(each, section, name) for name, each in value.items())
-        elif isinstance(value, str) and value.strip() and not isinstance(value, Plain):
+        elif is_text(value):
             del rest[key]
             yield entry(value, section)
 
@@ -116,17 +115,16 @@ def _entries(rest: dict[str, Any], section: str) -> Iterator[Entry]:
 def _metadata(rest: dict[str, Any], source: Source, notes: list[str]) -> tuple[dict[str, Any], list[str], str]:
     """(our metadata without its id, depends_on as written, the wanted id); what it takes leaves `rest`."""
     theirs = dict(rest["metadata"]) if isinstance(rest.get("metadata"), dict) else {}
-    named = next((each for each in (theirs.get("id"), *(rest.get(k) for k in _IDS)) if _is_text(each)), None)
+    named = next((each for each in (theirs.get("id"), *(rest.get(k) for k in _IDS)) if is_text(each)), None)
     wanted = contract_id(named) if named else ""
     wanted = wanted or contract_id(source.path.stem) or f"contract-{source.sha256[:8]}"
     ours: dict[str, Any] = {"version": _version(theirs, rest, notes)}
     for key in ("title", "description"):
-        if _is_text(theirs.get(key)):
+        if is_text(theirs.get(key)):
             ours[key] = theirs.pop(key)
     if _are_texts(theirs.get("references")):
         ours["references"] = theirs.pop("references")
-    depends_on = theirs.get("depends_on")
-    depends_on = depends_on if isinstance(depends_on, list) and all(map(_is_text, depends_on)) else []
+    depends_on: list[str] = theirs["depends_on"] if _are_texts(theirs.get("depends_on")) else []
     if isinstance(rest.get("metadata"), dict):
         del rest["metadata"]
         if theirs:
@@ -159,9 +157,9 @@ def _equations(rest: dict[str, Any]) -> dict[str, str]:
     kept: dict[str, Any] = {}
     for name, equation in theirs.items():
         more = dict(equation) if isinstance(equation, dict) else {}
-        if _is_text(equation):
+        if is_text(equation):
             ours[name] = equation
-        elif _is_text(more.get("formula")):
+        elif is_text(more.get("formula")):
             ours[name] = more.pop("formula")
             if more:
                 kept[name] = more
@@ -174,9 +172,5 @@ def _equations(rest: dict[str, Any]) -> dict[str, str]:
     return ours
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and not isinstance(value, Plain) and bool(value.strip())
-
-
 def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(_is_text(each) for each in value)
+    return isinstance(value, list) and all(is_text(each) for each in value)

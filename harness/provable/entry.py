@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.contract.yaml_text import Plain
 from harness.provable.kind import KEYS, Kind, kind_of, kind_of_entry
+from harness.provable.source import is_text
 
 NO_TEST = {
     "proof_obligations": "a proof obligation; its contract names no test for it",
@@ -45,15 +46,15 @@ def entry(value: Any, section: str, key: str | None = None) -> Entry:
     not written is repeated from what says most; all the rest is kept in `imported`, as it is.
     """
     rest = dict(value) if isinstance(value, dict) else {"text": value}
-    wanted = rest.pop("id") if _is_text(rest.get("id")) else key or ""
+    wanted = rest.pop("id") if is_text(rest.get("id")) else key or ""
     kind = kind_of_entry(rest)
-    claim: dict[str, Any] = {"rule": rest.pop("rule") if _is_text(rest.get("rule")) else _rule(rest, wanted)}
-    if _is_text(rest.get("prediction")):
+    claim: dict[str, Any] = {"rule": rest.pop("rule") if is_text(rest.get("rule")) else _rule(rest, wanted)}
+    if is_text(rest.get("prediction")):
         claim["prediction"] = rest.pop("prediction")
-    claim["unbound"] = rest.pop("test") if _is_text(rest.get("test")) else _why(rest, section, kind)
+    claim["unbound"] = rest.pop("test") if is_text(rest.get("test")) else _why(rest, section, kind)
     if isinstance(blocking := rest.get("ship_blocking"), Plain) and blocking.lower() in ("true", "false"):
         claim["ship_blocking"] = rest.pop("ship_blocking")
-    if _is_text(rest.get("if_fails")):
+    if is_text(rest.get("if_fails")):
         claim["if_fails"] = rest.pop("if_fails")
     if rest:
         claim["imported"] = rest
@@ -61,8 +62,8 @@ def entry(value: Any, section: str, key: str | None = None) -> Entry:
 
 
 def _rule(rest: dict[str, Any], wanted: str) -> str:
-    words = [rest[key] for key in _RULES if _is_text(rest.get(key))]
-    words += [value for value in rest.values() if _is_text(value)]
+    words = [rest[key] for key in _RULES if is_text(rest.get(key))]
+    words += [value for value in rest.values() if is_text(value)]
     # `or`, not a default: an id may be empty.
     return str(words[0]) if words else wanted or "the source writes no rule"
 
@@ -79,7 +80,3 @@ def _flat(value: Any) -> str:
     if isinstance(value, dict):
         return "; ".join(f"{key}: {_flat(each)}" for key, each in value.items())
     return "; ".join(map(_flat, value)) if isinstance(value, list) else str(value) or "null"
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and not isinstance(value, Plain) and bool(value.strip())

@@ -204,3 +204,8 @@ class _Reader:
 
 def _brief(text: str) -> str:
     return repr(text) if len(text) <= 60 else repr(text[:57]) + "..."
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value is text that is not blank, as our own fields want it."""
+    return isinstance(value, str) and not isinstance(value, Plain) and bool(value.strip())
