@@ -61,7 +61,7 @@ def steps(
     kind = weights["model.norm.weight"].dtype
     whole = np.linalg.norm(np.concatenate([w.ravel() for w in right]))
     apart = [
-        np.linalg.norm(m - w) / max(np.linalg.norm(w), FAINT * whole) if m.shape == w.shape else np.inf
+        float(np.linalg.norm(m - w) / max(np.linalg.norm(w), FAINT * whole)) if m.shape == w.shape else np.inf
         for m, w in zip(moved, right, strict=True)
     ]
     return Observation(

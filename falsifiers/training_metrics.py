@@ -43,7 +43,7 @@ def losses(subject: Any, case: Case, *, count: int, start: float) -> Observation
         errors["trend_missing"].append((trend is None) != (truth.loss_trend is None))
         if trend is not None and truth.loss_trend is not None:
             errors["trend_error"].append(abs(trend - truth.loss_trend))
-    found = {name: _worst(values) for name, values in errors.items()}
+    found: dict[str, Any] = {name: _worst(values) for name, values in errors.items()}
     return Observation(**found, series={"loss": map(float, told), "average_loss": averages})
 
 

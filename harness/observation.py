@@ -40,5 +40,6 @@ class Observation:
                     f"Observation({name}=...): found {type(value).__name__}, expected a pair (got, want) or a number"
                 )
         self.where = {name: place for name, place in (where or {}).items() if place}
-        if not self.where.keys() <= self.scalars.keys():
-            raise TypeError(f"Observation(where=...): found {sorted(self.where)}, expected names of measurements")
+        unknown = sorted(self.where.keys() - self.scalars)
+        if unknown:
+            raise TypeError(f"Observation(where=...): found {unknown}, expected names of measurements")

@@ -98,6 +98,12 @@ def test_free_mutants_come_with_every_parity_claim():
     assert free == {"zeros", "nan", "mean", "input", "lower_precision"}
 
 
+def test_what_a_number_is_about_must_belong_to_a_number():
+    assert Observation(lost=2, where={"lost": "w", "absent": ""}).where == {"lost": "w"}
+    with pytest.raises(TypeError, match=r"where=.*found \['absent'\], expected names of measurements"):
+        Observation(lost=2, where={"absent": "w"})
+
+
 def test_a_falsifier_that_returns_no_observation_is_an_error():
     exp = experiment()
     wrong = Experiment(**{**vars(exp), "falsifier": lambda subject, case, *, rows: None})

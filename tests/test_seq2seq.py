@@ -21,6 +21,7 @@ from harness.contract.claim import Claim
 from harness.experiment import Experiment, record
 from harness.judge import judge
 from harness.limits import measures
+from harness.narrative import claim_page
 from harness.verdict import Verdict
 from reference.seq2seq import seq2seq_forward
 from reference.seq2seq_backward import seq2seq_loss_and_grads
@@ -182,6 +183,12 @@ def judged(claim, subject, mutants):
     return judge(claim.source, data), data
 
 
+def page(claim, found, data):
+    """The README of the claim's evidence."""
+    told = {"device": "cpu", "seconds": 0.0, "record": data, "first_divergent_stage": None}
+    return claim_page(claim, {**vars(found), **told, "verdict": found.verdict.value}, None)
+
+
 def test_the_count_check_is_green_on_every_composition_mistake_that_the_values_kill():
     claim = claims()["FALSIFY-SEQ2SEQ-GRADIENTS-001"]
     found, data = judged(quick(claim), candidate, COMPOSITION)
@@ -191,6 +198,10 @@ def test_the_count_check_is_green_on_every_composition_mistake_that_the_values_k
         assert fate["killed"]
         assert "gradients_counted eq 1" not in fate["kills"]
         assert counts == {1.0}
+        [told] = [line for line in page(claim, found, data).splitlines() if line.startswith(f"| {name} |")]
+        _, killed_by, _, green = told.strip("| ").split(" | ")
+        assert "err_ratio le 4 [dtype=float32\\|bfloat16]" in killed_by
+        assert "gradients_counted" in green
 
 
 @pytest.mark.parametrize("name", sorted(MUTANTS))
