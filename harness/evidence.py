@@ -70,9 +70,13 @@ def whole(claim: Path) -> bool:
 
 
 def begin(root: Path) -> Run:
-    """A new run below `root`, named by the time and a few random digits."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return Run(root / f"{stamp}-{secrets.token_hex(3)}{PARTIAL}")
+    """A new run below `root`."""
+    return Run(root / (new_id() + PARTIAL))
+
+
+def new_id() -> str:
+    """A name for a run: the time and a few random digits."""
+    return f"{datetime.now(UTC).strftime('%Y%m%dT%H%M%SZ')}-{secrets.token_hex(3)}"
 
 
 def resume(folder: Path) -> Run:

@@ -18,7 +18,7 @@ KEYS = ("measurements", "violated", "mutants", "first_divergent_stage", "seconds
 def settle(results: Mapping[str, Mapping[str, Any]], depends_on: Mapping[str, list[str]]) -> dict[str, tuple[str, str]]:
     """Final verdict and reason per claim: a survivor whose contract rests on a red one is BLOCKED."""
     red = {r["contract"] for r in results.values() if Verdict(r["verdict"]).red}
-    below = {contract: _reach(contract, depends_on) & red for contract in depends_on}
+    below = {contract: reach(contract, depends_on) & red for contract in depends_on}
     out = {}
     for claim, result in results.items():
         blockers = sorted(below.get(result["contract"], set()) - {result["contract"]})
@@ -29,7 +29,8 @@ def settle(results: Mapping[str, Mapping[str, Any]], depends_on: Mapping[str, li
     return out
 
 
-def _reach(start: str, depends_on: Mapping[str, list[str]]) -> set[str]:
+def reach(start: str, depends_on: Mapping[str, list[str]]) -> set[str]:
+    """Every contract that one rests on, directly or through others."""
     seen: set[str] = set()
     todo = list(depends_on.get(start, []))
     while todo:

@@ -38,6 +38,7 @@ ARROWS = {
     },
     "harness/localisation.py": {"numpy", "harness"},
     "harness/pytest_plugin.py": {"pytest", "harness"},
+    "harness/tally.py": {"pytest", "harness"},
     "falsifiers/baselines": {
         "numpy",
         "torch",

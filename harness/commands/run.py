@@ -150,16 +150,11 @@ def _keep(run_: evidence.Run, begun: dict[str, Any]) -> set[str]:
 
 
 def seal_of(
-    run_: evidence.Run,
-    checked: Checked,
-    selected: list[Claim],
-    options: Options,
-    host: dict[str, Any],
-    seconds: float,
-) -> Path:
-    """Seal a run whose claims were asked for one by one; where it is then."""
-    folder, _, _ = _sealed(run_, started(options.as_json(), checked, host), checked, selected, seconds)
-    return folder
+    run_: evidence.Run, begun: dict[str, Any], checked: Checked, selected: list[Claim], seconds: float
+) -> tuple[Path, dict[str, Any]]:
+    """Seal a run whose claims were asked for one by one; where it is then, and what came of it."""
+    folder, found, _ = _sealed(run_, begun, checked, selected, seconds)
+    return folder, found
 
 
 def _finish(

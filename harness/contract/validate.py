@@ -42,16 +42,20 @@ class Checked:
         return len(self.problems) - self.errors
 
 
-def check(paths: Iterable[str | Path]) -> Checked:
-    """Every contract below `paths` (files, folders, `builtin:NAME`), read, checked and bound."""
+def check(paths: Iterable[str | Path], *, apart: bool = False) -> Checked:
+    """Every contract below `paths` (files, folders, `builtin:NAME`), read, checked and bound.
+
+    `apart`: others come later, so nothing is said yet of what these are to each other and to ship.yaml.
+    """
     paths = list(paths)
     files, problems = contract_files(paths)
     drafts = [Draft.read(file, "contract") for file in files]
     bindings = _check_claims(drafts)
-    _check_unique(drafts)
-    ship, ship_draft = _load_ship(paths, problems)
-    neighbours = _Neighbours(drafts, ship_draft)
-    _check_depends(drafts, neighbours)
+    ship, ship_draft = (None, None) if apart else _load_ship(paths, problems)
+    if not apart:
+        neighbours = _Neighbours(drafts, ship_draft)
+        _check_unique(drafts)
+        _check_depends(drafts, neighbours)
     if ship is not None and ship_draft is not None:
         _check_ship(ship, ship_draft, drafts, neighbours)
     for draft in [*drafts, *([ship_draft] if ship_draft else [])]:
