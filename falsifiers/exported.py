@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from falsifiers.baselines import checkpoints
+from falsifiers.baselines import checkpoints, crafted_tokenizer
 from falsifiers.decoder import read_checkpoint
 from falsifiers.hybrid_model import hybrid_config, hybrid_weights
 from falsifiers.synthetic_model import Config, Weights, case_weights, small_config
 from harness.case import Case
 
-MODELS = ("trained", "llama", "qwen2", "qwen2_tied", "qwen3", "hybrid", "hybrid_equal")
+MODELS = ("trained", "crafted", "llama", "qwen2", "qwen2_tied", "qwen3", "hybrid", "hybrid_equal")
+ROWS = 320
+"""Of the crafted tokenizer's embedding."""
 ROPE = {"rope_type": "default", "rope_theta": 50000.0}
 
 
@@ -26,7 +28,8 @@ def exported(
 ) -> Iterator[tuple[Path, Config, Weights, str]]:
     """(file, config, float32 weights, type) of a model that the subject has exported as `kind`.
 
-    Units: model is one of `MODELS`; the synthetic ones have no tokenizer, and give logits alone. kind `own` is the type
+    Units: model is one of `MODELS`; the synthetic ones have no tokenizer, and give logits alone, but for `crafted`,
+           which has one of crafted merges, and more rows than tokens. kind `own` is the type
            of a subject that is a file itself, and F32 for any other.
     """
     with TemporaryDirectory() as place:
@@ -37,6 +40,13 @@ def exported(
             config, tensors = read_checkpoint(str(weights), "float32")
             subject.export_gguf(str(weights), str(path), kind)
             yield path, config, tensors, kind
+        elif model == "crafted":
+            folder = Path(place) / "folder"
+            config, tensors = build(case, "qwen2", rows=ROWS)
+            checkpoints.write_folder(folder, config, tensors)
+            assert crafted_tokenizer.write(folder) < ROWS
+            subject.export_gguf(str(folder), str(path), kind)
+            yield path, config, tensors, kind
         else:
             config, tensors = build(case, model)
             checkpoints.write_folder(Path(place) / "folder", config, tensors)
@@ -44,9 +54,10 @@ def exported(
             yield path, config, tensors, kind
 
 
-def build(case: Case, model: str) -> tuple[Config, Weights]:
+def build(case: Case, model: str, *, rows: int = 96) -> tuple[Config, Weights]:
     """A small model that llama.cpp takes: rows of whole blocks, heads of hidden / heads, biases not zero."""
-    sizes: dict[str, Any] = {"hidden": 64, "intermediate": 96, "heads": 4, "kv_heads": 2, "head_dim": 16, "vocab": 96}
+    sizes: dict[str, Any] = {"hidden": 64, "intermediate": 96, "heads": 4, "kv_heads": 2, "head_dim": 16}
+    sizes["vocab"] = rows
     if model in ("llama", "qwen2", "qwen2_tied"):
         config = small_config(
             model_type=model.removesuffix("_tied"), tied=model.endswith("tied"), biases=False, **sizes
@@ -58,7 +69,7 @@ def build(case: Case, model: str) -> tuple[Config, Weights]:
     config |= {"hidden_size": 64, "intermediate_size": 96, "vocab_size": 96, "head_dim": 32}
     if model == "qwen3":
         config = {
-            **{k: v for k, v in config.items() if k != "layer_types"},
+            **{k: v for k, v in config.items() if k != "layer_types" and not k.startswith("linear_")},
             "model_type": "qwen3",
             "rope_parameters": ROPE,
         }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from consumers.llama_cpp import Request, ask
-from falsifiers.baselines import checkpoints, corpora
+from falsifiers.baselines import checkpoints, corpora, crafted_tokenizer
 from falsifiers.corpus import tokenizer_of
 from falsifiers.exported import exported
 from falsifiers.prompts import spellings
@@ -72,15 +73,38 @@ def ids_of_text(subject: Any, case: Case, *, weights: str) -> Observation:
     """llama.cpp's ids of adversarial text, special tokens inside it read as themselves, and the text they give back."""
     wanted = [[int(i) for i in ids] for ids in corpora.encode(tokenizer_of(str(weights)), TEXTS)]
     vocabulary, added = spellings(str(weights))
+    bytes_of_text = _torn(case, vocabulary)
     with exported(subject, case, "trained", "Q8_0", weights) as (path, _, _, _):
-        answer = ask(path, Request(texts=TEXTS, lists=wanted))
+        answer = ask(path, Request(texts=TEXTS, lists=[*wanted, *bytes_of_text]))
     if not answer.ok:
         return Observation(ids_differ=len(TEXTS), texts_differ=len(TEXTS))
-    texts = [byte_level_decode(ids, vocabulary, added) for ids in wanted]
+    texts = [byte_level_decode(ids, vocabulary, added) for ids in (*wanted, *bytes_of_text)]
     return Observation(
         ids_differ=sum(list(got) != want for got, want in zip(answer.ids, wanted, strict=True)),
         texts_differ=sum(got != want for got, want in zip(answer.pieces, texts, strict=True)),
     )
+
+
+def _torn(case: Case, vocabulary: dict[int, str]) -> list[list[int]]:
+    """Ids whose bytes are no UTF-8: halves of characters, and bytes that begin none. Shapes: 24 lists of 6."""
+    alone = sorted(i for i, token in vocabulary.items() if len(token) == 1 and ord(token) > 126)
+    drawn = case.integers("torn", (24, 6), 0, len(alone))
+    return [[alone[int(i)] for i in row] for row in drawn]
+
+
+def ids_of_crafted(subject: Any, case: Case) -> Observation:
+    """llama.cpp's ids of text that only one pattern, one order of merges and one set of types cut as they should be.
+
+    The other side is the tokenizers library on the same merges, one crossing digits, one a mark and the line's end.
+    """
+    texts = crafted_tokenizer.TEXTS
+    with exported(subject, case, "crafted", "F32", None) as (path, _, _, _):
+        answer = ask(path, Request(texts=texts))
+    with TemporaryDirectory() as place:
+        crafted_tokenizer.write(place)
+        wanted = corpora.fresh(str(Path(place) / "tokenizer.json"), texts)
+    got = answer.ids if answer.ok else [()] * len(texts)
+    return Observation(ids_differ=sum(list(a) != b for a, b in zip(got, wanted, strict=True)))
 
 
 def _wrong(found: list[Any], wanted: list[Any]) -> int:

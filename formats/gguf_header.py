@@ -80,7 +80,9 @@ def read_array(path: str | Path, value: ArrayValue, *, most: int | None = None) 
         if value.type == STRING:
             return [reader.text(f"string {i}") for i in range(wanted)]
         form = NUMBERS.get(value.type, "B")
-        numbers = list(struct.unpack_from(f"<{wanted}{form}", reader.data, reader.skip(wanted * WIDTH[form], "elements")))
+        numbers = list(
+            struct.unpack_from(f"<{wanted}{form}", reader.data, reader.skip(wanted * WIDTH[form], "elements"))
+        )
         return [bool(number) for number in numbers] if value.type == BOOL else numbers
 
 

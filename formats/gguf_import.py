@@ -39,7 +39,9 @@ def load(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             try:
                 numbers = _numbers(raw, found[name].type, entry.shape)
             except (NotImplementedError, KeyError):
-                raise Malformed(f"{path}: tensor {name!r} has type {found[name].type}, which cannot be unpacked") from None
+                raise Malformed(
+                    f"{path}: tensor {name!r} has type {found[name].type}, which cannot be unpacked"
+                ) from None
             weights[entry.source] = np.ascontiguousarray(invert(entry.steps, numbers, config))
     return config, weights
 

@@ -137,7 +137,7 @@ def _keys(config: Mapping[str, Any], arch: str) -> dict[str, Any]:
 def _delta_keys(config: Mapping[str, Any], arch: str, rope: Mapping[str, Any]) -> dict[str, Any]:
     values = whole(config, "linear_num_value_heads") * whole(config, "linear_value_head_dim")
     sections = rope.get("mrope_section", [11, 11, 10])
-    if not isinstance(sections, list) or len(sections) != 3 or not all(type(n) is int and 0 <= n for n in sections):
+    if not isinstance(sections, list) or len(sections) != 3 or not all(type(n) is int and n >= 0 for n in sections):
         raise Malformed(f"config: found mrope_section {str(sections)[:40]}, expected three whole numbers")
     sections = [*sections, 0]
     pairs = int(head_dim(config) * _share(rope)) // 2

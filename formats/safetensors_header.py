@@ -19,7 +19,7 @@ BITS = {
 MOST_HEADER = 8 << 20
 """Bytes: a header of 70,000 tensors; the library itself stops at 100 MB."""
 MOST_PARTS, MOST_OBJECTS = 1_100_000, 65_536
-"""Commas, brackets and quotation marks in the header, and objects: what bounds the memory of the parsed JSON, and the time it takes."""
+"""Commas, brackets and quotation marks in the header, and objects: they bound the parsed JSON in memory and time."""
 MOST_DIMENSIONS = 8
 
 

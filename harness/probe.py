@@ -93,10 +93,13 @@ def _version(name: str) -> str | None:
 
 
 def _llama_cpp() -> dict[str, str]:
-    """The build of llama.cpp inside the package, where it says so."""
-    if _version("cyllama") is None:
-        return {}
-    return {"llama.cpp": str(importlib.import_module("consumers.llama_cpp").build())}
+    """Both packages of llama.cpp, and the build inside where the package says it."""
+    told = [
+        str(importlib.import_module("consumers.llama_cpp").build(engine))
+        for engine in ("cyllama", "xllamacpp")
+        if _version(engine) is not None
+    ]
+    return {"llama.cpp": ", ".join(told)} if told else {}
 
 
 def _blas() -> str:

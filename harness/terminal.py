@@ -198,8 +198,8 @@ def print_inspection(found: Mapping[str, Any]) -> None:
     keys = Table(box=None, pad_edge=False, show_edge=False, show_header=False)
     keys.add_column(no_wrap=True)
     keys.add_column(no_wrap=True, overflow="ellipsis", max_width=100)
-    rows = [*found["keys"].items()][:ROWS] + [*_tokenizer_rows(found["tokenizer"]).items()]
-    for name, value in rows:
+    first = dict(list(found["keys"].items())[:ROWS])
+    for name, value in {**first, **_tokenizer_rows(found["tokenizer"])}.items():
         keys.add_row(Text(_printable(name[:SHOWN])), Text(_printable(_brief(value)[:SHOWN])))
     tensors = Table(box=None, pad_edge=False, show_edge=False)
     for title in ("tensor", "type", "shape", "bytes"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from consumers import llama_cpp
 from consumers.llama_cpp import Request, ask
+from falsifiers import packaging
 from falsifiers.baselines import checkpoints, gguf_package
 from falsifiers.baselines.gguf_rewrite import rewrite
 from falsifiers.exported import build
@@ -21,6 +24,7 @@ from formats.errors import Malformed
 from formats.gguf_export import export
 from formats.gguf_import import load
 from formats.gguf_plan import plan
+from formats.inspection import inspect
 from harness.case import Case
 from harness.cli import main
 from models.tokenizer import PATTERN
@@ -80,6 +84,13 @@ def test_files_are_the_baselines_tensor_by_tensor_and_llama_cpp_agrees_with_the_
     assert plan(found_config).entries == plan(config).entries
 
 
+KINDS = {
+    "class_name_as_architecture": "architecture",
+    "eps_missing": "key",
+    "tokenizer_missing": "key",
+    "merges_missing": "tokenizer",
+    "pre_tokenizer_unknown": "tokenizer",
+}
 REFUSED = {
     "class_name_as_architecture": "unknown model architecture: 'Qwen2ForCausalLM'",
     "tokens_not_padded": "token_embd.weight",
@@ -93,13 +104,16 @@ REFUSED = {
 }
 
 
+@pytest.mark.parametrize("engine", llama_cpp.ENGINES)
 @pytest.mark.parametrize("name", REFUSED)
-def test_llama_cpp_refuses_each_defect_by_its_name(name: str, folder: Path, tmp_path: Path) -> None:
+def test_both_builds_refuse_each_defect_by_its_name(name: str, engine: str, folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "wrong.gguf"
     gguf_refusals.MUTANTS[name](gguf_package).export_gguf(str(folder), str(path), "F32")
-    answer = ask(path)
+    answer = ask(path, engine=engine)
     assert not answer.ok
     assert REFUSED[name] in answer.refusal, answer.refusal
+    kinds = [kind for kind, words in packaging.WORDS.items() if re.search(words, answer.refusal)]
+    assert kinds == [KINDS.get(name, "tensor")]
 
 
 def test_biases_in_f16_end_the_process_and_the_next_load_is_served(folder: Path, tmp_path: Path) -> None:
@@ -144,6 +158,13 @@ def test_the_command_exports_and_says_what(folder: Path, tmp_path: Path, capsys:
     assert ask(path, Request(texts=["def f(x): return x"])).ok
 
 
+def _words(folder: Path, edit: Any) -> None:
+    path = folder / "tokenizer.json"
+    words = json.loads(path.read_text())
+    edit(words)
+    path.write_text(json.dumps(words))
+
+
 WRONG = {
     "no config": (lambda f: (f / "config.json").unlink(), r"config\.json: cannot be read"),
     "no eps": (lambda f: _set(f, rms_norm_eps=None), "found rms_norm_eps None"),
@@ -159,6 +180,22 @@ WRONG = {
         lambda f: (f / "tokenizer.json").write_text('{"model": {"type": "Unigram"}}'),
         "found model type 'Unigram'",
     ),
+    "scaled rope": (
+        lambda f: _set(f, rope_scaling={"rope_type": "llama3", "factor": 8.0}),
+        "found rope_scaling 'llama3', expected 'default'",
+    ),
+    "another activation": (lambda f: _set(f, hidden_act="gelu"), "found hidden_act 'gelu', expected 'silu'"),
+    "rope as a number": (lambda f: _set(f, rope_parameters=3.5), "found rope_parameters '3.5', expected an object"),
+    "half a character": (lambda f: (f / "config.json").write_text('{"a": "\\ud800"}'), "no Unicode"),
+    "a merge of three": (
+        lambda f: _words(f, lambda w: w["model"]["merges"].insert(0, ["a", "b", "c"])),
+        r"merges\[0\] is .*, expected two tokens",
+    ),
+    "an id in letters": (
+        lambda f: _words(f, lambda w: w["added_tokens"][0].update(id="x")),
+        r"added_tokens\[0\] lacks a content that is text or an id",
+    ),
+    "a recipe cut short": (lambda f: (f / "recipe.json").write_text('{"a": '), r"recipe\.json: cannot be read as JSON"),
     "cut weights": (
         lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-5]),
         "it was cut short",
@@ -262,3 +299,42 @@ def _one_line(path: Path) -> bool:
     except Malformed as problem:
         return "\n" not in str(problem)
     return True
+
+
+FOLDER = ("config.json", "tokenizer.json", "tokenizer_config.json", "recipe.json")
+VALUES = (None, 0, -1, 2**31, 2**70, 1.5, float("nan"), True, "", "\ud800", [], {}, [1], {"a": 1}, [[]], ["a"], [{}])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_folder_whose_json_holds_anything_is_one_line(seed: int, folder: Path, tmp_path: Path) -> None:
+    """One or two entries of a JSON file of the folder replaced by a value of any kind; inspection and export."""
+    (folder / "recipe.json").write_text('{"corpus": {"files": 3}}')
+    whole, rng, refused = {name: (folder / name).read_text() for name in FOLDER}, np.random.default_rng(seed), 0
+    for _ in range(150):
+        name = FOLDER[int(rng.integers(0, 4))]
+        found = json.loads(whole[name])
+        for _ in range(int(rng.integers(1, 3))):
+            _put(found, deepcopy(VALUES[int(rng.integers(0, len(VALUES)))]), rng)
+        (folder / name).write_text(json.dumps(found))
+        for ask_for in (inspect, lambda f: export(f, tmp_path / "out.gguf")):
+            try:
+                ask_for(folder)
+            except Malformed as problem:
+                refused += 1
+                assert "\n" not in str(problem)
+                assert len(str(problem)) < 800
+        (folder / name).write_text(whole[name])
+    assert refused > 50
+
+
+def _put(found: Any, value: Any, rng: np.random.Generator) -> None:
+    """Walk down at random, and leave `value` somewhere."""
+    while True:
+        keys = list(found) if isinstance(found, dict) else list(range(len(found)))
+        if not keys:
+            return
+        key = keys[int(rng.integers(0, len(keys)))]
+        if not isinstance(found[key], (dict, list)) or rng.random() < 0.2:
+            found[key] = value
+            return
+        found = found[key]

@@ -22,7 +22,7 @@ def export_gguf(folder: str, path: str, kind: str, *, tokenizer: bool = True) ->
 def import_gguf(path: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """(config, weights) of a GGUF file by Hugging Face names, in float32. Raises: ValueError with one line."""
     config, weights = gguf_import.load(path)
-    return config, {name: torch.from_numpy(tensor) for name, tensor in weights.items()}
+    return config, {name: torch.from_numpy(tensor.copy()) for name, tensor in weights.items()}
 
 
 def audit_checkpoint(folder: str) -> list[str]:

@@ -30,6 +30,14 @@ def encode(tokenizer: str, texts: tuple[str, ...]) -> Sequence[np.ndarray]:
     return [np.array(item.ids, dtype=np.int32) for item in words.encode_batch(list(texts), add_special_tokens=False)]
 
 
+def fresh(tokenizer: str, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of each text by a tokenizer.json that is read now, special tokens inside text as themselves."""
+    from tokenizers import Tokenizer
+
+    words = Tokenizer.from_file(tokenizer)
+    return [list(item.ids) for item in words.encode_batch(list(texts), add_special_tokens=False)]
+
+
 def unknown(tokenizer: str) -> int:
     """The id of the unknown token, -1 for a tokenizer that knows every byte."""
     words = _load(tokenizer)

@@ -12,13 +12,11 @@ import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
+from falsifiers.baselines.gguf_names import ARCHITECTURES, tensor_names
+from falsifiers.baselines.gguf_reading import import_gguf
+
+__all__ = ["ARRAYS", "export_gguf", "import_gguf", "tensor_names"]
 ARRAYS = "torch"
-ARCHITECTURES = {
-    "llama": gguf.MODEL_ARCH.LLAMA,
-    "qwen2": gguf.MODEL_ARCH.QWEN2,
-    "qwen3": gguf.MODEL_ARCH.QWEN3,
-    "qwen3_5_text": gguf.MODEL_ARCH.QWEN35,
-}
 FILE_TYPES = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 7, "BF16": 32}
 
 
@@ -52,13 +50,6 @@ def export_gguf(folder: str, path: str, kind: str, *, tokenizer: bool = True) ->
     writer.close()
 
 
-def tensor_names(config: dict[str, Any], names: list[str]) -> dict[str, str]:
-    """Hugging Face name -> GGUF name, by the gguf package's own table."""
-    table = gguf.get_tensor_name_map(ARCHITECTURES[config["model_type"]], config["num_hidden_layers"])
-    asked = {name: table.get_name(name.replace("dt_bias", "dt_proj.bias"), (".weight", ".bias")) for name in names}
-    return {name: str(target) for name, target in asked.items()}
-
-
 def _hyper_parameters(writer: Any, config: dict[str, Any], kind: str) -> None:
     rope = {**config, **(config.get("rope_parameters") or {})}
     width = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
@@ -88,7 +79,8 @@ def _hyper_parameters(writer: Any, config: dict[str, Any], kind: str) -> None:
 
 def _tokenizer(writer: Any, folder: Path, rows: int) -> None:
     words = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    kinds = {i: gguf.TokenType.CONTROL for i, token in words.get_added_tokens_decoder().items() if token.special}
+    beside, user = words.get_added_tokens_decoder(), gguf.TokenType.USER_DEFINED
+    kinds = {i: gguf.TokenType.CONTROL if token.special else user for i, token in beside.items()}
     known = [words.id_to_token(i) for i in range(rows)]
     unused = gguf.TokenType.UNUSED
     writer.add_tokenizer_model("gpt2")
@@ -130,47 +122,3 @@ def _delta(name: str, x: np.ndarray, config: dict[str, Any]) -> np.ndarray:
     if name == "A_log":
         return tiled(-np.exp(x))
     return x if name == "norm.weight" else tiled(x)
-
-
-def import_gguf(path: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """(config, weights) of a file, by the gguf package's reader; names and steps undone by the table above."""
-    reader = gguf.GGUFReader(path)
-    keys = {name: field.contents() for name, field in reader.fields.items()}
-    arch = keys["general.architecture"]
-    kind = next(k for k, a in ARCHITECTURES.items() if gguf.MODEL_ARCH_NAMES[a] == arch)
-    found = {t.name: np.asarray(gguf.quants.dequantize(t.data, t.tensor_type)) for t in reader.tensors}
-    config: dict[str, Any] = {
-        "model_type": kind,
-        "hidden_size": keys[f"{arch}.embedding_length"],
-        "num_hidden_layers": keys[f"{arch}.block_count"],
-        "num_attention_heads": keys[f"{arch}.attention.head_count"],
-        "num_key_value_heads": keys[f"{arch}.attention.head_count_kv"],
-        "head_dim": keys[f"{arch}.attention.key_length"],
-        "intermediate_size": keys[f"{arch}.feed_forward_length"],
-        "max_position_embeddings": keys[f"{arch}.context_length"],
-        "rms_norm_eps": keys[f"{arch}.attention.layer_norm_rms_epsilon"],
-        "rope_parameters": {"rope_type": "default", "rope_theta": keys[f"{arch}.rope.freq_base"]},
-        "vocab_size": len(found["token_embd.weight"]),
-        "tie_word_embeddings": "output.weight" not in found,
-    }
-    stems = [n for n in ("llama", "qwen2", "qwen3") if n == kind]
-    assert stems, f"{kind}: this baseline reads back no {arch}"
-    names = _candidates(config)
-    table = {target: name for name, target in tensor_names(config, names).items()}
-    return config, {table[n]: torch.from_numpy(_undone(table[n], x.copy(), config)) for n, x in found.items()}
-
-
-def _candidates(config: dict[str, Any]) -> list[str]:
-    parts = [f"self_attn.{n}_proj.{k}" for n in "qkvo" for k in ("weight", "bias")]
-    parts += [f"mlp.{n}_proj.weight" for n in ("gate", "up", "down")] + ["input_layernorm.weight"]
-    parts += ["post_attention_layernorm.weight", "self_attn.q_norm.weight", "self_attn.k_norm.weight"]
-    layers = [f"model.layers.{i}.{part}" for i in range(config["num_hidden_layers"]) for part in parts]
-    known = [n for n in layers if config["model_type"] == "qwen3" or not n.endswith(("q_norm.weight", "k_norm.weight"))]
-    return ["model.embed_tokens.weight", "model.norm.weight", "lm_head.weight", *known]
-
-
-def _undone(name: str, x: np.ndarray, config: dict[str, Any]) -> np.ndarray:
-    if config["model_type"] == "llama" and name.endswith(("q_proj.weight", "k_proj.weight")):
-        heads = config["num_attention_heads"] if ".q_proj" in name else config["num_key_value_heads"]
-        return np.ascontiguousarray(x.reshape(heads, -1, 2, x.shape[1]).swapaxes(1, 2)).reshape(x.shape)
-    return x

@@ -44,6 +44,20 @@ def biases_not_read(baseline: Any) -> Any:
     return _reading(baseline, edit)
 
 
+def value_heads_left_tiled(baseline: Any) -> Any:
+    """Reading back, the delta net's decays stay in llama.cpp's order of heads (system E3)."""
+
+    def edit(config: dict[str, Any], w: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        named = [n for n in w if n.endswith("A_log")]
+        if not named:
+            raise Inapplicable("no delta net")
+        for name in named:
+            w[name] = w[name].unflatten(0, (config["linear_num_key_heads"], -1)).transpose(0, 1).flatten()
+        return config, w
+
+    return _reading(baseline, edit)
+
+
 def _reading(baseline: Any, edit: Callable[[dict[str, Any], dict[str, Any]], tuple[Any, Any]]) -> Any:
     return replace(baseline, import_gguf=lambda path: edit(*baseline.import_gguf(path)))
 
@@ -53,4 +67,5 @@ MUTANTS = {
     "permutation_not_undone": permutation_not_undone,
     "eps_of_the_class": eps_of_the_class,
     "biases_not_read": biases_not_read,
+    "value_heads_left_tiled": value_heads_left_tiled,
 }

@@ -15,6 +15,7 @@ from falsifiers.mutants.gguf_edit import edited_file, key_of, need_tokenizer
 def class_name_as_architecture(baseline: Any) -> Any:
     """general.architecture is Hugging Face's class name (refused: unknown model architecture)."""
     names = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
+    names["qwen35"] = "Qwen3_5ForCausalLM"
     return edited_file(
         baseline, lambda keys, tensors: keys.update({"general.architecture": names[keys["general.architecture"]]})
     )

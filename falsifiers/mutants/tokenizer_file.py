@@ -75,7 +75,13 @@ def token_types_missing(baseline: Any) -> Any:
     return edited_file(baseline, lambda keys, tensors: keys.pop(TYPES) and None)
 
 
+def added_tokens_normal(baseline: Any) -> Any:
+    """Added tokens that are not special are normal ones, and text is never cut at them (system E2)."""
+    return edited_file(baseline, lambda keys, tensors: keys.update({TYPES: [1 if t == 4 else t for t in keys[TYPES]]}))
+
+
 MUTANTS = {
+    "added_tokens_normal": added_tokens_normal,
     "pre_tokenizer_missing": pre_tokenizer_missing,
     "token_types_missing": token_types_missing,
     "merges_cut": merges_cut,
