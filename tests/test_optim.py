@@ -46,7 +46,7 @@ def torch_trajectory(weights, grads):
 
 
 def far(got, want):
-    return max(float(np.max(np.abs(got[n] - want[n]) / np.abs(want[n]).max())) for n in want)
+    return float(np.max([np.max(np.abs(got[n] - want[n]) / np.abs(want[n]).max()) for n in want]))
 
 
 def test_a_thousand_updates_follow_torch_optim_adamw(recorded):
