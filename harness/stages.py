@@ -25,21 +25,36 @@ Stages = Callable[..., list[tuple[str, np.ndarray, np.ndarray]]]
 def localise(experiment: Experiment, stages: Stages, start: CaseSpec) -> dict[str, Any]:
     """Per-stage errors of the candidate in units of round-off, and the stages they convict.
 
-    Tried in float32 first, where logic errors stand clear of round-off, then in the case's own dtype.
+    Tried in float32 first, where most logic errors stand clear of round-off, then in the case's own dtype and in
+    float64, until a stage is convicted on its own: an error that only adds up on its way says little of where it began.
     """
-    for dtype in dict.fromkeys(["float32", start.dtype]):
-        case = CaseSpec(start.index, start.seed, dtype, start.params)
-        try:
-            alone = _errors(experiment, stages, case, replaced=True)
-            through = _errors(experiment, stages, case, replaced=False)
-        except Unsupported as lacking:
-            return {"unsupported": str(lacking)}
-        except Exception as problem:  # noqa: BLE001  (a candidate that fails here has already its verdict)
-            return {"unsupported": f"{type(problem).__name__}: {problem}"}
-        found = _summary(dtype, alone, through)
-        if found["independently_bad"] or found["first_divergent"]:
+    found: dict[str, Any] = {}
+    for dtype in dict.fromkeys(["float32", start.dtype, "float64"]):
+        tried = _tried(experiment, stages, CaseSpec(start.index, start.seed, dtype, start.params))
+        if not found or _tells_more(tried, found):
+            found = tried
+        if "unsupported" in found or found["independently_bad"]:
             break
     return found
+
+
+def _tried(experiment: Experiment, stages: Stages, case: CaseSpec) -> dict[str, Any]:
+    try:
+        alone = _errors(experiment, stages, case, replaced=True)
+        through = _errors(experiment, stages, case, replaced=False)
+    except Unsupported as lacking:
+        return {"unsupported": str(lacking)}
+    except Exception as problem:  # noqa: BLE001  (a candidate that fails here has already its verdict)
+        return {"unsupported": f"{type(problem).__name__}: {problem}"}
+    return _summary(case.dtype, alone, through)
+
+
+def _tells_more(tried: dict[str, Any], found: dict[str, Any]) -> bool:
+    """Whether `tried` convicts where `found` does not. Half of the stages at once is a dtype, no fault: a candidate
+    that computes in float32 inside is off everywhere in float64."""
+    if "unsupported" in tried or 2 * len(tried["independently_bad"]) >= len(tried["stages"]):
+        return False
+    return bool(tried["independently_bad"]) or not found["first_divergent"]
 
 
 def _summary(dtype: str, alone: dict[str, float], through: dict[str, float]) -> dict[str, Any]:

@@ -119,6 +119,57 @@ def test_a_wrong_decoder_is_convicted_of_the_right_stages(bug, tmp_path):
     assert found["stages"]["first_divergent"] == stages[0]
 
 
+ONE_NORM = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+import torch
+from examples.torch_decoder import Port
+
+ARRAYS = "torch"
+
+class Model:
+    def __init__(self, model, dtype):
+        self.model, self.dtype = model, getattr(torch, dtype)
+
+    def logits(self, tokens):
+        return self.model.logits(tokens).to(self.dtype)
+
+    def stages(self, tokens, replace=None):
+        inner = next(self.model.parameters()).dtype
+        given = {{n: v.to(inner) for n, v in (replace or {{}}).items()}}
+        return {{n: v.to(self.dtype) for n, v in self.model.stages(tokens, given).items()}}
+
+def load(config, weights, *, dtype, device):
+    model = Port().load(config, weights, dtype=INNER or dtype, device=device)
+    model.model.layers[1].post_attention_layernorm.eps = EPS
+    return Model(model, dtype)
+"""
+
+
+def one_norm(folder, eps, inner):
+    """The stages that are named when one norm of the float64 decoder has its own eps."""
+    (folder / "kernel.py").write_text(f"EPS, INNER = {eps}, {inner!r}\n{ONE_NORM}", encoding="utf-8")
+    claim, mutants = shipped("FALSIFY-DECODER-LOGITS-001")
+    entry = small(
+        explore={"dtype": {"choices": ["float64"]}, "length": {"choices": [9]}},
+        accept={"rel_l2_err": {"le": 1e-12, "why": "as shipped"}},
+    )
+    found = examine(changed(claim, **entry), {"k_bias_dropped": mutants["k_bias_dropped"]}, folder, "kernel.py")
+    return found["judgement"].verdict.name, found.get("stages")
+
+
+def test_one_norm_whose_eps_is_faint_in_float32_is_convicted_in_float64(tmp_path):
+    verdict, stages = one_norm(tmp_path, 2e-6, "")
+    assert verdict == "FALSIFIED"
+    assert (stages["dtype"], stages["independently_bad"]) == ("float64", ["layers.1.post_norm"])
+
+
+def test_a_decoder_that_is_float32_inside_is_not_blamed_stage_by_stage(tmp_path):
+    """In float64 every stage is off by float32's round-off, which convicts none of them."""
+    verdict, stages = one_norm(tmp_path, 2e-6, "float32")
+    assert (verdict, stages["dtype"], stages["independently_bad"]) == ("FALSIFIED", "float32", [])
+
+
 def test_the_printed_story_names_the_stage(tmp_path):
     contract = yaml.safe_load((CONTRACTS / "model" / "decoder.yaml").read_text(encoding="utf-8"))
     contract["falsification_tests"] = [{**contract["falsification_tests"][0], **small(discharges_on=["cpu"])}]
