@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,10 @@ from candidates.torch import decoder as candidate
 from falsifiers.localisation import planted_fault
 from harness.boundary import Boundary, Trace
 from harness.case import Case
+from harness.cases import CaseSpec
+from harness.experiment import Experiment
 from harness.localisation import BAD_U, convicted, error_u
+from harness.stages import localise
 
 HEAD = "import torch\nfrom candidates.torch import decoder as right\nARRAYS = 'torch'\n"
 BUGS = {
@@ -127,47 +131,40 @@ from examples.torch_decoder import Port
 
 ARRAYS = "torch"
 
-class Model:
-    def __init__(self, model, dtype):
-        self.model, self.dtype = model, getattr(torch, dtype)
-
-    def logits(self, tokens):
-        return self.model.logits(tokens).to(self.dtype)
-
-    def stages(self, tokens, replace=None):
-        inner = next(self.model.parameters()).dtype
-        given = {{n: v.to(inner) for n, v in (replace or {{}}).items()}}
-        return {{n: v.to(self.dtype) for n, v in self.model.stages(tokens, given).items()}}
-
 def load(config, weights, *, dtype, device):
-    model = Port().load(config, weights, dtype=INNER or dtype, device=device)
-    model.model.layers[1].post_attention_layernorm.eps = EPS
-    return Model(model, dtype)
+    model = Port().load(config, weights, dtype=dtype, device=device)
+    model.model.layers[1].post_attention_layernorm.eps = 2e-6
+    return model
 """
 
 
-def one_norm(folder, eps, inner):
-    """The stages that are named when one norm of the float64 decoder has its own eps."""
-    (folder / "kernel.py").write_text(f"EPS, INNER = {eps}, {inner!r}\n{ONE_NORM}", encoding="utf-8")
+def test_one_norm_whose_eps_is_faint_in_float32_is_convicted_in_float64(tmp_path):
+    (tmp_path / "kernel.py").write_text(ONE_NORM, encoding="utf-8")
     claim, mutants = shipped("FALSIFY-DECODER-LOGITS-001")
     entry = small(
         explore={"dtype": {"choices": ["float64"]}, "length": {"choices": [9]}},
         accept={"rel_l2_err": {"le": 1e-12, "why": "as shipped"}},
     )
-    found = examine(changed(claim, **entry), {"k_bias_dropped": mutants["k_bias_dropped"]}, folder, "kernel.py")
-    return found["judgement"].verdict.name, found.get("stages")
+    found = examine(changed(claim, **entry), {"k_bias_dropped": mutants["k_bias_dropped"]}, tmp_path, "kernel.py")
+    assert found["judgement"].verdict.name == "FALSIFIED"
+    assert (found["stages"]["dtype"], found["stages"]["independently_bad"]) == ("float64", ["layers.1.post_norm"])
 
 
-def test_one_norm_whose_eps_is_faint_in_float32_is_convicted_in_float64(tmp_path):
-    verdict, stages = one_norm(tmp_path, 2e-6, "")
-    assert verdict == "FALSIFIED"
-    assert (stages["dtype"], stages["independently_bad"]) == ("float64", ["layers.1.post_norm"])
+@pytest.mark.parametrize(("off_in_float64", "told"), [("abcd", ("float32", [])), ("c", ("float64", ["c"]))])
+def test_a_decoder_that_is_float32_inside_is_not_blamed_stage_by_stage(off_in_float64, told):
+    """In float64 every stage of it is off by float32's round-off, which convicts none; one alone is a fault."""
+    want = np.ones((2, 3))
 
+    def stages(subject, case, *, replaced):
+        off = {"a": 0, "b": 0, "c": 0, "d": 0 if replaced else 1e-5}
+        if case.dtype == "float64":
+            off = {name: 1e-7 if name in off_in_float64 else 0 for name in off}
+        kind = np.dtype(case.dtype)
+        return [(name, (want * (1 + error)).astype(kind), want.astype(kind)) for name, error in off.items()]
 
-def test_a_decoder_that_is_float32_inside_is_not_blamed_stage_by_stage(tmp_path):
-    """In float64 every stage is off by float32's round-off, which convicts none of them."""
-    verdict, stages = one_norm(tmp_path, 2e-6, "float32")
-    assert (verdict, stages["dtype"], stages["independently_bad"]) == ("FALSIFIED", "float32", [])
+    claim = Experiment(lambda: None, {}, [], frozenset(), "cpu", SimpleNamespace())
+    found = localise(claim, stages, CaseSpec(index=0, seed=0, dtype="float32", params={}))
+    assert (found["dtype"], found["independently_bad"]) == told
 
 
 def test_the_printed_story_names_the_stage(tmp_path):
