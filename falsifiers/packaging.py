@@ -103,14 +103,18 @@ def logits(subject: Any, case: Case, *, model: str, count: int, length: int, wei
     return Observation(apart=float(np.linalg.norm(got - want) / np.linalg.norm(want)))
 
 
-def own_logits(subject: Any, case: Case, *, count: int, length: int, weights: str) -> Observation:
+def own_logits(subject: Any, case: Case, *, count: int, length: int, weights: str, half: bool = False) -> Observation:
     """A file's logits in llama.cpp against the reference that rounds as its type asks, on the checkpoint's own weights.
 
-    Shapes: tokens (count, length).
-    Raises: NoReference (UNVERIFIED) for a packed file of an architecture without such a reference, and for F16.
+    Shapes: tokens (count, length). Units: half asks for F16 files and takes no others, else the other way round: some
+           activations of F16 fall on the other side of a half, so that its limits are wider.
+    Raises: NoReference (UNVERIFIED) for a packed file of an architecture without such a reference.
     """
-    with exported(subject, case, "trained", "own", weights) as (path, config, tensors, kind):
-        if kind == "F16" or (kind != "F32" and config["model_type"] not in ("qwen2", "llama")):
+    asked = "F16" if half and not subject.offers("own_kind") else "own"
+    with exported(subject, case, "trained", asked, weights) as (path, config, tensors, kind):
+        if (kind == "F16") != half:
+            raise NoReference(f"the file is {kind}, and this claim is of {'F16' if half else 'all other types'}")
+        if kind != "F32" and config["model_type"] not in ("qwen2", "llama"):
             raise NoReference(f"no reference rounds as llama.cpp does for a {config['model_type']} in {kind}")
         tokens = tokens_of(case, config, count, length)
         got = _logits(path, tokens, config).astype(np.float64)

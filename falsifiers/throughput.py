@@ -22,6 +22,9 @@ MEASURES = {
     "tokens_not_made": "tokens that were asked for and not made, or made and not asked for, over all repeats",
     "decode_per_s": "median decoded tokens/s",
     "prefill_per_s": "median prefilled tokens/s",
+    "peer_decode_per_s": "llama.cpp's median decoded tokens/s on the same weights",
+    "peer_prefill_per_s": "llama.cpp's median prefilled tokens/s on the same weights",
+    "bytes_per_token": "bytes of the weights that one decoded token reads",
     "bandwidth_gb_per_s": "median of copies of 64 MiB, bytes read and written",
 }
 T95 = {3: 2.92, 4: 2.35, 5: 2.13, 6: 2.02}
@@ -36,6 +39,8 @@ def throughput(subject: Any, case: Case, *, weights: str, prompt: int, new_token
     config, tensors = read_checkpoint(str(weights), case.dtype)
     tokens = case.integers("tokens", (1, prompt), 0, 1997)
     runs = subject.throughput(config, tensors, tokens, new_tokens, repeats=repeats)
+    if len(runs) != repeats:
+        raise ValueError(f"throughput: found {len(runs)} repeats, expected the {repeats} that were asked for")
     decode, prefill = (np.array([run[name] for run in runs], np.float64) for name in ("decode", "prefill"))
     peer = _peer(case, str(weights), prompt, new_tokens, repeats)
     bandwidth = _bandwidth()
@@ -48,6 +53,9 @@ def throughput(subject: Any, case: Case, *, weights: str, prompt: int, new_token
         tokens_not_made=float(sum(abs(run["made"] - new_tokens) for run in runs)),
         decode_per_s=float(np.median(decode)),
         prefill_per_s=float(np.median(prefill)),
+        peer_decode_per_s=peer["decode"],
+        peer_prefill_per_s=peer["prefill"],
+        bytes_per_token=size,
         bandwidth_gb_per_s=bandwidth / 1e9,
         series={"decode": decode, "prefill": prefill},
     )

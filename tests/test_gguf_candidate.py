@@ -26,12 +26,16 @@ def run(path: Path, folder: Path, capsys: Any, *more: str) -> tuple[int, dict[st
     return code, {claim["id"]: claim for claim in told["claims"]}
 
 
-@pytest.mark.parametrize("kind", ["f32", "q4_0"])
+@pytest.mark.parametrize("kind", ["f32", "q4_0", "f16"])
 def test_a_file_that_is_right_survives(kind: str, tmp_path: Path, capsys: Any) -> None:
     path = tmp_path / "model.gguf"
     export(build(), path, type=kind)
     code, claims = run(path, tmp_path / "evidence", capsys, "--weights", str(build()))
     assert code == 0
+    other = claims.pop("FALSIFY-FILE-LOGITS-001" if kind == "f16" else "FALSIFY-FILE-LOGITS-F16-001")
+    assert other["verdict"] == "UNVERIFIED"
+    assert f"the file is {kind.upper()}" in other["reason"]
+    assert len(claims) == 3
     assert {claim["verdict"] for claim in claims.values()} == {"DISCHARGED"}
 
 
