@@ -7,14 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from falsifiers.hybrid_model import logits_of
 from falsifiers.synthetic_model import Config, Weights, case_tokens, case_weights, synthetic_config
 from harness.case import Case
 from harness.checkpoint import read_config, read_weights
 from harness.dtypes import round_to
 from harness.errors import UserError
 from harness.observation import Observation
+from reference import hybrid_config
 from reference.decoder import decoder_forward, decoder_logits, stage_names
-from reference.decoder_config import check_weights, parse_config
+from reference.decoder_config import MODEL_TYPES, check_weights, parse_config
+
+
+class OtherArchitecture(Exception):
+    """The checkpoint's architecture is known, but not to this claim: UNVERIFIED."""
+
+    unsupported = True
+
 
 Stages = list[tuple[str, np.ndarray, np.ndarray]]
 
@@ -79,9 +88,9 @@ def checkpoint_parity(subject: Any, case: Case, *, weights: str, length: int, ba
     """Logits of a Hugging Face checkpoint folder, its weights rounded to the case's dtype, on random token ids.
 
     Shapes: tokens (batch, length) -> logits (batch, length, vocab).
-    Raises: UserError if the folder is no Qwen2 or Llama checkpoint, naming the key or tensor.
+    Raises: UserError if the folder is no checkpoint of an architecture the reference knows, naming the key or tensor.
     """
-    config, tensors = read_checkpoint(str(weights), case.dtype)
+    config, tensors = read_checkpoint(str(weights), case.dtype, hybrid=True)
     tokens = case_tokens(case, config, batch, length)
     want = case.once(_checkpoint_logits, str(weights), case.dtype, tokens)
     return Observation(logits=(subject.load(config, tensors).logits(tokens), want))
@@ -97,13 +106,26 @@ def checkpoint_parity_stages(
 
 # One entry per dtype: a claim's cases alternate between dtypes, and reading the folder is the slow part.
 @lru_cache(maxsize=4)
-def read_checkpoint(folder: str, dtype: str) -> tuple[Config, Weights]:
-    """The folder's config and its weights rounded to dtype; kept out of the case, whose arrays are evidence."""
+def read_checkpoint(folder: str, dtype: str, *, hybrid: bool = False) -> tuple[Config, Weights]:
+    """The folder's config and its weights rounded to dtype; kept out of the case, whose arrays are evidence.
+
+    Units:  hybrid takes Qwen3 and Qwen3.5 text models too.
+    Raises: OtherArchitecture for one of those without it; UserError for what is no such checkpoint.
+    """
     config, weights = read_config(folder), read_weights(folder)
+    other = config.get("model_type") in hybrid_config.MODEL_TYPES
+    if other and not hybrid:
+        raise OtherArchitecture(
+            f"the checkpoint is a {config['model_type']}; this claim knows {', '.join(MODEL_TYPES)}"
+        )
     try:
-        check_weights(parse_config(config), weights)
+        if other:
+            hybrid_config.check_weights(config, weights)
+        else:
+            check_weights(parse_config(config), weights)
     except ValueError as problem:
-        raise UserError(f"{folder}: {problem}; give a Qwen2 or Llama checkpoint folder") from None
+        known = (*MODEL_TYPES, *hybrid_config.MODEL_TYPES) if hybrid else MODEL_TYPES
+        raise UserError(f"{folder}: {problem}; give a checkpoint folder of {', '.join(known)}") from None
     rounded = {name: round_to(tensor, dtype) for name, tensor in weights.items()}
     for tensor in rounded.values():
         tensor.setflags(write=False)
@@ -111,7 +133,8 @@ def read_checkpoint(folder: str, dtype: str) -> tuple[Config, Weights]:
 
 
 def _checkpoint_logits(folder: str, dtype: str, tokens: np.ndarray) -> np.ndarray:
-    return decoder_logits(*read_checkpoint(folder, dtype), tokens)
+    config, weights = read_checkpoint(folder, dtype, hybrid=True)
+    return logits_of(config)(config, weights, tokens)
 
 
 def _stages(subject: Any, case: Case, config: Config, weights: Weights, tokens: np.ndarray, replaced: bool) -> Stages:

@@ -16,6 +16,7 @@ from harness.contract.problem import nearest
 from harness.errors import UserError
 from harness.sources import file_digest, files_digest, with_siblings
 
+EXTRAS = {"hf": "hf", "gguf": "interop"}
 OPENED = {"hf": "huggingface", "gguf": "llama_cpp"}
 """Scheme -> the package of `candidates` whose `open(path)` makes the candidate of what stands behind the colon."""
 PROGRAM = "exec"
@@ -40,7 +41,7 @@ def load(spec: str, folder: str | Path = ".") -> Any:
     if scheme == PROGRAM:
         return import_module(f"candidates.{READERS[PROGRAM]}").open(rest, folder)
     if scheme in OPENED:
-        return import_module(f"candidates.{OPENED[scheme]}").open(str(_existing(spec, Path(folder) / rest)))
+        return _reader(spec, scheme).open(str(_existing(spec, Path(folder) / rest)))
     if ":" not in spec and not spec.endswith(".py"):
         return _built_in(spec)
     if spec.endswith(".py"):
@@ -88,7 +89,7 @@ def identity(spec: str, folder: str | Path = ".") -> dict[str, Any]:
         found = _program_files(package.words(spec.removeprefix(f"{PROGRAM}:")), Path(folder))
         return {"spec": spec, "sha256": files_digest(found, Path(folder)), "reader": source_digest(package)}
     if where in OPENED:
-        reader = source_digest(import_module(f"candidates.{OPENED[where]}"))
+        reader = source_digest(_reader(spec, where))
         path = _existing(spec, Path(folder) / rest)
         digest = file_digest(path) if path.is_file() else checkpoint.digest(path)
         return {"spec": spec, "sha256": digest, "reader": reader}
@@ -107,6 +108,15 @@ def _program_files(words: list[str], folder: Path) -> list[Path]:
     if not named:
         named = [Path(found)] if (found := shutil.which(words[0])) else []
     return sorted({each for path in named for each in (with_siblings(path) if path.suffix == ".py" else [path])})
+
+
+def _reader(spec: str, scheme: str) -> ModuleType:
+    try:
+        return import_module(f"candidates.{OPENED[scheme]}")
+    except ModuleNotFoundError as missing:
+        raise UserError(
+            f"--candidate {spec}: needs {missing.name}, which is not installed; pip install 'harness[{EXTRAS[scheme]}]'"
+        ) from None
 
 
 def _existing(spec: str, path: Path) -> Path:

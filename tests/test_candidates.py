@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from candidates import torch as eager
 from candidates import torch_compile, torch_sdpa
 from falsifiers import kv_cache, ops
-from falsifiers.decoder import checkpoint_parity, logit_parity, logit_parity_stages, synthetic_config
+from falsifiers.decoder import checkpoint_parity, logit_parity, logit_parity_stages, read_checkpoint, synthetic_config
 from harness import candidate
 from harness.boundary import Boundary, Trace
 from harness.case import Case
@@ -140,7 +140,7 @@ def test_folder_without_a_tensor_is_no_random_model(folder: Path) -> None:
     [
         (
             {"architectures": ["GemmaForCausalLM"], "model_type": "gemma"},
-            "found GemmaForCausalLM .gemma., expected one of",
+            "found GemmaForCausalLM .gemma.; the reference knows",
         ),
         ({"architectures": None, "model_type": "gemma"}, "found model_type gemma"),
         ({"architectures": ["LlamaForCausalLM"]}, r"found LlamaForCausalLM \(qwen2\)"),
@@ -150,7 +150,7 @@ def test_unknown_architecture_is_one_line_with_those_known(folder: Path, keys: d
     edit(folder, **keys)
     with pytest.raises(UserError, match=words) as found:
         candidate.load(f"hf:{folder}")
-    assert "LlamaForCausalLM (llama), Qwen2ForCausalLM (qwen2)" in str(found.value)
+    assert "LlamaForCausalLM (llama), Qwen2ForCausalLM (qwen2), Qwen3ForCausalLM (qwen3), Qwen3_5" in str(found.value)
     assert "\n" not in str(found.value)
 
 
@@ -205,3 +205,27 @@ def test_run_takes_a_folder_as_its_own_weights(
     found = json.loads(out)
     verdicts = {claim["id"]: claim["verdict"] for claim in found["claims"]}
     assert verdicts == {"FALSIFY-OWN-001": "DISCHARGED", "FALSIFY-MADE-001": "UNVERIFIED"}
+
+
+@pytest.mark.parametrize(("scheme", "package", "extra"), [("hf", "transformers", "hf"), ("gguf", "numpy", "interop")])
+def test_a_reader_that_is_not_installed_is_one_line_with_its_extra(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, package: str, extra: str
+) -> None:
+    def absent(name: str) -> Any:
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+
+    monkeypatch.setattr(candidate, "import_module", absent)
+    for ask in (candidate.load, candidate.identity):
+        with pytest.raises(UserError, match=f"needs {package}, which is not installed; pip install 'harness.{extra}.'"):
+            ask(f"{scheme}:{folder}")
+
+
+def test_a_claim_that_knows_fewer_architectures_is_unverified_on_the_others(folder: Path) -> None:
+    edit(folder, model_type="qwen3")
+    with pytest.raises(Exception, match="the checkpoint is a qwen3; this claim knows llama, qwen2") as found:
+        read_checkpoint(str(folder), "float32")
+    assert getattr(found.value, "unsupported", False)
+    with pytest.raises(
+        UserError, match=r"weights: .*q_norm.*give a checkpoint folder of llama, qwen2, qwen3, qwen3_5_text"
+    ):
+        read_checkpoint(str(folder), "float32", hybrid=True)

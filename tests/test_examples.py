@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from laboratory import ROOT
+from safetensors.numpy import load_file, save_file
 
 EXAMPLES = ROOT / "examples"
 SURVIVED = {"PARTIAL", "DISCHARGED"}
@@ -125,3 +126,22 @@ def test_numpy_kernels_survive_and_a_hard_coded_eps_is_falsified(tmp_path: Path)
     assert code == 1
     red = {name for name, verdict in verdicts(claims).items() if verdict == "FALSIFIED"}
     assert red == {"RMSNORM-EPS-001", "RMSNORM-STATE-001", "RMSNORM-F64-001"}
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "qwen3_5_text"])
+def test_a_folder_survives_and_another_s_weights_are_falsified(tmp_path: Path, kind: str) -> None:
+    folder = house(tmp_path)
+    example = folder / "examples" / "hf_checkpoint.py"
+    for name in ("tiny-qwen3", "other"):
+        subprocess.run([sys.executable, example, kind, folder / name], check=True, capture_output=True)
+    (command,) = commands(example)
+    code, claims = run(command, folder)
+    assert code == 0
+    assert set(verdicts(claims)) == {"DECODER-TRAINED-001"}
+    assert set(verdicts(claims).values()) <= SURVIVED, claims
+    weights = load_file(folder / "other" / "model.safetensors")
+    weights["model.layers.1.self_attn.q_norm.weight"] += 0.5
+    save_file(weights, folder / "other" / "model.safetensors", metadata={"format": "pt"})
+    code, claims = run(command, folder, "--weights", "other")
+    assert code == 1
+    assert set(verdicts(claims).values()) == {"FALSIFIED"}

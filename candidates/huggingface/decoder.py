@@ -35,7 +35,7 @@ class Decoder:
         mask = torch.ones_like(tokens)
         if lengths is not None:
             mask = mask.cumsum(1).gt(tokens.shape[1] - lengths[:, None]).long()
-        return self._append(tokens, Cache(DynamicCache(), mask))
+        return self._append(tokens, Cache(DynamicCache(config=self.model.config), mask))
 
     def decode(self, tokens: torch.Tensor, cache: Cache) -> tuple[torch.Tensor, Cache]:
         """Shapes: tokens (B, n) -> logits (B, n, V)."""

@@ -1,36 +1,43 @@
-"""transformers' Qwen2 and Llama made float64 throughout: their norms and rotary compute in float32 otherwise."""
+"""transformers in float64 throughout: its norms, rotary tables, softmax and delta rule ask for float32 otherwise."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
+
+
+class _Float64(TorchFunctionMode):
+    """Whoever asks torch for float32 gets float64."""
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if function is torch.Tensor.float:
+            return args[0].double()
+        named = {key: _wide(value) for key, value in (kwargs or {}).items()}
+        return function(*map(_wide, args), **named)
+
+
+def _wide(value: Any) -> Any:
+    return torch.float64 if value is torch.float32 else value
 
 
 def in_float64(model: Any) -> None:
-    """Exchange the forward of the rotary embedding and of every RMSNorm, in place."""
-    rotary = model.model.rotary_emb
-    rotary.forward = _rotary(rotary.config)
-    for module in model.modules():
-        if type(module).__name__.endswith("RMSNorm"):
-            module.forward = _norm(module)
+    """Make every forward pass of the model, and its rotary frequencies, float64; in place."""
+    rotary, forward = model.model.rotary_emb, model.forward
 
+    def wide(*args: Any, **kwargs: Any) -> Any:
+        with _Float64():
+            return forward(*args, **kwargs)
 
-def _rotary(config: Any) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
-    dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    theta = config.rope_parameters["rope_theta"]
-
-    def forward(x: torch.Tensor, position_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        exponents = torch.arange(0, dim, 2, dtype=torch.float64, device=x.device) / dim
-        angles = (position_ids.unsqueeze(-1) * theta**-exponents).repeat(1, 1, 2)
-        return angles.cos(), angles.sin()
-
-    return forward
-
-
-def _norm(module: Any) -> Callable[[torch.Tensor], torch.Tensor]:
-    def forward(x: torch.Tensor) -> torch.Tensor:
-        return x / (x.square().mean(-1, keepdim=True) + module.variance_epsilon).sqrt() * module.weight
-
-    return forward
+    with _Float64():
+        frequencies, rotary.attention_scaling = rotary.compute_default_rope_parameters(rotary.config)
+    rotary.inv_freq = frequencies.to(rotary.inv_freq.device)
+    model.forward = wide

@@ -14,7 +14,12 @@ from candidates.huggingface.decoder import Decoder
 from candidates.huggingface.float64 import in_float64
 from harness.errors import UserError
 
-ARCHITECTURES = {"LlamaForCausalLM": "llama", "Qwen2ForCausalLM": "qwen2"}
+ARCHITECTURES = {
+    "LlamaForCausalLM": "llama",
+    "Qwen2ForCausalLM": "qwen2",
+    "Qwen3ForCausalLM": "qwen3",
+    "Qwen3_5ForCausalLM": "qwen3_5_text",
+}
 """Those that the reference knows, with the model_type that each implies."""
 
 
@@ -35,10 +40,10 @@ def open(folder: str) -> Folder:
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as problem:
         raise UserError(f"--candidate hf:{folder}: {path} cannot be read as JSON ({problem})") from None
     found = config.get("architectures") or [f"model_type {config.get('model_type')}"]
-    if ARCHITECTURES.get(found[0]) != config.get("model_type"):
+    if found[0] not in ARCHITECTURES or ARCHITECTURES[found[0]] != config.get("model_type"):
         known = ", ".join(f"{name} ({kind})" for name, kind in ARCHITECTURES.items())
         raise UserError(
-            f"--candidate hf:{folder}: found {found[0]} ({config.get('model_type')}), expected one of {known}"
+            f"--candidate hf:{folder}: found {found[0]} ({config.get('model_type')}); the reference knows {known}"
         )
     return Folder(folder, config)
 
@@ -55,7 +60,7 @@ class Folder:
     def load(self, config: Mapping[str, Any], weights: Mapping[str, Any], *, dtype: str, device: str) -> Decoder:
         """The folder's model in `dtype` on `device`; `weights` is what the falsifier compares with, not loaded.
 
-        Units:  float64 asks about logic: transformers' own float32 insides (norms, rotary) are widened then.
+        Units:  float64 asks about logic: transformers' own float32 insides are widened then.
         Raises: OwnWeights (UNVERIFIED) if config is not the folder's.
         """
         shared = [key for key in config if config[key] != self.config.get(key)]
@@ -64,17 +69,16 @@ class Folder:
             raise OwnWeights(
                 f"candidate has its own weights, and the claim brings another model ({', '.join(differing[:3])} differ)"
             )
-        wide = dtype == "float64"
         model, info = AutoModelForCausalLM.from_pretrained(
             self.folder,
             dtype=getattr(torch, dtype),
-            attn_implementation="sdpa" if wide else "eager",
+            attn_implementation="eager",
             local_files_only=True,
             output_loading_info=True,
         )
         _refuse_guesses(self.folder, info)
         model.to(device).eval()
-        if wide:
+        if dtype == "float64":
             in_float64(model)
         return Decoder(model)
 

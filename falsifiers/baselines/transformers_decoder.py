@@ -11,6 +11,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache
 
 ARRAYS = "torch"
+HYBRID = ("qwen3", "qwen3_5_text")
+"""Model types that `transformers_hybrid` builds."""
 
 
 @dataclass
@@ -55,12 +57,16 @@ class Decoder:
         ).logits
 
 
-def load(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], *, dtype: str, device: str) -> Decoder:
+def load(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], *, dtype: str, device: str) -> Any:
     """Build the model of `config`, give it `weights`, and move it to `device` in `dtype`.
 
     Raises: RuntimeError naming the tensors if `weights` is not exactly what the model has.
     Source: transformers' AutoModelForCausalLM, eager attention.
     """
+    if config["model_type"] in HYBRID:
+        from falsifiers.baselines import transformers_hybrid  # late: its modules are slow to load
+
+        return transformers_hybrid.load(config, weights, dtype=dtype, device=device)
     wide = dtype == "float64"
     # Eager attention takes its softmax in float32 whatever the dtype, which float64 would
     # show; sdpa computes in the dtype of its inputs.

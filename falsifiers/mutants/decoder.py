@@ -48,7 +48,8 @@ def rope_rows_not_unpermuted(baseline: Any) -> Any:
     """Query and key rows left in the interleaved order of a GGUF (R3: transformers#31788)."""
 
     def edit(config: Config, weights: Weights) -> tuple[Config, Weights]:
-        dim = weights["model.layers.0.self_attn.k_proj.weight"].shape[0] // config["num_key_value_heads"]
+        keys = next(tensor for name, tensor in weights.items() if name.endswith("self_attn.k_proj.weight"))
+        dim = keys.shape[0] // config["num_key_value_heads"]
         order = torch.arange(dim).reshape(2, dim // 2).T.reshape(-1)
 
         def permute(rows: torch.Tensor) -> torch.Tensor:
@@ -122,7 +123,8 @@ def _zeroed(weights: Weights, endings: tuple[str, ...]) -> Weights:
 
 def _with_theta(config: Config, theta: float) -> Config:
     """theta in both places a config may keep it, so that no reader sees the right one."""
-    return {**config, "rope_theta": theta, "rope_parameters": {"rope_type": "default", "rope_theta": theta}}
+    rope = {"rope_type": "default", **(config.get("rope_parameters") or {}), "rope_theta": theta}
+    return {**config, "rope_theta": theta, "rope_parameters": rope}
 
 
 MUTANTS = {
