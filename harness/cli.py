@@ -42,7 +42,7 @@ def parser() -> Parser:
     inspect = commands.add_parser("inspect", help="what a GGUF or safetensors file, or a checkpoint folder, holds")
     inspect.add_argument("path", metavar="FILE")
     inspect.add_argument("--json", action="store_true")
-    init = commands.add_parser("init", help="a working contract, falsifier and candidate in an empty folder")
+    init = commands.add_parser("init", help="a contract, a falsifier and a kernel with one bug, in an empty folder")
     init.add_argument("folder", nargs="?", default=".", metavar="DIR")
     return top
 
@@ -56,7 +56,8 @@ def _validate(commands: argparse._SubParsersAction[Parser]) -> None:
 def _run(commands: argparse._SubParsersAction[Parser]) -> None:
     sub = commands.add_parser("run", help="try to break a candidate; write evidence", epilog=EXIT)
     sub.add_argument("paths", nargs="*", metavar="PATH", help="contracts: files, folders or builtin:NAME")
-    sub.add_argument("--candidate", default="torch", metavar="C", help="torch, file.py[:NAME] or package.module:NAME")
+    candidate = "torch, file.py[:NAME], package.module:NAME ... (default: harness.toml's, else torch)"
+    sub.add_argument("--candidate", metavar="C", help=candidate)
     sub.add_argument("--weights", metavar="HF_DIR", help="a Hugging Face folder in place of the built-in model")
     sub.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")
     sub.add_argument("--evidence", default="evidence", metavar="DIR")
@@ -112,11 +113,12 @@ def dispatch(args: argparse.Namespace) -> int:
 
         return validate.run(args.paths, json_output=args.json)
     if args.command == "run":
+        from harness import settings
         from harness.commands import run
 
         if not args.paths and not args.resume:
             raise UserError("run: no PATH given; try `harness run contracts/` or `harness run builtin:ops`")
-        fields = vars(args)
+        fields = settings.find(args.paths) | {k: v for k, v in vars(args).items() if v is not None}
         return run.run(run.Options(**{k: v for k, v in fields.items() if k != "command"}))
     if args.command == "verify":
         from harness.commands import verify
