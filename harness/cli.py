@@ -42,6 +42,7 @@ def parser() -> Parser:
     inspect = commands.add_parser("inspect", help="what a GGUF or safetensors file, or a checkpoint folder, holds")
     inspect.add_argument("path", metavar="FILE")
     inspect.add_argument("--json", action="store_true")
+    _explain(commands)
     init = commands.add_parser("init", help="a contract, a falsifier and a kernel with one bug, in an empty folder")
     init.add_argument("folder", nargs="?", default=".", metavar="DIR")
     return top
@@ -91,6 +92,15 @@ def _report(commands: argparse._SubParsersAction[Parser]) -> None:
     sub = commands.add_parser("report", help="a page over one or several runs")
     sub.add_argument("evidence", nargs="+", metavar="EVIDENCE")
     sub.add_argument("--out", default="report", metavar="DIR")
+
+
+def _explain(commands: argparse._SubParsersAction[Parser]) -> None:
+    sub = commands.add_parser(
+        "explain", help="a claim, a verdict, a measurement, a criterion or a target in plain words"
+    )
+    sub.add_argument("word", metavar="CLAIM_OR_VERDICT")
+    sub.add_argument("--contracts", metavar="PATH", help="where to look (default: the built-in contracts)")
+    sub.add_argument("--evidence", default="evidence", metavar="DIR", help="runs, of which the newest is told")
 
 
 def _positive(text: str) -> int:
@@ -148,6 +158,10 @@ def dispatch(args: argparse.Namespace) -> int:
         from harness.commands import export
 
         return export.run(args.folder, args.out, kind=args.type, tokenizer=args.tokenizer)
+    if args.command == "explain":
+        from harness.commands import explain
+
+        return explain.run(args.word, contracts=args.contracts, folder=args.evidence)
     from harness.commands import init
 
     return init.run(args.folder)
