@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from harness import __version__
+from harness.completion import SHELLS, answer
 from harness.contract.problem import nearest
 from harness.errors import UserError
 
@@ -43,6 +45,12 @@ def parser() -> Parser:
     inspect.add_argument("path", metavar="FILE")
     inspect.add_argument("--json", action="store_true")
     _explain(commands)
+    completion = commands.add_parser(
+        "completion",
+        help="shell completion",
+        epilog='bash and zsh: eval "$(harness completion bash)"; fish: ... | source',
+    )
+    completion.add_argument("shell", choices=SHELLS)
     init = commands.add_parser("init", help="a contract, a falsifier and a kernel with one bug, in an empty folder")
     init.add_argument("folder", nargs="?", default=".", metavar="DIR")
     return top
@@ -158,6 +166,10 @@ def dispatch(args: argparse.Namespace) -> int:
         from harness.commands import export
 
         return export.run(args.folder, args.out, kind=args.type, tokenizer=args.tokenizer)
+    if args.command == "completion":
+        from harness.commands import completion
+
+        return completion.run(args.shell)
     if args.command == "explain":
         from harness.commands import explain
 
@@ -172,6 +184,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         top = parser()
+        if "_ARGCOMPLETE" in os.environ:
+            answer(top)
         if arguments and not arguments[0].startswith("-"):
             known = list(top._subparsers._group_actions[0].choices)  # type: ignore[union-attr, arg-type]
             if arguments[0] not in known:

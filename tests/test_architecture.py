@@ -76,6 +76,8 @@ ARROWS = {
         "jsonschema_rs",
         "harness",
     },
+    "harness/completion.py": {"argcomplete", "harness"},
+    "harness/commands/completion.py": {"argcomplete", "harness"},
 }
 
 
