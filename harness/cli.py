@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from datetime import timedelta
 from fractions import Fraction
 
 from harness import __version__
+from harness.completion import SHELLS, answer
 from harness.contract.problem import nearest
 from harness.errors import UserError
 
@@ -48,7 +50,14 @@ def parser() -> Parser:
     inspect.add_argument("path", metavar="FILE")
     inspect.add_argument("--model", metavar="HF_DIR", help="hold a PEFT adapter folder to this checkpoint's config")
     inspect.add_argument("--json", action="store_true")
-    init = commands.add_parser("init", help="a working contract, falsifier and candidate in an empty folder")
+    _explain(commands)
+    completion = commands.add_parser(
+        "completion",
+        help="shell completion",
+        epilog='bash and zsh: eval "$(harness completion bash)"; fish: ... | source',
+    )
+    completion.add_argument("shell", choices=SHELLS)
+    init = commands.add_parser("init", help="a contract, a falsifier and a kernel with one bug, in an empty folder")
     init.add_argument("folder", nargs="?", default=".", metavar="DIR")
     return top
 
@@ -62,7 +71,8 @@ def _validate(commands: argparse._SubParsersAction[Parser]) -> None:
 def _run(commands: argparse._SubParsersAction[Parser]) -> None:
     sub = commands.add_parser("run", help="try to break a candidate; write evidence", epilog=EXIT)
     sub.add_argument("paths", nargs="*", metavar="PATH", help="contracts: files, folders or builtin:NAME")
-    sub.add_argument("--candidate", default="torch", metavar="C", help="torch, file.py[:NAME] or package.module:NAME")
+    candidate = "torch, file.py[:NAME], package.module:NAME ... (default: harness.toml's, else torch)"
+    sub.add_argument("--candidate", metavar="C", help=candidate)
     sub.add_argument("--weights", metavar="HF_DIR", help="a Hugging Face folder in place of the built-in model")
     sub.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")
     sub.add_argument("--evidence", default="evidence", metavar="DIR")
@@ -149,6 +159,15 @@ def _compare(commands: argparse._SubParsersAction[Parser]) -> None:
     sub.add_argument("--json", action="store_true")
 
 
+def _explain(commands: argparse._SubParsersAction[Parser]) -> None:
+    sub = commands.add_parser(
+        "explain", help="a claim, a verdict, a measurement, a criterion or a target in plain words"
+    )
+    sub.add_argument("word", metavar="CLAIM_OR_VERDICT")
+    sub.add_argument("--contracts", metavar="PATH", help="where to look (default: the built-in contracts)")
+    sub.add_argument("--evidence", default="evidence", metavar="DIR", help="runs, of which the newest is told")
+
+
 def _positive(text: str) -> int:
     number = _natural(text)
     if number < 1:
@@ -169,11 +188,12 @@ def dispatch(args: argparse.Namespace) -> int:
 
         return validate.run(args.paths, json_output=args.json)
     if args.command == "run":
+        from harness import settings
         from harness.commands import run
 
         if not args.paths and not args.resume:
             raise UserError("run: no PATH given; try `harness run contracts/` or `harness run builtin:ops`")
-        fields = vars(args)
+        fields = settings.find(args.paths) | {k: v for k, v in vars(args).items() if v is not None}
         return run.run(run.Options(**{k: v for k, v in fields.items() if k != "command"}))
     if args.command == "verify":
         from harness.commands import verify
@@ -211,6 +231,14 @@ def dispatch(args: argparse.Namespace) -> int:
         from harness.commands import import_contracts
 
         return import_contracts.run(args.paths, out=args.out, force=args.force, as_json=args.json)
+    if args.command == "completion":
+        from harness.commands import completion
+
+        return completion.run(args.shell)
+    if args.command == "explain":
+        from harness.commands import explain
+
+        return explain.run(args.word, contracts=args.contracts, folder=args.evidence)
     from harness.commands import init
 
     return init.run(args.folder)
@@ -221,6 +249,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         top = parser()
+        if "_ARGCOMPLETE" in os.environ:
+            answer(top)
         if arguments and not arguments[0].startswith("-"):
             known = list(top._subparsers._group_actions[0].choices)  # type: ignore[union-attr, arg-type]
             if arguments[0] not in known:

@@ -10,7 +10,7 @@ from harness.limits import Group, Limit, parse
 MEANING = {
     "ERROR": "The falsifier could not finish, so nothing is known; the traceback is in log.txt.",
     "UNSOUND": "The trusted baseline breaks the claim's own limit: falsifier or limit is wrong, not the candidate.",
-    "FALSIFIED": "The candidate broke a limit that the baseline keeps. The smallest failing case is saved here.",
+    "FALSIFIED": "The candidate broke a limit that the baseline keeps. The smallest failing case is saved.",
     "VACUOUS": "The candidate passed, but so did something known to be wrong: this pass means nothing.",
     "BLOCKED": "The claim survived, but a contract that it rests on is red.",
     "UNVERIFIED": "It did not run. Nothing is known, and it counts as nothing.",

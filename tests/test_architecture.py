@@ -78,6 +78,8 @@ ARROWS = {
         "jsonschema_rs",
         "harness",
     },
+    "harness/completion.py": {"argcomplete", "harness"},
+    "harness/commands/completion.py": {"argcomplete", "harness"},
 }
 
 

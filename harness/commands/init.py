@@ -1,4 +1,4 @@
-"""`harness init`: a working contract, falsifier and candidate in an empty folder."""
+"""`harness init`: a contract, a falsifier and a kernel with one bug, to be run and mended."""
 
 from __future__ import annotations
 
@@ -7,23 +7,35 @@ from pathlib import Path
 
 from harness.errors import UserError
 
-NAMES = ("contract.yaml", "falsifier.py", "kernel.py")
+NAMES = {
+    "kernel.py": "your implementation, with one bug in it",
+    "contract.yaml": "what must hold",
+    "falsifier.py": "how it is attacked; known-wrong versions",
+    "harness.toml": "which candidate is tried",
+    "README.md": "what to do with them",
+}
 
 
 def run(folder: str) -> int:
-    """Write the three files and say what to do with them; nothing that is there is overwritten.
+    """Write the files and say what to do with them; nothing that is there is overwritten.
 
-    Raises: UserError if a file of that name is there already.
+    Raises: UserError if a file of one of these names is there already, or the folder cannot be written.
     """
     target = Path(folder)
-    there = [name for name in NAMES if (target / name).exists()]
+    there = [name for name in NAMES if (target / name).exists() or (target / name).is_symlink()]
     if there:
         raise UserError(f"{target / there[0]}: is there already; choose an empty folder: `harness init DIR`")
-    target.mkdir(parents=True, exist_ok=True)
-    for name in NAMES:
-        text = (files("harness") / "template" / name).read_text(encoding="utf-8")
-        (target / name).write_text(text, encoding="utf-8")
-        print(target / name)
-    where = "" if folder == "." else f"cd {folder} && "
-    print(f"\nNow: {where}harness run . --candidate kernel.py")
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for name, what in NAMES.items():
+            text = (files("harness") / "template" / name).read_text(encoding="utf-8")
+            with (target / name).open("x", encoding="utf-8") as stream:
+                stream.write(text)
+            print(f"{target / name!s:<24} {what}")
+    except OSError as problem:
+        raise UserError(
+            f"{folder}: cannot be written ({problem.strerror}); choose another: `harness init DIR`"
+        ) from None
+    where = "" if target == Path(".") else f"cd {target} && "
+    print(f"\nNow: {where}harness run .    it says which line of kernel.py to mend; mend it and run again")
     return 0

@@ -42,8 +42,11 @@ def contract_files(paths: Iterable[str | Path]) -> tuple[list[Path], list[Proble
 
 
 def contracts_below(folder: Path) -> Iterator[Path]:
-    """The YAML files of a folder and its subfolders, ship.yaml and hidden ones left out."""
+    """The YAML files of a folder and its subfolders; ship.yaml, hidden ones and the evidence of runs left out."""
     for root, folders, names in os.walk(folder):
+        if "run.json" in names and "claims" in folders:
+            folders[:] = []
+            continue
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         for name in sorted(names):
             if name.endswith(_SUFFIXES) and name != NAME and not name.startswith("."):

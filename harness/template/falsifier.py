@@ -1,37 +1,39 @@
-"""How the claim is attacked: one call of `softmax`, beside float64 NumPy."""
+"""How the claim is attacked, and the known-wrong versions that show the attack has teeth."""
+
+from types import SimpleNamespace
 
 import numpy as np
 
 from harness.observation import Observation
 
 
-def parity(subject, case, *, length, spread):
-    """`subject` is your kernel, the baseline or a mutant; `case` builds the same input for each."""
-    x = case.normal("x", (7, length), std=spread)
+def parity(subject, case, *, rows, hidden, std, eps):
+    """One call of `rmsnorm`, beside float64 NumPy. Holds no tolerance: the contract does.
+
+    `subject` is your kernel, the baseline or a mutant in turn; `case` gives each of them the same arrays.
+    """
+    x = case.normal("x", (rows, hidden), std=std)
+    weight = case.normal("weight", (hidden,), mean=1.0, std=0.2)
     wide = x.astype(np.float64)
-    e = np.exp(wide - wide.max(axis=-1, keepdims=True))
-    return Observation(y=(subject.softmax(x), e / e.sum(axis=-1, keepdims=True)))
+    want = wide / np.sqrt(np.mean(wide**2, axis=-1, keepdims=True) + eps) * weight.astype(np.float64)
+    return Observation(y=(subject.rmsnorm(x, weight, eps), want))
 
 
-def no_max_subtraction(baseline):
-    """exp of the raw scores: overflows to inf/inf on wide rows."""
-    from types import SimpleNamespace
-
-    def softmax(x):
-        return x.exp() / x.exp().sum(-1, keepdim=True)
-
-    return SimpleNamespace(softmax=softmax, ARRAYS="torch")
+# A mutant is a function: baseline -> wrong baseline. Each comes from a bug that was shipped.
 
 
-def last_column_dropped(baseline):
-    """The sum stops one short, as a tail mask off by one does."""
-    from types import SimpleNamespace
-
-    def softmax(x):
-        e = (x - x.amax(-1, keepdim=True)).exp()
-        return e / e[..., :-1].sum(-1, keepdim=True)
-
-    return SimpleNamespace(softmax=softmax, ARRAYS="torch")
+def eps_hardcoded(baseline):
+    """eps is 1e-5 whatever the model says (ggml-org/llama.cpp#2373)."""
+    return _like(baseline, lambda x, weight, eps: baseline.rmsnorm(x, weight, 1e-5))
 
 
-MUTANTS = {"no_max_subtraction": no_max_subtraction, "last_column_dropped": last_column_dropped}
+def mean_subtracted(baseline):
+    """A LayerNorm's step left in: rows are centred first."""
+    return _like(baseline, lambda x, weight, eps: baseline.rmsnorm(x - x.mean(axis=-1, keepdims=True), weight, eps))
+
+
+def _like(baseline, rmsnorm):
+    return SimpleNamespace(rmsnorm=rmsnorm, ARRAYS=baseline.ARRAYS)
+
+
+MUTANTS = {"eps_hardcoded": eps_hardcoded, "mean_subtracted": mean_subtracted}

@@ -1,12 +1,13 @@
-"""The implementation under test. Replace it with yours; NumPy arrays in, NumPy arrays out.
+"""Your implementation, the candidate. Named and shaped as the contract's falsifier calls it: NumPy in, NumPy out.
 
-With `ARRAYS = "torch"` at module level you get torch tensors on the run's device instead.
+With `ARRAYS = "torch"` at the top of this file you would get torch tensors on the run's device.
 """
 
 import numpy as np
 
 
-def softmax(x):
+def rmsnorm(x, weight, eps):
+    """Divide each row of x (rows, hidden) by its root mean square, then scale by weight (hidden,)."""
     wide = x.astype(np.float32)
-    e = np.exp(wide - wide.max(axis=-1, keepdims=True))
-    return (e / e.sum(axis=-1, keepdims=True)).astype(x.dtype)
+    rms = np.sqrt(np.mean(wide * wide, axis=-1, keepdims=True) + 1e-5)
+    return (wide / rms * weight.astype(np.float32)).astype(x.dtype)
