@@ -214,6 +214,7 @@ def test_a_mistake_in_the_workflow_fails_at_once(runner, inputs, code, words):
     action = Action(runner, **{**GIVEN, **inputs})
     assert action.run() == code
     assert words in action.said
+    assert ("no sealed run" in action.said) == (inputs == {"paths": ""})  # the others end before the report
     assert not (runner.folder / "planted").exists()
     assert not (runner.folder / "report").exists()
 

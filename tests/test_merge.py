@@ -11,6 +11,7 @@ from second_host import DOUBLES, SHIP, SLOWLY, dies, forge, reseal
 from harness import checkpoint, cli, evidence, merge, provenance
 from harness.commands import verify
 from harness.errors import UserError
+from harness.summary import NOT_SELECTED
 from harness.verdict import ORDER, Verdict
 
 
@@ -178,3 +179,8 @@ def test_of_two_verdicts_the_same_one_wins_in_either_order(a, b):
     assert won.red == (a.red or b.red)
     if not won.red:
         assert won.credit == max(a.credit, b.credit)
+
+
+def test_why_it_did_not_run_is_told_rather_than_that_it_was_not_selected():
+    rows = [{"id": "C", "verdict": "UNVERIFIED", "reason": reason} for reason in ("no `rope`", NOT_SELECTED)]
+    assert merge._stronger(*rows) is merge._stronger(*reversed(rows)) is rows[0]
