@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,6 +72,6 @@ def _when(run: tuple[Path, Body]) -> tuple[str, str]:
     return run[1]["began"], run[1]["id"]
 
 
-def _ship(runs: tuple[tuple[Path, Body], ...]) -> Mapping[str, Any]:
+def _ship(runs: tuple[tuple[Path, Body], ...]) -> Body:
     path = next((folder / "ship.yaml" for folder, _ in reversed(runs) if (folder / "ship.yaml").is_file()), None)
     return dict(load_yaml(path)[0] or {}) if path else {}
