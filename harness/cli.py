@@ -152,7 +152,7 @@ def _compare(commands: argparse._SubParsersAction[Parser]) -> None:
         "compare",
         help="what moved between two runs, and why",
         epilog="exit codes: 0 nothing got worse, 1 something did or a run does not verify. Worse: a claim red that was "
-        "not, a survivor that is none now (one that did not run included), less ship-%%, a mutant alive that was killed.",
+        "not, a survivor that is none now (one that did not run included), less ship-%%, a mutant alive that was not.",
     )
     sub.add_argument("before", metavar="BEFORE")
     sub.add_argument("after", metavar="AFTER")

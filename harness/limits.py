@@ -226,7 +226,7 @@ def _nearest(op: str, bound: float, found: Sequence[tuple[float, Row | None]]) -
 
 
 def margin(op: str, number: float, bound: float) -> float:
-    """How many times the bound a number is, the other way round for a lower one; infinite where no ratio makes sense."""
+    """How many times the bound a number is, inverted for a lower one; infinite where no ratio makes sense."""
     over, under = (number, bound) if op in UPPER else (bound, number)
     if op == "eq" or not (math.isfinite(over) and math.isfinite(under)) or under <= 0 or over < 0:
         return math.inf

@@ -40,7 +40,7 @@ def _text(ids: Mapping[str, str], found: Mapping[str, Any]) -> Iterator[str]:
         lines = [_verdict(change) for change in told if change["direction"] == way]
         yield from _section({"other": "changed, neither better nor worse"}.get(way, way), lines)
     if left:
-        yield f"\n{left} claims were left out by -k and so are UNVERIFIED; compare runs of the same -k to leave them aside"
+        yield f"\n{left} claims were left out by -k in one of the runs; compare runs of the same -k to leave them aside"
     yield from _section("known-wrong versions", [_mutant(m) for m in found["mutants"]])
     yield from _section("measurements that moved by much", [_measurement(m) for m in found["measurements"]])
     yield "\nsomething got worse" if found["worse"] else "\nnothing got worse"

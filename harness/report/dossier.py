@@ -18,7 +18,6 @@ from harness.report.curve import curves
 from harness.report.spread import spread
 from harness.report.state import State
 from harness.report.why import root_cause, whys
-from harness.result import entry_yaml
 from harness.verdict import Verdict
 
 LOG_LINES = 40
@@ -52,7 +51,7 @@ def dossier(state: State, claim_id: str) -> dict[str, Any]:
         "stages": stages if stages and "stages" in stages else None,
         **curves(result["record"]),
         "counterexample": _counterexample(place, result),
-        "entry": entry_yaml(claim),
+        "entry": (place / "claim.yaml").read_text(encoding="utf-8"),
         "log": _log(place) if row["verdict"] == Verdict.ERROR else "",
     }
 

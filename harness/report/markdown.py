@@ -117,7 +117,9 @@ def _moved(outline: Mapping[str, Any]) -> Iterator[str]:
     yield "## Moved\n\n" + (f"What differs: {'; '.join(causes)}." if causes else "Nothing that is recorded differs.")
     lost = [m for m in outline["movement"]["mutants"] if m["direction"] == "worse"]
     if lost:
-        yield "Known-wrong versions that now survive: " + ", ".join(cell(f"{m['claim']} {m['mutant']}") for m in lost[:10])
+        yield "Known-wrong versions that now survive: " + ", ".join(
+            cell(f"{m['claim']} {m['mutant']}") for m in lost[:10]
+        )
     if told:
         rows = [[cell(c["id"]), c["before"] or "new", c["after"] or "gone", c["direction"]] for c in told]
         yield folded(f"{len(told)} verdicts changed", ["claim", "was", "is", ""], rows, 12_000)
@@ -135,15 +137,19 @@ _WORK_HEADS = ("criterion", "target", "ship-% to gain", "hours", "in the way")
 
 
 def _work_row(item: Mapping[str, Any]) -> list[str]:
-    why = item["why"][0] if item["why"] else {"verdict": "", "reason": "", "claims": []}
+    why: Mapping[str, Any] = item["why"][0] if item["why"] else {"verdict": "", "reason": ""}
     more = f" (and {len(item['why']) - 1} more reasons)" if len(item["why"]) > 1 else ""
     way = f"{why['verdict']}: {cell(_cut(why['reason'], 120))}{more}"
-    return [cell(f"{item['id']} {item['title']}"), cell(item["target"]), f"{item['gain']:.1f}", f"{item['effort_hours']:g}", way]
+    return [
+        cell(f"{item['id']} {item['title']}"),
+        cell(item["target"]),
+        f"{item['gain']:.1f}",
+        f"{item['effort_hours']:g}",
+        way,
+    ]
 
 
-def _folded(
-    state: State, outline: Mapping[str, Any]
-) -> Iterator[tuple[str, Sequence[str], list[list[str]]]]:
+def _folded(state: State, outline: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str], list[list[str]]]]:
     """(title, heads, rows) of the long tables, the most wanted first."""
     if len(outline["work"]) > OPEN:
         rest = outline["work"][OPEN:]
@@ -151,7 +157,12 @@ def _folded(
     claims = state.merged["claims"]
     order = [v.value for v in Verdict]
     rows = [
-        [cell(r["id"]), r["verdict"], cell(_cut(r["reason"], 120)), f"{sum(m['killed'] for m in r['mutants'])} of {len(r['mutants'])}"]
+        [
+            cell(r["id"]),
+            r["verdict"],
+            cell(_cut(r["reason"], 120)),
+            f"{sum(m['killed'] for m in r['mutants'])} of {len(r['mutants'])}",
+        ]
         for r in sorted(claims, key=lambda row: order.index(row["verdict"]))
     ]
     yield f"All {len(rows)} claims", ["claim", "verdict", "why", "mutants killed"], rows

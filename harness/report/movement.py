@@ -74,7 +74,9 @@ def _verdicts(before: State, after: State) -> list[Change]:
         row: Mapping[str, Any] = now or was or {}
         change = {"id": claim, "contract": row["contract"], "before": old, "after": new}
         reason = now["reason"] if now else "its contract is not in this run"
-        out.append({**change, "direction": direction(old, new), "reason": reason, "because": _because(claim, before, after)})
+        out.append(
+            {**change, "direction": direction(old, new), "reason": reason, "because": _because(claim, before, after)}
+        )
     order = ("worse", "better", "other")
     return sorted(out, key=lambda change: order.index(change["direction"]))
 

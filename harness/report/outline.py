@@ -39,7 +39,7 @@ def earlier(history: Sequence[State]) -> State | None:
     """What the present is compared with: the last earlier state of the same candidate by name, else the last one."""
     past = list(history[:-1])
     same = [s for s in past if s.newest["candidate"]["spec"] == history[-1].newest["candidate"]["spec"]]
-    return (same or past or [None])[-1]
+    return (same or past)[-1] if past else None
 
 
 def headline(state: State) -> str:

@@ -17,6 +17,8 @@ from harness.verdict import ORDER, Verdict
 
 PARTS = Path(__file__).parent / "page"
 SCRIPTS = ("dom.js", "plots.js", "figures.js", "claim.js", "list.js", "router.js")
+EXPORT = "window.vegaEmbed = vegaEmbed;"
+"""The one name that our scripts take from Vega-Lite's bundle."""
 GLYPHS = {
     "ERROR": "!",
     "UNSOUND": "≠",
@@ -60,7 +62,9 @@ def html(history: Sequence[State], outline: dict[str, Any]) -> str:
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
         index=index,
         chunks=chunks,
-        library=base64.b64encode(gzip.compress(vl_convert.javascript_bundle().encode(), 9, mtime=0)).decode("ascii"),
+        library=base64.b64encode(gzip.compress(vl_convert.javascript_bundle(EXPORT).encode(), 9, mtime=0)).decode(
+            "ascii"
+        ),
     )
 
 

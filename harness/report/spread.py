@@ -15,7 +15,7 @@ from harness.pool import MEASUREMENTS, Pool, of_rows
 def spread(claim: Mapping[str, Any], record: Mapping[str, Any], subject: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Per limit and dtype, log10 of value ÷ limit of every case; above 0 the case alone violates the limit.
 
-    Each is {limit, measure, dtype, at: [log10, ...], zero, lost}: `zero` counts cases with no error at all, `lost` those
+    Each is {limit, measure, dtype, at: [log10, ...], zero, lost}: `zero` counts cases without any error, `lost` those
     that are not finite. Limits that no ratio fits (equal to 0, say) are left out.
     """
     seen = sample(claim, record, subject)

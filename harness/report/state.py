@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -75,7 +75,7 @@ def _when(run: tuple[Path, Body]) -> tuple[str, str]:
     return run[1]["began"], run[1]["id"]
 
 
-def _ship(runs: tuple[tuple[Path, Body], ...]) -> Mapping[str, Any]:
+def _ship(runs: tuple[tuple[Path, Body], ...]) -> Body:
     """The targets of all runs, each as the newest run that has it knows it."""
     targets: Body = {}
     for path in (folder / "ship.yaml" for folder, _ in runs):

@@ -70,7 +70,7 @@ def _stages(stages: Mapping[str, Any] | None) -> Iterator[str]:
     errors = {stage["stage"]: stage for stage in stages["stages"]}
     first, bad = stages["first_divergent"], stages["independently_bad"]
     if first is None:
-        yield "No stage is wrong on its own and none diverges: the fault lies between the stages, or is not in this case."
+        yield "No stage is wrong on its own and none diverges: the fault lies between stages, or is not in this case."
         return
     alone = errors[first]["alone_u"]
     yield f"First divergent stage: {first}, {_u(alone)} round-offs on its own (limit {stages['limit_u']})."
@@ -141,4 +141,4 @@ def _survival(result: Result) -> Iterator[str]:
     yield f"All {len(killed)} known-wrong versions that ran were killed on the same cases by a named limit."
     if margins:
         least = min(margins, key=lambda m: m["margin"])
-        yield f"The one that came nearest to surviving: {least['name']}, {least['margin']:.3g} times over {least['by']}."
+        yield f"The one nearest to surviving: {least['name']}, {least['margin']:.3g} times over {least['by']}."

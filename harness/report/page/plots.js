@@ -34,6 +34,7 @@ async function draw(box, spec) {
   const held = drawn.get(box);
   if (held) held.finalize();
   drawn.set(box, made);
+  box.querySelector("svg").setAttribute("aria-hidden", "true"); // the box is the image; its parts have no names of their own
   box.dataset.drawn = document.documentElement.dataset.theme;
 }
 
@@ -49,7 +50,7 @@ const seen = new IntersectionObserver((entries) => {
 
 /** A figure drawn when it comes into view; `spec(width)` is its Vega-Lite. */
 function figure(caption, spec) {
-  const box = el("div", { class: "plot" });
+  const box = el("div", { class: "plot", role: "img", "aria-label": caption });
   box.spec = spec;
   seen.observe(box);
   return el("figure", null, el("figcaption", null, caption), box);
