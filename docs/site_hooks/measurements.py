@@ -1,5 +1,46 @@
-"""placeholder"""
+"""The measurements, from the glossary that `harness explain` reads, and the falsifiers' own from their source."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from harness.glossary import IMPLICIT, MEASUREMENTS
+
+FALSIFIERS = Path(__file__).resolve().parents[2] / "falsifiers"
+INTRODUCTION = """# Measurements
+
+A limit names a measurement. The engine computes these from the pairs *(got, want)* that a falsifier returns; [how limits are
+chosen](../limits.md) has the formulas of the ratios. `harness explain NAME` says the same at the command line.
+"""
+OWN = """## The falsifiers' own
+
+Numbers that a falsifier returns by name. They are listed in the literal `MEASURES` of its module; yours go into yours.
+"""
 
 
 def page() -> str:
-    return "# Measurements\n"
+    """Markdown: the engine's measurements, the limits that always hold, and each falsifier module's."""
+    parts = [INTRODUCTION, _table({name: f"{each.what}; {each.reads}" for name, each in MEASUREMENTS.items()})]
+    parts += ["## Always, besides", "No contract names these; a violation is told by its name.", _table(IMPLICIT)]
+    parts.append(OWN)
+    for path in sorted(FALSIFIERS.glob("*.py")):
+        if own := _measures(path):
+            parts += [f"### {path.stem}", _table(own)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(entries: dict[str, str]) -> str:
+    rows = [
+        f"| `{name}` | {' '.join(str(text).split()).replace('|', chr(92) + '|')} |" for name, text in entries.items()
+    ]
+    return "\n".join(["| name | is |", "|---|---|", *rows])
+
+
+def _measures(path: Path) -> dict[str, str]:
+    """The literal MEASURES of a module, read and not imported."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "MEASURES":
+            found: dict[str, str] = ast.literal_eval(node.value)
+            return found
+    return {}
