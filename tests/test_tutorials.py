@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ["tutorials/kernel.md", "tutorials/port.md", "tutorials/trainer.md", "tutorials/release.md", "guide/falsifier.md"]
+PAGES = [*(f"tutorials/{name}.md" for name in ("kernel", "port", "trainer", "release")), "guide/falsifier.md"]
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 SEED = re.compile(r"seed=\d+")

@@ -10,8 +10,8 @@ from harness.glossary import IMPLICIT, MEASUREMENTS
 FALSIFIERS = Path(__file__).resolve().parents[2] / "falsifiers"
 INTRODUCTION = """# Measurements
 
-A limit names a measurement. The engine computes these from the pairs *(got, want)* that a falsifier returns; [how limits are
-chosen](../limits.md) has the formulas of the ratios. `harness explain NAME` says the same at the command line.
+A limit names a measurement. The engine computes these from the pairs *(got, want)* that a falsifier returns; [how
+limits are chosen](../limits.md) has the formulas of the ratios. `harness explain NAME` says the same at the command line.
 """
 OWN = """## The falsifiers' own
 
