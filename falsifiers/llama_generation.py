@@ -25,6 +25,8 @@ MEASURES = {
     "prompts_cut_otherwise": "number of prompts to which llama.cpp gives other ids; told where the gate fails",
     "agreed_given_ids": "agreed_long where llama.cpp is handed the reference's ids of the same prompts; likewise",
     "agreed_unwrapped": "agreed_long on the same functions' direct prompts, without the wrapper; likewise",
+    "parsed": "share of answers that ast.parse takes",
+    "parsed_high": "upper end of the same interval",
     "parsed_low": "lower end of the 95 % interval of the share of answers that ast.parse takes (Wilson)",
     "repeating": "number of answers in which a fragment of four tokens or more stands three times in a row",
 }
@@ -75,8 +77,11 @@ def memorised(
     for text, ids in zip(texts, found, strict=True):
         kept = [int(i) for i in ids if i not in ends]
         whole.append((text if form == "direct" else "") + byte_level_decode(kept, vocabulary, added))
+    low, high = wilson(sum(map(parses, whole)), len(whole))
     return Observation(
-        parsed_low=wilson_low(sum(map(parses, whole)), len(whole)),
+        parsed=sum(map(parses, whole)) / len(whole),
+        parsed_low=low,
+        parsed_high=high,
         repeating=sum(map(repeats, found)),
         **judged,
     )
@@ -117,12 +122,13 @@ def repeats(ids: np.ndarray) -> bool:
     )
 
 
-def wilson_low(hits: int, count: int) -> float:
-    """Lower end of the 95 % score interval of a share. Source: Wilson, JASA 22 (1927), 209-212."""
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """Both ends of the 95 % score interval of a share. Source: Wilson, JASA 22 (1927), 209-212."""
     share = hits / count
     middle = share + Z * Z / (2 * count)
     spread = Z * sqrt(share * (1 - share) / count + Z * Z / (4 * count * count))
-    return (middle - spread) / (1 + Z * Z / count)
+    ends = ((middle - spread) / (1 + Z * Z / count), (middle + spread) / (1 + Z * Z / count))
+    return max(0.0, ends[0]), min(1.0, ends[1])
 
 
 def _answers(answer: Any, count: int) -> list[np.ndarray]:

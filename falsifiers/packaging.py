@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,8 +22,6 @@ MEASURES = {
     "tensors_missing": "number of tensors of the model that the file lacks",
     "tensors_extra": "number of tensors in the file that the model does not have",
     "types_wrong": "number of tensors of another type or shape than planned: vectors F32, matrices as asked",
-    "keys_missing": "number of keys that llama.cpp needs, or takes a default for, and that the file lacks",
-    "rows_short": "rows of the embedding by which the number of tokens differs",
     "refused": "number of builds of llama.cpp that do not load the file",
     "refused_for_architecture": "number of builds whose refusal names the architecture",
     "refused_for_tensor": "number of builds whose refusal names a tensor, or counts them",
@@ -47,10 +43,6 @@ WORDS = {
     "tokenizer": r"tokenizer merges|pre-tokenizer",
 }
 """What llama.cpp's own words hold, in both builds; the rest of a sentence changes between builds."""
-ASKED = (
-    *("block_count", "context_length", "embedding_length", "feed_forward_length", "attention.head_count"),
-    *("attention.head_count_kv", "attention.layer_norm_rms_epsilon", "rope.freq_base"),
-)
 FILE_TYPES = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 7, "BF16": 32}
 ARCHITECTURES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "qwen3_5_text": "qwen35"}
 
@@ -98,70 +90,9 @@ def logits(subject: Any, case: Case, *, model: str, count: int, length: int, wei
     """
     with exported(subject, case, model, "F32", weights) as (path, config, tensors, _):
         tokens = tokens_of(case, config, count, length)
-        got = _logits(path, tokens, config)
+        got = llama_cpp_logits(path, tokens, config)
     want = case.once(logits_of(config), config, tensors, tokens)
     return Observation(apart=float(np.linalg.norm(got - want) / np.linalg.norm(want)))
-
-
-def own_logits(subject: Any, case: Case, *, count: int, length: int, weights: str, half: bool = False) -> Observation:
-    """A file's logits in llama.cpp against the reference that rounds as its type asks, on the checkpoint's own weights.
-
-    Shapes: tokens (count, length). Units: half asks for F16 files and takes no others, else the other way round: some
-           activations of F16 fall on the other side of a half, so that its limits are wider.
-    Raises: NoReference (UNVERIFIED) for a packed file of an architecture without such a reference.
-    """
-    asked = "F16" if half and not subject.offers("own_kind") else "own"
-    with exported(subject, case, "trained", asked, weights) as (path, config, tensors, kind):
-        if (kind == "F16") != half:
-            raise NoReference(f"the file is {kind}, and this claim is of {'F16' if half else 'all other types'}")
-        if kind != "F32" and config["model_type"] not in ("qwen2", "llama"):
-            raise NoReference(f"no reference rounds as llama.cpp does for a {config['model_type']} in {kind}")
-        tokens = tokens_of(case, config, count, length)
-        got = _logits(path, tokens, config).astype(np.float64)
-    exact = kind == "F32"
-    want = (
-        case.once(logits_of(config), config, tensors, tokens)
-        if exact
-        else quantized_logits(config, tensors, tokens, kind)
-    )
-    rows = np.linalg.norm(got - want, axis=-1) / np.linalg.norm(want, axis=-1)
-    return Observation(
-        median_row=float(np.median(rows)), worst_row=float(np.max(rows)), series={"row": rows.reshape(-1)}
-    )
-
-
-def inspected(subject: Any, case: Case) -> Observation:
-    """What can be said of a file without the checkpoint it came from: keys, rows against tokens, and that it loads."""
-    if subject.offers("own_kind"):
-        with TemporaryDirectory() as place:
-            path = Path(place) / "own.gguf"
-            subject.export_gguf("", str(path), subject.own_kind())
-            return _inspected(path)
-    with exported(subject, case, "qwen2", "F32", None) as (path, _, _, _):
-        return _inspected(path)
-
-
-class NoReference(Exception):
-    """Nothing that is known says what llama.cpp should compute from this file: UNVERIFIED."""
-
-    unsupported = True
-
-
-def _inspected(path: Path) -> Observation:
-    first = ask(path, Request(tokens=[[0]]))
-    died = "process ended" in first.refusal
-    if not first.ok and not died:
-        return Observation(keys_missing=0, rows_short=0, refused=1, aborted=0)
-    keys, tensors = checkpoints.read_gguf(path)
-    arch = keys.get("general.architecture")
-    rows = tensors.get("token_embd.weight", ("", (0, 0)))[1][0]
-    tokens = keys.get("tokenizer.ggml.tokens")
-    return Observation(
-        keys_missing=sum(f"{arch}.{name}" not in keys for name in ASKED),
-        rows_short=0 if tokens is None else abs(rows - len(tokens)),
-        refused=0,
-        aborted=int(died),
-    )
 
 
 def packed(subject: Any, case: Case, *, model: str, kind: str, count: int, length: int, weights: str) -> Observation:
@@ -171,7 +102,7 @@ def packed(subject: Any, case: Case, *, model: str, kind: str, count: int, lengt
     """
     with exported(subject, case, model, kind, weights) as (path, config, tensors, _):
         tokens = tokens_of(case, config, count, length)
-        got = _logits(path, tokens, config).astype(np.float64)
+        got = llama_cpp_logits(path, tokens, config).astype(np.float64)
     want = case.once(quantized_logits, config, tensors, tokens, kind)
     exact = case.once(logits_of(config), config, tensors, tokens)
     rows = np.linalg.norm(got - want, axis=-1) / np.linalg.norm(want, axis=-1)
@@ -223,7 +154,8 @@ def _kept(name: str, w: np.ndarray, kind: str) -> np.ndarray:
     return w if vector else dequantize(quantize(w, kind), kind)
 
 
-def _logits(path: Any, tokens: np.ndarray, config: dict[str, Any]) -> np.ndarray:
+def llama_cpp_logits(path: Any, tokens: np.ndarray, config: dict[str, Any]) -> np.ndarray:
+    """llama.cpp's logits (B, T, V) of a file, NaN where it does not load. Shapes: tokens (B, T)."""
     answer = ask(path, Request(tokens=tokens.tolist()))
     if not answer.ok:
         return np.full((*tokens.shape, config["vocab_size"]), np.nan, np.float32)

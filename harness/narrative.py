@@ -39,7 +39,7 @@ def claim_page(claim: Claim, result: dict[str, Any], stages: dict[str, Any] | No
         "## Claimed",
         claim.rule + (f"\n\nPredicted: {claim.prediction}" if claim.prediction else ""),
         "## Seen",
-        f"{result['reason']}.\n\n{_measured(result)}{_subjects(result)}",
+        f"{result['reason']}.\n\n{_measured(result)}{_subjects(result)}{_beside(result)}",
         *(_failure(claim, result) if verdict == "FALSIFIED" else []),
         *(_stages(stages) if stages else []),
         *(_mutants(result["mutants"], parse(claim.accept)) if result["mutants"] else []),
@@ -62,6 +62,9 @@ def story(claim_id: str, contract: str, result: dict[str, Any], where: str) -> l
             f"  found     {place(first)}",
             f"  case      {case_text(found['case'])}" + ("" if found["reproducible"] else "  (not reproducible)"),
         ]
+    beside = _unlimited(result)
+    if beside:
+        lines.append(f"  beside    {beside}")
     if result.get("first_divergent_stage"):
         lines.append(f"  stage     {result['first_divergent_stage']}")
     if result.get("if_fails"):
@@ -105,6 +108,21 @@ def _measured(result: dict[str, Any]) -> str:
 def _subjects(result: dict[str, Any]) -> str:
     count = len(result["record"]["cases"])
     return f"\n\n{count} case{'s' if count != 1 else ''}, the same for every subject." if count else ""
+
+
+def _unlimited(result: dict[str, Any]) -> str:
+    """What the candidate's cases measured that no limit names: predictions that were tried, rates behind a ratio."""
+    subjects = result.get("record", {}).get("subjects", {})
+    values: dict[str, list[str]] = {}
+    for row in subjects.get("candidate", {}).get("scalars", []):
+        if row["name"] not in result["measurements"]:
+            values.setdefault(row["name"], []).append(_number(row["value"]))
+    return ", ".join(f"{name} {' '.join(found[:4])}{' ...' * (len(found) > 4)}" for name, found in values.items())
+
+
+def _beside(result: dict[str, Any]) -> str:
+    found = _unlimited(result)
+    return f"\n\nMeasured beside the limits, case by case: {found}." if found else ""
 
 
 def _failure(claim: Claim, result: dict[str, Any]) -> list[str]:

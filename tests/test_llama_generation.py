@@ -9,10 +9,11 @@ import pytest
 
 from falsifiers import llama_generation
 from falsifiers.baselines import gguf_package
-from falsifiers.llama_generation import parses, repeats, wilson_low
+from falsifiers.llama_generation import parses, repeats, wilson
 from falsifiers.mutants import llama_generation as wrong
 from harness.boundary import Boundary, Trace
 from harness.case import Case
+from harness.narrative import story
 from models.stdlib_qwen2 import build
 
 
@@ -70,6 +71,20 @@ def test_code_that_is_none_does_not_parse() -> None:
 
 def test_the_interval_is_wilsons() -> None:
     """Figures of Newcombe, Statistics in Medicine 17 (1998), 857-872, table I: 81 of 263 and 15 of 148."""
-    assert wilson_low(81, 263) == pytest.approx(0.2553, abs=1e-4)
-    assert wilson_low(15, 148) == pytest.approx(0.0624, abs=1e-4)
-    assert wilson_low(30, 30) == pytest.approx(0.8865, abs=1e-4)
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=1e-4)
+    assert wilson(30, 30) == pytest.approx((0.8865, 1), abs=1e-4)
+    assert wilson(0, 30) == pytest.approx((0, 1 - 0.8865), abs=1e-4)
+
+
+def test_the_predictions_are_written_where_the_failure_is_told() -> None:
+    scalars = [{"case": i, "name": n, "value": float(v)} for i in (0, 1) for n, v in (("seen", 0), ("tried", i))]
+    result = {
+        "verdict": "FALSIFIED",
+        "reason": "seen ge 1: seen = 0",
+        "measurements": {"seen": {"float32": 0.0}},
+        "record": {"subjects": {"candidate": {"scalars": scalars}}},
+    }
+    assert "  beside    tried 0 1" in story("FALSIFY-X-001", "x", result, "e")
+    result["record"]["subjects"]["candidate"]["scalars"] = []
+    assert not any("beside" in line for line in story("FALSIFY-X-001", "x", result, "e"))

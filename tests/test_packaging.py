@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SHIPPED = ("harness", "falsifiers", "reference", "candidates", "models", "contracts")
+SHIPPED = ("harness", "falsifiers", "reference", "candidates", "models", "formats", "consumers", "contracts")
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +44,12 @@ def test_the_installed_harness_runs_its_built_in_contracts(installed, tmp_path):
     assert "FALSIFY-SOFTMAX-STATE-001  PARTIAL" in done.stdout
     (run,) = (tmp_path / "evidence").iterdir()
     assert str(installed) in (run / "run.json").read_text()
+
+
+def test_the_installed_harness_reads_model_files(installed, tmp_path):
+    (tmp_path / "w.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    env = {**os.environ, "PYTHONPATH": str(installed)}
+    command = [sys.executable, "-m", "harness", "inspect", "w.safetensors", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert '"format": "safetensors"' in done.stdout
