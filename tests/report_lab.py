@@ -74,6 +74,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
     "ABSENT": {"falsifier": "own.py:absent"},
     "VACUOUS": {"falsifier": "own.py:doubles", "mutants": ["triples", "right_all_along"]},
     "UNSOUND": {"falsifier": "own.py:misjudges"},
+    "RESTS": {"falsifier": "own.py:doubles"},
 }
 
 
@@ -97,7 +98,11 @@ def claim(name: str) -> dict[str, Any]:
 
 def build(folder: Path) -> None:
     """Contracts, ship.yaml and a right candidate, `kernel<b>.py`."""
-    for name, claims in (("doubling", ["DOUBLES", "DRIFTS"]), ("trouble", list(CLAIMS)[2:])):
+    for name, claims, after in (
+        ("doubling", ["DOUBLES", "DRIFTS"], []),
+        ("trouble", ["RAISES", "ABSENT", "VACUOUS", "UNSOUND"], []),
+        ("resting", ["RESTS"], ["trouble"]),
+    ):
         group = folder / "contracts" / name
         group.mkdir(parents=True)
         (group / "own.py").write_text(FALSIFIERS, encoding="utf-8")
@@ -108,7 +113,7 @@ def build(folder: Path) -> None:
             "title": HOSTILE,
             "description": "d",
             "references": [],
-            "depends_on": [],
+            "depends_on": after,
         }
         text = {"metadata": head, "equations": {"y": "2 x"}, "falsification_tests": [claim(c) for c in claims]}
         (group / f"{name}.yaml").write_text(yaml.safe_dump(text, sort_keys=False, width=4000), encoding="utf-8")
@@ -137,6 +142,14 @@ def run(folder: Path, *arguments: str) -> Path:
     done = harness(folder, "run", "contracts", "--candidate", "kernel<b>.py", "-j", "2", "--json", *arguments)
     assert done.stdout, done.stderr
     return folder / json.loads(done.stdout)["evidence"]
+
+
+def right_then_wrong(folder: Path) -> tuple[Path, Path]:
+    """The laboratory in a folder, and the sealed runs of its right kernel and of the wrong one that followed."""
+    build(folder)
+    right = run(folder)
+    (folder / "kernel<b>.py").write_text(WRONG, encoding="utf-8")
+    return right, run(folder)
 
 
 def multiplied(source: Path, target: Path, count: int) -> Path:

@@ -11,10 +11,7 @@ import report_lab as lab
 def runs(tmp_path_factory):
     """(folder, right kernel, wrong kernel) with sealed runs of both."""
     folder = tmp_path_factory.mktemp("compare")
-    lab.build(folder)
-    right = lab.run(folder)
-    (folder / "kernel<b>.py").write_text(lab.WRONG, encoding="utf-8")
-    return folder, right, lab.run(folder)
+    return folder, *lab.right_then_wrong(folder)
 
 
 def compared(folder, before, after):

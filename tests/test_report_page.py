@@ -20,10 +20,7 @@ def report(tmp_path_factory):
     """(folder, index.html, run.json) of a wrong kernel after a right one."""
     require()
     folder = tmp_path_factory.mktemp("page")
-    lab.build(folder)
-    before = lab.run(folder)
-    (folder / "kernel<b>.py").write_text(lab.WRONG, encoding="utf-8")
-    after = lab.run(folder)
+    before, after = lab.right_then_wrong(folder)
     done = lab.harness(folder, "report", str(before), str(after), "--out", "out")
     assert done.returncode == 0, done.stderr
     return folder, folder / "out/index.html", evidence.read_json(after / "run.json")
@@ -151,7 +148,7 @@ def test_search_and_filters_find_what_they_say_and_have_an_address(page, report)
     visit(page, index)
     press(page, "/", *"drifts")
     assert page.execute_script(VISIBLE) == ["FALSIFY-DRIFTS-001"]
-    assert page.execute_script("return document.querySelector('#found').textContent") == "1 of 6 claims"
+    assert page.execute_script("return document.querySelector('#found').textContent") == "1 of 7 claims"
     assert page.execute_script("return location.hash") == "#claims?q=drifts"
     press(page, "\ue00c")
     assert len(page.execute_script(VISIBLE)) == len(body["claims"])
@@ -167,7 +164,7 @@ def test_search_and_filters_find_what_they_say_and_have_an_address(page, report)
         visit(page, index, f"claims?{query}")
         assert set(page.execute_script(VISIBLE)) == want, query
     page.execute_script("document.querySelector('#reset').click()")
-    wait(page, "return document.querySelectorAll('#list b').length === 6")
+    wait(page, "return document.querySelectorAll('#list b').length === 7")
 
 
 def test_the_keyboard_reaches_everything_and_focus_is_seen(page, report):
