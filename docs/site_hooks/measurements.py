@@ -11,7 +11,7 @@ FALSIFIERS = Path(__file__).resolve().parents[2] / "falsifiers"
 INTRODUCTION = """# Measurements
 
 A limit names a measurement. The engine computes these from the pairs *(got, want)* that a falsifier returns; [how
-limits are chosen](../limits.md) has the formulas of the ratios. `harness explain NAME` says the same at the command line.
+limits are chosen](../limits.md) has the formulas of the ratios. `harness explain NAME` says the same in a terminal.
 """
 OWN = """## The falsifiers' own
 
