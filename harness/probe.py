@@ -14,7 +14,7 @@ from harness.schedule import THREADS
 
 PACKAGES = (
     *("numpy", "torch", "transformers", "tokenizers", "safetensors", "hypothesis"),
-    *("gguf", "peft", "cyllama", "xllamacpp"),
+    *("gguf", "peft", "cyllama", "xllamacpp", "triton"),
 )
 
 

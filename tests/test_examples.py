@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -139,9 +140,52 @@ def test_a_folder_survives_and_another_s_weights_are_falsified(tmp_path: Path, k
     assert code == 0
     assert set(verdicts(claims)) == {"DECODER-TRAINED-001"}
     assert set(verdicts(claims).values()) <= SURVIVED, claims
+    if kind != "qwen3":
+        return  # shrinking a counterexample takes a minute; once is enough
     weights = load_file(folder / "other" / "model.safetensors")
     weights["model.layers.1.self_attn.q_norm.weight"] += 0.5
     save_file(weights, folder / "other" / "model.safetensors", metadata={"format": "pt"})
     code, claims = run(command, folder, "--weights", "other")
     assert code == 1
     assert set(verdicts(claims).values()) == {"FALSIFIED"}
+
+
+TRITON = {
+    "RMSNORM-EPS-001": ("/ width + EPS)", "/ width + 1e-5)"),
+    "ATTENTION-STATE-001": ("summed = summed * rescale[:, None] + added", "summed = summed + added"),
+}
+"""Claim -> one line of the Triton example, right and wrong."""
+needs_triton = pytest.mark.skipif(
+    not find_spec("triton"), reason="NOT TESTED: examples/triton_kernels.py; pip install harness[triton]"
+)
+
+
+def triton(folder: Path, *claims: str, interpret: bool = True) -> tuple[int, dict[str, dict[str, Any]]]:
+    """The example's command on some of its 19 claims: in the interpreter all of them take minutes."""
+    (command,) = commands(EXAMPLES / "triton_kernels.py")
+    return run("TRITON_INTERPRET=1 " * interpret + command, folder, "-k", " or ".join(claims))
+
+
+@needs_triton
+def test_triton_kernels_survive_in_the_interpreter_and_broken_ones_are_falsified(tmp_path: Path) -> None:
+    folder = house(tmp_path)
+    masks = ("ATTENTION-WINDOW-001", "ATTENTION-PADDING-001")
+    code, claims = triton(folder, *TRITON, "SOFTMAX-001", "SWIGLU-001", *masks)
+    found = verdicts(claims)
+    assert code == 0, found
+    assert found.pop("ATTENTION-PADDING-001") == "UNVERIFIED"
+    assert "does not take `padding`" in claims["FALSIFY-ATTENTION-PADDING-001"]["reason"]
+    assert set(found) == {*TRITON, "SOFTMAX-001", "SWIGLU-001", "ATTENTION-WINDOW-001"}
+    assert set(found.values()) <= SURVIVED, found
+    for right, wrong in TRITON.values():
+        broken(folder / "examples" / "triton_kernels.py", right, wrong)
+    code, claims = triton(folder, *TRITON)
+    assert code == 1
+    assert verdicts(claims) == dict.fromkeys(TRITON, "FALSIFIED")
+
+
+@needs_triton
+def test_triton_on_a_cpu_without_its_interpreter_is_no_survivor(tmp_path: Path) -> None:
+    code, claims = triton(house(tmp_path), "RMSNORM-EPS-001", interpret=False)
+    assert code == 1
+    assert verdicts(claims) == {"RMSNORM-EPS-001": "ERROR"}
