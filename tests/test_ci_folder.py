@@ -14,7 +14,7 @@ import yaml
 from second_host import DOUBLES, forge, laboratory
 
 from harness import evidence
-from harness.cli import parser
+from harness.arguments import parser
 
 ROOT = Path(__file__).resolve().parent.parent
 ACTION = yaml.safe_load((ROOT / "ci" / "action.yml").read_text())

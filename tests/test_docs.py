@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.cli import parser
+from harness.arguments import parser
 from harness.contract.validate import check
 from harness.verdict import ORDER
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from harness.cli import parser
+from harness.arguments import parser
 
 
 def page() -> str:
