@@ -75,7 +75,7 @@ def _candidates() -> list[str]:
     sources = Modules()
     packages = sorted((HOME / "candidates").glob("[a-z]*/__init__.py"))
     names = [file.parent.name for file in packages if "open" not in sources.source(file).names]
-    return [*names, "baseline", "hf:", "gguf:"]
+    return [*names, "baseline", "hf:", "gguf:", "exec:"]
 
 
 def _built_in() -> list[str]:
