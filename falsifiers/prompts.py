@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,12 @@ from falsifiers.corpus import tokenizer_of
 from falsifiers.text_windows import held_out_windows
 
 FORMS = ("direct", "chat", "held_out")
+
+
+class NoTokenizer(Exception):
+    """The checkpoint folder brings no tokenizer, so nothing can be said of its text: UNVERIFIED."""
+
+    unsupported = True
 
 
 def prompt_ids(folder: str, functions: str, corpus: str, form: str, count: int, length: int = 24) -> list[np.ndarray]:
@@ -50,7 +57,19 @@ def end_ids(folder: str) -> list[int]:
 
 
 def spellings(folder: str) -> tuple[dict[int, str], dict[int, str]]:
-    """({id: token in byte-level letters}, {id: text of an added token}) of tokenizer.json."""
-    words = json.loads((Path(folder) / "tokenizer.json").read_text(encoding="utf-8"))
+    """({id: token in byte-level letters}, {id: text of an added token}) of tokenizer.json.
+
+    Raises: NoTokenizer (UNVERIFIED) if the folder has none.
+    """
+    words = tokenizer_json(folder)
     vocabulary = {i: token for token, i in words["model"]["vocab"].items()}
     return vocabulary, {item["id"]: item["content"] for item in words["added_tokens"]}
+
+
+def tokenizer_json(folder: str | Path) -> dict[str, Any]:
+    """The folder's tokenizer.json as data. Raises: NoTokenizer (UNVERIFIED) if there is none."""
+    path = Path(folder) / "tokenizer.json"
+    if not path.is_file():
+        raise NoTokenizer(f"the checkpoint folder has no {path.name}; save its tokenizer there")
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found

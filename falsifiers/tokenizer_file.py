@@ -11,7 +11,7 @@ from consumers.llama_cpp import Request, ask
 from falsifiers.baselines import checkpoints, corpora, crafted_tokenizer
 from falsifiers.corpus import tokenizer_of
 from falsifiers.exported import exported
-from falsifiers.prompts import spellings
+from falsifiers.prompts import spellings, tokenizer_json
 from harness.case import Case
 from harness.observation import Observation
 from reference.byte_level import byte_level_decode
@@ -46,7 +46,7 @@ def embedded(subject: Any, case: Case, *, weights: str) -> Observation:
     with exported(subject, case, "trained", "Q8_0", weights) as (path, config, _, _):
         keys, _ = checkpoints.read_gguf(path)
     folder = Path(str(weights))
-    words = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    words = tokenizer_json(folder)
     settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     vocabulary, added = spellings(str(weights))
     rows = int(config["vocab_size"])
