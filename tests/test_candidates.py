@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from laboratory import changed, examine, shipped
 from safetensors.numpy import load_file, save_file
 
 from candidates import torch as eager
