@@ -114,7 +114,9 @@ def test_the_falsified_page_has_its_story_plots_and_replay_command(page, report)
     done = lab.harness(folder, *command.split()[1:])
     assert "rel_l2_err" in done.stdout, done.stderr
     saved = json.loads((folder / command.split()[2]).read_text())
-    assert str(saved["case"]["seed"]) in text  # beyond 2^53: a browser's own numbers would round it
+    facts = page.execute_script("return [...document.querySelectorAll('.columns section dd')].map(e => e.textContent)")
+    assert saved["case"]["seed"] > 2**53  # a browser's own numbers would round it
+    assert str(saved["case"]["seed"]) in facts
     page.execute_cdp_cmd("Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]})
     page.execute_script("document.querySelector('.replay button').focus()")
     press(page, "\ue007")
