@@ -9,7 +9,7 @@ from typing import Any
 from harness import ship, summary
 from harness.report import work
 from harness.report.movement import moved
-from harness.report.state import State
+from harness.report.state import Body, State
 from harness.verdict import ORDER, Verdict
 
 GROUPLESS = "contracts"
@@ -24,7 +24,7 @@ def outline(history: Sequence[State]) -> dict[str, Any]:
         "headline": headline(now),
         "counts": now.merged["counts"],
         "targets": [_target(target, history, before) for target in now.merged["targets"]],
-        "red": [row for row in now.merged["claims"] if Verdict(row["verdict"]).red],
+        "red": sorted((row for row in now.merged["claims"] if Verdict(row["verdict"]).red), key=_precedence),
         "movement": movement,
         "unselected": _unselected(movement),
         "before": _about(before) if before else None,
@@ -62,6 +62,10 @@ def matrix(state: State) -> dict[str, Any]:
     shown = [v.value for v in ORDER if v.value in state.merged["counts"]]
     rows = [{"group": g, "counts": [vs.count(v) for v in shown], "total": len(vs)} for g, vs in sorted(groups.items())]
     return {"verdicts": shown, "rows": rows, "groups": {c: name or GROUPLESS for c, name in paths.items()}}
+
+
+def _precedence(row: Body) -> int:
+    return ORDER.index(Verdict(row["verdict"]))
 
 
 def _about(state: State) -> dict[str, Any]:

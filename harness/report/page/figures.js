@@ -17,12 +17,12 @@ function logAxis(title, numbers, width) {
   return { title, labelExpr: POWER, values: powersOfTen(numbers, width < 500 ? 4 : 8), labelOverlap: "greedy" };
 }
 
-/** RED and GREEN: every subject's distance from the limit, on one scale. */
+/** RED and GREEN: every subject's distance from the limit, on one scale; no error at all is drawn at 1e-4. */
 function marginsFigure(claim) {
   const rows = [];
   for (const who of ["candidate", "baseline"]) {
     const at = claim.subjects[who];
-    if (at !== null && at !== undefined) rows.push({ name: who, role: who, margin: Math.max(at, 1e-18), shown: brief(at) });
+    if (at !== null && at !== undefined) rows.push({ name: who, role: who, margin: at || 1e-4, shown: brief(at) });
   }
   for (const mutant of claim.mutants.filter((m) => m.margin !== null)) {
     rows.push({ name: mutant.name, role: "known wrong", margin: mutant.margin, shown: brief(mutant.margin), by: mutant.by });
