@@ -13,6 +13,7 @@ from harness import __version__
 from harness.errors import UserError
 from harness.report.payload import payload
 from harness.report.state import State
+from harness.summary import NOT_SELECTED
 from harness.verdict import ORDER, Verdict
 
 PARTS = Path(__file__).parent / "page"
@@ -54,6 +55,7 @@ def html(history: Sequence[State], outline: dict[str, Any]) -> str:
     return environment.get_template("page.html.j2").render(
         **outline,
         version=__version__,
+        not_selected=NOT_SELECTED,
         verdicts=[{"name": v.value, "red": v.red, "glyph": GLYPHS[v.value]} for v in ORDER],
         glyphs=GLYPHS,
         tones={v.value: tone(v) for v in ORDER},
