@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from harness.narrative import MEANING
+from harness.meaning import MEANING
 from harness.verdict import Verdict
 
 Page = tuple[str, Iterator[tuple[int, str]]]

@@ -13,6 +13,7 @@ from typing import Any
 from harness.dtypes import FORMATS
 from harness.findings import IMPLICIT, findings, sample
 from harness.limits import Finding, Group, Limit, evaluate, parse
+from harness.measure import Row
 from harness.pool import Pool
 from harness.power import fate, vacuous, weak
 from harness.verdict import Verdict
@@ -122,14 +123,29 @@ def _unsound(claim: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     return f"the baseline itself violates {_tell(broken[0])}" if broken else ""
 
 
+def nearly_single(judgement: Judgement, claim: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
+    """Whether all that is wrong are float64 cases that are right as far as float32 goes: worth asking why."""
+    broken = [finding for finding in findings(claim, record, record["subjects"]["candidate"]) if not finding.holds]
+    wide = _wide(record["subjects"]["candidate"])
+    return judgement.verdict is Verdict.FALSIFIED and _within_float32(broken, wide, claim.get("scale"))
+
+
+def _wide(candidate: Mapping[str, Any]) -> list[Row]:
+    return [row for row in candidate["rows"] if row["dtype"] == "float64" and not row.get("exact")]
+
+
+def _within_float32(broken: list[Finding], wide: list[Row], scale: float | None) -> bool:
+    if any(f.dtype != "float64" or (f.measure in IMPLICIT and f.measure != "dtype") for f in broken):
+        return False
+    bound = BASELINE_MAX_U * FORMATS["float32"].unit_roundoff
+    pool = Pool("float64", wide, [], scale)
+    return bool(wide) and all(pool.rms_error(row) <= bound for row in wide)
+
+
 def _single(broken: list[Finding], candidate: Mapping[str, Any], scale: float | None) -> str:
     """How all that is wrong in float64 cases is float32 precision, right as far as float32 goes; else nothing."""
-    if any(f.dtype != "float64" or (f.measure in IMPLICIT and f.measure != "dtype") for f in broken):
-        return ""
-    bound = BASELINE_MAX_U * FORMATS["float32"].unit_roundoff
-    wide = [row for row in candidate["rows"] if row["dtype"] == "float64" and not row.get("exact")]
-    pool = Pool("float64", wide, [], scale)
-    if not wide or not all(pool.rms_error(row) <= bound for row in wide):
+    wide = _wide(candidate)
+    if not _within_float32(broken, wide, scale):
         return ""
     if all(row.get("single") for row in wide):
         return "every value it gave is a float32"

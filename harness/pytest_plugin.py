@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Verdicts are counted and evidence is sealed where reports arrive: with xdist, where the work is handed out."""
     config.stash[FILES] = []
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Tally(lambda: _folder(config)), "harness_tally")
+        config.pluginmanager.register(Tally(lambda: _folder(config), lambda: FOLDER in config.stash), "harness_tally")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -20,8 +20,10 @@ CONTRACTS = (".yaml", ".yml")
 class Tally:
     """Lives where all reports arrive: with xdist in the process that hands out the work."""
 
-    def __init__(self, folder: Callable[[], Path]) -> None:
+    def __init__(self, folder: Callable[[], Path], named: Callable[[], bool]) -> None:
         self._folder = folder
+        self._named = named
+        """Whether anyone has asked for the folder; until then there is no run."""
         self._reported: dict[str, str] = {}
         """Claim -> verdict when its item was reported."""
         self._times: list[float] = []
@@ -49,7 +51,7 @@ class Tally:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Seal what was run, interrupted or not, and let the exit code be that of `harness run`."""
-        if not self._reported:
+        if not self._reported and not self._left_behind():
             session.exitstatus = 2 if self._mistaken else session.exitstatus
             return
         from harness.errors import UserError
@@ -67,6 +69,10 @@ class Tally:
         for line in self._said:
             terminalreporter.write_line(line)
 
+    def _left_behind(self) -> bool:
+        """Whether a claim has its result though no report of it arrived: an interruption came between."""
+        return self._named() and any(self._folder().glob("claims/*"))
+
     def _sealed(self) -> dict[str, str]:
         """Each reported claim's verdict after sealing: UNVERIFIED where it did not run."""
         from harness.sitting import seal
@@ -74,7 +80,7 @@ class Tally:
         folder = self._folder()
         where, rows = "none", dict[str, dict[str, Any]]()
         if any(folder.glob("claims/*")):
-            sealed, found = seal(folder, max(self._times) - min(self._times))
+            sealed, found = seal(folder, max(self._times, default=0.0) - min(self._times, default=0.0))
             where, rows = str(sealed), {row["id"]: row for row in found["claims"]}
         elif folder.is_dir():
             shutil.rmtree(folder)

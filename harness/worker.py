@@ -22,7 +22,7 @@ from harness.cases import CaseSpec, plan
 from harness.contract.claim import Claim
 from harness.errors import UserError
 from harness.experiment import Experiment, record
-from harness.judge import Judgement, judge
+from harness.judge import Judgement, judge, nearly_single
 from harness.limits import measures
 from harness.narrowing import narrowed
 from harness.shrink import shrink
@@ -79,7 +79,7 @@ def examine(job: Job, tick: Any) -> dict[str, Any]:
     found = record(experiment, platform(job.device))
     _print_tracebacks(found)
     judgement = judge(job.claim.source, found)
-    if judgement.verdict is Verdict.FALSIFIED and all(v["dtype"] == "float64" for v in judgement.violated):
+    if nearly_single(judgement, job.claim.source, found):
         with contextlib.suppress(Exception):  # it ran once already; what it does now changes no verdict
             found["subjects"]["candidate"]["narrowed"] = narrowed(experiment)
             judgement = judge(job.claim.source, found)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from test_gated_delta_net import as_qwen3_next
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.models.qwen3_next import modeling_qwen3_next
 from transformers.models.qwen3_next.configuration_qwen3_next import Qwen3NextConfig
@@ -22,7 +23,6 @@ from harness.checkpoint import read_config, read_weights
 from reference.byte_level import _bytes, byte_level_decode
 from reference.hybrid import hybrid_decode, hybrid_logits, hybrid_prefill
 from reference.hybrid_config import parse_config, weight_shapes
-from tests.test_gated_delta_net import as_qwen3_next
 
 DENSE = {
     **hybrid_config(layer_types="aa"),

@@ -359,14 +359,22 @@ def test_an_interrupted_session_keeps_what_was_finished(lab: Path, how: list[str
     slow = [claim(f"A-{n}", "slowly") for n in ("ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX")]
     (lab / "a.yaml").write_text(contract("a", *slow), encoding="utf-8")
     args = command("--rootdir", str(lab), "-c", "/dev/null", ".", *how)
-    with subprocess.Popen(args, cwd=lab, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with subprocess.Popen(
+        args,
+        cwd=lab,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A shell that started these tests in the background has SIGINT ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         wait_for(lambda: list(lab.glob("evidence/*/claims/*/result.json")))
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=180)
     assert process.returncode == 2, said
     assert "; evidence evidence/" in said
     seen = verdicts(sealed(lab))
-    assert seen["A-ONE"] == "DISCHARGED"
+    assert "DISCHARGED" in seen.values()
     assert "UNVERIFIED" in seen.values()
 
 

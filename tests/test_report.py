@@ -61,7 +61,7 @@ def test_the_laboratory_has_every_verdict_that_the_page_must_tell(runs):
 
 def test_one_file_and_a_markdown_page_and_the_run_stays_sealed(runs, written):
     folder, before, after = runs
-    assert sorted(path.name for path in written.iterdir()) == ["index.html", "report.md"]
+    assert sorted(path.name for path in written.iterdir()) == ["harness.sarif", "index.html", "junit.xml", "report.md"]
     assert lab.harness(folder, "verify", str(before), str(after)).returncode == 0
 
 
@@ -313,5 +313,5 @@ def test_without_the_extra_the_markdown_page_is_still_written(runs, tmp_path):
     env = {"PYTHONPATH": f"{tmp_path}:{lab.ROOT}"}
     done = lab.harness(folder, "report", str(before), "--out", str(tmp_path / "out"), env=env)
     assert done.returncode == 0
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.md"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["harness.sarif", "junit.xml", "report.md"]
     assert "vl_convert is not installed, so index.html is not written; pip install 'harness[report]'" in done.stderr

@@ -12,8 +12,9 @@ from harness import evidence
 from harness.contract.claim import Claim
 from harness.findings import IMPLICIT, findings
 from harness.limits import Finding
+from harness.meaning import MEANING
 from harness.measure import encode
-from harness.narrative import MEANING, next_step
+from harness.narrative import next_step
 from harness.report.curve import curves
 from harness.report.spread import spread
 from harness.report.state import State
