@@ -58,7 +58,11 @@ def _beside(written: str | Path, place: Path) -> str:
     missing = place
     while not missing.parent.is_dir():
         missing = missing.parent
-    names = sorted(each.name for each in missing.parent.iterdir() if each.is_dir() or each.suffix in _SUFFIXES)
+    names = sorted(
+        each.name
+        for each in missing.parent.iterdir()
+        if each.is_dir() or (each.suffix in _SUFFIXES and each.name != NAME)
+    )
     if str(written).startswith(BUILT_IN):
         return f"{nearest(missing.name, names)} (built in: {listed(BUILT_IN + name for name in names)})"
     return f": {short(missing.parent)} has no {missing.name!r}{nearest(missing.name, names)}"
