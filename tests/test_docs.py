@@ -83,3 +83,9 @@ def test_every_verdict_has_its_row():
     for verdict in ORDER:
         credit = {0.0: "0", 0.5: "½", 1.0: "1"}[verdict.credit]
         assert re.search(rf"^\| {verdict} \|.*\| {credit} \| {'yes' if verdict.red else 'no'} \|$", page, re.MULTILINE)
+
+
+def test_every_argument_says_what_it_is():
+    commands = parser()._subparsers._group_actions[0].choices
+    mute = [(name, a.dest) for name, command in commands.items() for a in command._actions if not a.help]
+    assert mute == []
