@@ -125,9 +125,11 @@ def _unsound(claim: Mapping[str, Any], record: Mapping[str, Any]) -> str:
 
 def nearly_single(judgement: Judgement, claim: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
     """Whether all that is wrong are float64 cases that are right as far as float32 goes: worth asking why."""
-    broken = [finding for finding in findings(claim, record, record["subjects"]["candidate"]) if not finding.holds]
-    wide = _wide(record["subjects"]["candidate"])
-    return judgement.verdict is Verdict.FALSIFIED and _within_float32(broken, wide, claim.get("scale"))
+    if judgement.verdict is not Verdict.FALSIFIED:
+        return False
+    candidate = record["subjects"]["candidate"]
+    broken = [finding for finding in findings(claim, record, candidate) if not finding.holds]
+    return _within_float32(broken, _wide(candidate), claim.get("scale"))
 
 
 def _wide(candidate: Mapping[str, Any]) -> list[Row]:
