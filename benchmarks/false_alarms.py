@@ -16,15 +16,15 @@ import torch
 from reordered import KERNELS
 from rich.progress import track
 
-import candidates.torch as eager
-from harness import binding
-from harness.cases import plan
+import harness.candidates.torch as eager
+from harness.contract.cases import plan
 from harness.contract.claim import Claim
 from harness.contract.validate import check
-from harness.experiment import Experiment, record
-from harness.judge import Judgement, judge
-from harness.limits import measures
-from harness.verdict import Verdict
+from harness.judging.judge import Judgement, judge
+from harness.judging.limits import measures
+from harness.judging.verdict import Verdict
+from harness.subject import binding
+from harness.trial.experiment import Experiment, record
 
 CONTRACTS = Path(__file__).resolve().parent.parent / "contracts"
 
@@ -70,10 +70,10 @@ def shipped() -> list[tuple[Claim, str, object]]:
 
 
 def _correct(claim: Claim) -> dict[str, object]:
-    if claim.falsifier == "falsifiers.decoder:logit_parity":
+    if claim.falsifier == "harness.falsifiers.model.decoder:logit_parity":
         return DECODERS
     module = claim.falsifier.partition(":")[0]
-    return KERNELS.get(claim.op, {}) if module in ("falsifiers.ops", "falsifiers.special") else {}
+    return KERNELS.get(claim.op, {}) if module in ("harness.falsifiers.ops", "harness.falsifiers.ops.special") else {}
 
 
 def judged(claim: Claim, subject: object, seed: int) -> tuple[int, Judgement]:

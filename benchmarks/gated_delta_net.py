@@ -21,7 +21,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from reference.delta_rule import delta_rule_backward, delta_rule_forward
+from harness.reference.model.delta_rule import delta_rule_backward, delta_rule_forward
 
 HEADS, WIDTH, LENGTH, CHUNK = 4, 64, 2048, 16
 LENGTHS = (512, 1024, 2048, 4096)

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from falsifiers.gradient_probes import errors
-from falsifiers.gradient_tangents import prepare, probe_rows
-from reference.decoder import decoder_forward
-from reference.decoder_backward import decoder_backward, loss_and_grads
-from reference.losses import cross_entropy_backward, cross_entropy_forward
-from reference.random_weights import random_weights
+from harness.falsifiers.gradient_probes import errors
+from harness.falsifiers.training.gradient_tangents import prepare, probe_rows
+from harness.reference.model.decoder import decoder_forward
+from harness.reference.model.decoder_backward import decoder_backward, loss_and_grads
+from harness.reference.ops.losses import cross_entropy_backward, cross_entropy_forward
+from harness.reference.random_weights import random_weights
 
 BACKWARD_LIMIT = 3.0
 CHECK_SECONDS = 60.0

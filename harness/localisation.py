@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from harness.dtypes import FORMATS
-from harness.measure import measure
-from harness.pool import Pool
+from harness.judging.measure import measure
+from harness.judging.pool import Pool
 
 BAD_U = 64
 """One stage is one operation: above 64 unit round-offs, the bound that also unseats a baseline, it is bad."""

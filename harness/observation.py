@@ -12,7 +12,7 @@ class Observation:
     """Named results of one call of a falsifier.
 
     A keyword whose value is a 2-tuple is a pair (got, want) of arrays that
-    ``harness.measure`` compares; any other value must be a real number and is a
+    ``harness.judging.measure`` compares; any other value must be a real number and is a
     measurement of its own, whose name the falsifier's module lists in ``MEASURES``.
     ``series`` holds curves kept in the evidence (loss per step, error per token), ``where`` says of a measurement
     what it is about (the tensor, the step), so that a violated limit can name it as it names a pair.

@@ -11,8 +11,8 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 @pytest.fixture(scope="session")
 def cpu(tmp_path_factory):
     """A real run on a CPU, to be merged with others: DOUBLES is PARTIAL, SLOWLY DISCHARGED."""
-    from second_host import laboratory
-    from test_run import as_json, harness
+    from tests.run.test_run import as_json, harness
+    from tests.support.second_host import laboratory
 
     folder = laboratory(tmp_path_factory.mktemp("cpu"))
     done = harness(folder, "run", "contracts", "--candidate", "good.py", "--device", "cpu", "--json")

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from reference.rope import rope_frequencies
+from harness.reference.ops.rope import rope_frequencies
 from reordered.width import wide
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from harness.arguments import parser
+from harness.commands.arguments import parser
 
 
 def page() -> str:

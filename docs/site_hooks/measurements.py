@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from harness.glossary import IMPLICIT, MEASUREMENTS
+from harness.words.glossary import IMPLICIT, MEASUREMENTS
 
 FALSIFIERS = Path(__file__).resolve().parents[2] / "falsifiers"
 INTRODUCTION = """# Measurements

@@ -29,11 +29,11 @@ def page() -> str:
 
 
 def _named() -> list[str]:
-    """The keys of INPUTS in falsifiers/ops.py, read and not imported."""
+    """The keys of INPUTS in harness/falsifiers/ops/__init__.py, read and not imported."""
     for node in ast.parse((ROOT / "falsifiers" / "ops.py").read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "INPUTS":
             return list(ast.literal_eval(node.value))
-    raise LookupError("falsifiers/ops.py: found no INPUTS, expected the literal that names the ops")
+    raise LookupError("harness/falsifiers/ops/__init__.py: found no INPUTS, expected the literal that names the ops")
 
 
 def _functions() -> dict[str, ast.FunctionDef]:

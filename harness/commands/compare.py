@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.commands.report import verified
+from harness.evidence.summary import NOT_SELECTED
 from harness.report.cause import UNEXPLAINED
 from harness.report.movement import moved
 from harness.report.state import states
-from harness.summary import NOT_SELECTED
-from harness.terminal import print_json
+from harness.report.terminal import print_json
 
 SHOWN = 12
 

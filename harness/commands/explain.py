@@ -9,17 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harness import explanation, glossary, newest
 from harness.contract.claim import Claim
 from harness.contract.location import BUILT_IN, contract_files, located
-from harness.contract.modules import Modules
+from harness.contract.names.modules import Modules
+from harness.contract.names.reference import short
+from harness.contract.names.resolve import Binding
 from harness.contract.problem import listed, nearest
-from harness.contract.reference import short
-from harness.contract.resolve import Binding
 from harness.contract.ship import Criterion, Ship, Target, find_ship, load_ship
 from harness.contract.validate import Checked, check
 from harness.errors import UserError
-from harness.glossary import FREE, IMPLICIT, MEASUREMENTS, OPERATORS, VERDICTS
+from harness.evidence import newest_run
+from harness.words import explanation, glossary
+from harness.words.glossary import FREE, IMPLICIT, MEASUREMENTS, OPERATORS, VERDICTS
 
 ID = re.compile(r"\bid:\s*[\"']?([A-Za-z0-9][A-Za-z0-9-]*)")
 ENTRY = re.compile(r"\S+: ")
@@ -97,7 +98,7 @@ def _claim(claim: Claim, binding: Binding, modules: Modules, ship: Ship | None, 
         yield from _section("Where it counts", _counts(claim, ship))
         yield from _section("If it fails", iter([(0, explanation.stopped(claim.if_fails))]))
         yield from _section("Run it alone", iter([(0, f"$ harness run {given or _built_in(claim)} -k {claim.id}")]))
-        yield from _section("Newest evidence", newest.told(claim, runs))
+        yield from _section("Newest evidence", newest_run.told(claim, runs))
 
     return f"{claim.id}: a claim", lines()
 
@@ -181,7 +182,7 @@ def _criterion(criterion: Criterion, runs: Path) -> Lines:
         "Its credit is the least of its claims' (DISCHARGED 1, PARTIAL 0.5, all else 0), and 0 while a part is open.",
     )
     for claim in criterion.claims:
-        found = newest.run_of(runs, claim)
+        found = newest_run.run_of(runs, claim)
         yield 2, f"{claim}: {found[1]['verdict'] if found else f'no evidence in {runs}/'}"
     for part in criterion.open:
         yield 2, f"open: {part}"

@@ -17,8 +17,8 @@ def run(folder: str, out: str, *, kind: str, tokenizer: bool) -> int:
     if not path.parent.is_dir():
         raise UserError(f"{out}: the folder {path.parent} does not exist; make it, or name another file")
     try:
-        plan = import_module("formats.gguf_export").export(folder, path, type=kind, tokenizer=tokenizer)
-    except import_module("formats.errors").Malformed as problem:
+        plan = import_module("harness.formats.gguf_export").export(folder, path, type=kind, tokenizer=tokenizer)
+    except import_module("harness.formats.errors").Malformed as problem:
         raise UserError(str(problem)) from None
     except ModuleNotFoundError as problem:
         raise UserError(f"export: {problem.name} is not installed; pip install harness[interop]") from None

@@ -8,16 +8,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from harness import evidence, stale
 from harness.commands import verify
 from harness.contract.problem import nearest
 from harness.errors import UserError
-from harness.gate import Decision, decide
-from harness.merge import merge, plan
+from harness.evidence import stale
+from harness.evidence import store as evidence
+from harness.evidence.merge import merge, plan
+from harness.judging.gate import Decision, decide
+from harness.judging.verdict import Verdict
 from harness.report import github
 from harness.report.claim import reported
-from harness.terminal import print_json
-from harness.verdict import Verdict
+from harness.report.terminal import print_json
 
 Runs = list[tuple[Path, dict[str, Any]]]
 

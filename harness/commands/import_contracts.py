@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.contract.draft import Draft
 from harness.contract.location import contracts_below
-from harness.contract.yaml_text import as_read, dump
+from harness.contract.text.writer import as_read, dump
 from harness.errors import UserError
 from harness.provable.batch import Batch, Imported
 from harness.provable.cover import covered

@@ -6,7 +6,7 @@ from importlib import import_module
 
 from harness.checkpoint import read_config
 from harness.errors import UserError
-from harness.terminal import print_inspection, print_json
+from harness.report.terminal import print_inspection, print_json
 
 
 def run(path: str, *, model: str | None, as_json: bool) -> int:
@@ -16,11 +16,11 @@ def run(path: str, *, model: str | None, as_json: bool) -> int:
     Raises: UserError with one line when it is not a whole GGUF or safetensors file, or does not fit the model.
     """
     try:
-        found = import_module("formats.inspection").inspect(path)
+        found = import_module("harness.formats.inspection").inspect(path)
         if model is not None:
-            fitting = import_module("formats.peft_adapter").load(path, read_config(model))
+            fitting = import_module("harness.formats.peft_adapter").load(path, read_config(model))
             found["keys"] |= {"fits": f"{model}: {len(fitting)} layers"}
-    except import_module("formats.errors").Malformed as problem:
+    except import_module("harness.formats.errors").Malformed as problem:
         raise UserError(str(problem)) from None
     if as_json:
         print_json(found)

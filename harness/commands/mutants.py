@@ -6,9 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from harness import candidate, evidence, manifest
-from harness.summary import read_results
-from harness.terminal import alive, print_json, print_mutants
+from harness.evidence import manifest, store
+from harness.evidence.summary import read_results
+from harness.report.terminal import alive, print_json, print_mutants
+from harness.subject import candidate
 
 
 def run(paths: list[str], *, as_json: bool, workers: int | None) -> int:
@@ -17,7 +18,7 @@ def run(paths: list[str], *, as_json: bool, workers: int | None) -> int:
     Exit 1 if a mutant survived, 3 if there was none to see.
     """
     if not paths or _is_evidence(Path(paths[0])):
-        folders = [evidence.sealed(Path(path)) for path in (paths or ["evidence"])]
+        folders = [store.sealed(Path(path)) for path in (paths or ["evidence"])]
         results = {name: result for folder in folders for name, result in read_results(folder).items()}
     else:
         results = _fresh(paths, workers)
@@ -52,4 +53,4 @@ def _fresh(paths: list[str], workers: int | None) -> dict[str, dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="harness-mutants-") as folder:
         with contextlib.redirect_stdout(io.StringIO()):
             run(Options(paths=paths, candidate=candidate.BASELINE, evidence=folder, workers=workers))
-        return read_results(evidence.sealed(Path(folder)))
+        return read_results(store.sealed(Path(folder)))

@@ -5,30 +5,31 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from harness import candidate, counterexample, worker
-from harness.boundary import Unsupported
-from harness.cases import CaseSpec
 from harness.checkpoint import digest as checkpoint_digest
+from harness.contract.cases import CaseSpec
 from harness.contract.claim import Claim
-from harness.contract.yaml_source import load_yaml
+from harness.contract.text.reader import load_yaml
 from harness.errors import UserError
-from harness.evidence import read_json
+from harness.evidence.store import read_json
+from harness.subject import candidate
+from harness.subject.boundary import Unsupported
+from harness.trial import attempt, worker
 
 
 def run(path: str, *, spec: str | None = None) -> int:
     """Print the story; 1 if it fails again, 0 if it passes now."""
-    about, stored = counterexample.load(Path(path))
+    about, stored = attempt.load(Path(path))
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     job = _job(about, folder, spec)
     worker.settle(job.threads)
     experiment = worker.assemble(job)
     record = read_json(folder / "result.json")["record"]
     try:
-        again = counterexample.attempt(experiment, job.claim.source, record, CaseSpec(**about["case"]), stored)
+        again = attempt.attempt(experiment, job.claim.source, record, CaseSpec(**about["case"]), stored)
     except Unsupported as lacking:
         raise UserError(f"{path}: {lacking}", code=3) from None
-    inputs = all(counterexample.digest(a) == counterexample.digest(stored[n]) for n, a in again.arrays.items())
-    outputs = {pair: counterexample.digest(got) for pair, (got, _) in again.pairs.items()}
+    inputs = all(attempt.digest(a) == attempt.digest(stored[n]) for n, a in again.arrays.items())
+    outputs = {pair: attempt.digest(got) for pair, (got, _) in again.pairs.items()}
     print(f"{about['claim']} ({about['contract']}), candidate {job.candidate}, {about['device']}")
     print(f"  case      {about['case']['params']} {about['case']['dtype']} seed={about['case']['seed']}")
     print(f"  inputs    {len(again.arrays)} arrays, {'the stored bytes' if inputs else 'NOT the stored bytes'}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from harness import evidence, manifest
 from harness.commands import verify
 from harness.errors import UserError
+from harness.evidence import manifest, store
 from harness.report import junit, sarif
 from harness.report.markdown import markdown
 from harness.report.outline import outline
@@ -46,7 +46,7 @@ def verified(paths: list[str]) -> list[Path]:
 
     Raises: UserError with the first fault if any of them does not verify.
     """
-    folders = [evidence.sealed(Path(path)) for path in paths]
+    folders = [store.sealed(Path(path)) for path in paths]
     for folder in folders:
         faults = verify.check(folder)
         if faults:
@@ -62,7 +62,7 @@ def _outside(out: Path) -> Path:
     if inside := manifest.enclosing(target):
         raise UserError(f"--out {out}: lies inside the sealed run {inside}; give a folder outside it")
     for parent in (target, *target.parents):
-        if parent.name.endswith(evidence.PARTIAL):
+        if parent.name.endswith(store.PARTIAL):
             raise UserError(f"--out {out}: lies inside the unfinished run {parent}; give a folder outside it")
     return target
 

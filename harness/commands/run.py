@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import campaign, evidence, manifest, schedule, summary, worker
 from harness.contract.claim import Claim
+from harness.contract.selection import selector
 from harness.contract.validate import Checked, check
 from harness.errors import UserError
-from harness.merge import merge, plan
-from harness.probe import probe
-from harness.provenance import code_digests, started
+from harness.evidence import manifest, summary
+from harness.evidence import store as evidence
+from harness.evidence.merge import merge, plan
+from harness.evidence.provenance import code_digests, started
 from harness.report import github, junit
 from harness.report.claim import reported
-from harness.selection import selector
-from harness.terminal import print_json, print_run
+from harness.report.terminal import print_json, print_run
+from harness.run import campaign, schedule
+from harness.run.probe import probe
+from harness.trial import worker
 
 
 @dataclass(frozen=True)

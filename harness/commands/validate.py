@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from harness.contract.reference import short
+from harness.contract.names.reference import short
 from harness.contract.validate import Checked, check
 
 _HEAD = ("claim", "falsifier", "baseline", "mutants")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harness import evidence, manifest, summary
 from harness.errors import UserError
-from harness.judge import judge
+from harness.evidence import manifest, store, summary
+from harness.judging.judge import judge
 
 JUDGED = ("reason", "measurements", "violated", "mutants")
 
@@ -16,16 +16,16 @@ def run(paths: list[str]) -> int:
     """Check runs; prints one line per fault and one per run; returns the exit code."""
     faulty = False
     for path in paths:
-        folder = evidence.sealed(Path(path))
+        folder = store.sealed(Path(path))
         faults = check(folder)
         for fault in faults:
             print(fault)
         if faults:
             print(f"{folder}: NOT verified, {len(faults)} fault{'s' if len(faults) > 1 else ''}")
         else:
-            body = evidence.read_json(folder / "run.json")
+            body = store.read_json(folder / "run.json")
             counts = ", ".join(f"{n} {verdict}" for verdict, n in body["counts"].items())
-            files = len(evidence.read_json(folder / manifest.NAME)["files"])
+            files = len(store.read_json(folder / manifest.NAME)["files"])
             print(f"{folder}: verified, {files} files, {len(body['claims'])} claims judged again: {counts}")
         faulty |= bool(faults)
     return 1 if faulty else 0
@@ -37,9 +37,9 @@ def check(folder: Path) -> list[str]:
     if faults:
         return faults  # what the bytes no longer say cannot be judged
     try:
-        for claim, path in evidence.claims(folder):
+        for claim, path in store.claims(folder):
             faults += _judge_again(claim, path)
-        body = evidence.read_json(folder / "run.json")
+        body = store.read_json(folder / "run.json")
         now = summary.again(folder, body)
     except (UserError, KeyError, TypeError, ValueError) as problem:
         return [*faults, f"{folder}: cannot be judged again: {type(problem).__name__}: {problem}"]
@@ -49,10 +49,10 @@ def check(folder: Path) -> list[str]:
 
 
 def _judge_again(claim: str, folder: Path) -> list[str]:
-    result: dict[str, Any] = evidence.read_json(folder / "result.json")
-    if not evidence.whole(folder):
-        return [f"{folder}: its files differ from its own {evidence.SEAL}"]
-    read = evidence.entry(folder)
+    result: dict[str, Any] = store.read_json(folder / "result.json")
+    if not store.whole(folder):
+        return [f"{folder}: its files differ from its own {store.SEAL}"]
+    read = store.entry(folder)
     if read.digest != result["claim_digest"] or read.id != claim:
         return [f"{folder / 'claim.yaml'}: is not the claim that result.json was judged by"]
     judgement = judge(read.source, result["record"])

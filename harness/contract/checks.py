@@ -8,9 +8,9 @@ from typing import Any
 
 from harness.contract.domain import check_conditions, check_domains
 from harness.contract.limits import check_limits
-from harness.contract.modules import Modules
+from harness.contract.names.modules import Modules
+from harness.contract.names.resolve import Binding, resolve
 from harness.contract.problem import Finding, nearest
-from harness.contract.resolve import Binding, resolve
 
 _LIMITED_BY = frozenset({"accept", "given", "explore"})
 

@@ -9,7 +9,7 @@ from typing import Any
 from harness.contract.claim import Claim, Contract
 from harness.contract.problem import DataPath, Finding, Problem, closest
 from harness.contract.schema import check_shape, claim_fields
-from harness.contract.yaml_source import Positions, load_yaml
+from harness.contract.text.reader import Positions, load_yaml
 
 CLAIMS = "falsification_tests"
 

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from harness.contract.modules import HOME
+from harness.contract.names.packages import shipped_contracts
+from harness.contract.names.reference import short
 from harness.contract.problem import Problem, listed, nearest
-from harness.contract.reference import short
 from harness.contract.ship import NAME
 
 BUILT_IN = "builtin:"
@@ -16,9 +16,9 @@ _SUFFIXES = (".yaml", ".yml")
 
 
 def located(path: str | Path) -> Path:
-    """The path on disk; `builtin:NAME` is contracts/NAME beside the harness package."""
+    """The path on disk; `builtin:NAME` is the folder NAME of the contracts that Harness ships."""
     text = str(path)
-    return HOME / "contracts" / text.removeprefix(BUILT_IN) if text.startswith(BUILT_IN) else Path(path)
+    return shipped_contracts() / text.removeprefix(BUILT_IN) if text.startswith(BUILT_IN) else Path(path)
 
 
 def contract_files(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem]]:

@@ -11,10 +11,10 @@ from harness.contract.checks import check_claim, check_depends
 from harness.contract.claim import Contract
 from harness.contract.draft import CLAIMS, Draft
 from harness.contract.location import contract_files, contracts_below, located
-from harness.contract.modules import Modules
+from harness.contract.names.modules import Modules
+from harness.contract.names.reference import short
+from harness.contract.names.resolve import Binding
 from harness.contract.problem import DataPath, Finding, Problem
-from harness.contract.reference import short
-from harness.contract.resolve import Binding
 from harness.contract.ship import Ship, find_ship, load_ship, unknown_claims
 
 

@@ -9,8 +9,8 @@ from functools import cache
 from harness.contract.claim import Claim
 from harness.contract.draft import Draft
 from harness.contract.location import BUILT_IN, contract_files
+from harness.contract.selection import selector
 from harness.provable.names import contract_id
-from harness.selection import selector
 
 COVER = (
     (r"softmax", "ops", "softmax"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from harness.contract.yaml_text import Plain
+from harness.contract.text.writer import Plain
 from harness.provable.kind import KEYS, Kind, kind_of, kind_of_entry
 from harness.provable.source import is_text
 

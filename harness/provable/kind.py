@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from harness.contract.yaml_text import Plain
+from harness.contract.text.writer import Plain
 
 
 class Kind(StrEnum):

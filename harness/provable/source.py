@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from harness.contract.scalar import read_scalar
-from harness.contract.yaml_source import Refused, decoded, events
-from harness.contract.yaml_text import Plain
+from harness.contract.text.reader import Refused, decoded, events
+from harness.contract.text.scalar import read_scalar
+from harness.contract.text.writer import Plain
 from harness.errors import UserError
 from harness.provable.comments import Comments
 

@@ -9,7 +9,6 @@ from typing import Any
 UNEXPLAINED = "nothing that is recorded differs: the result itself does not repeat"
 SELECTION = "selection"
 """Which claims ran: it moves only those that it left out."""
-PACKAGES = ("falsifiers", "reference", "models", "harness")
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def _contracts(before: list[Mapping[str, Any]], after: list[Mapping[str, Any]]) 
 
 
 def _code(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Cause]:
-    for package in PACKAGES:
+    for package in sorted(before.keys() | after.keys()):
         if before.get(package) != after.get(package):
             yield Cause("code", f"code of {package} was edited")
 

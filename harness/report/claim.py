@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from harness import evidence
-from harness.contract.yaml_source import load_yaml
-from harness.narrative import story
-from harness.summary import NOT_SELECTED
-from harness.verdict import Verdict
+from harness.contract.text.reader import load_yaml
+from harness.evidence import store
+from harness.evidence.summary import NOT_SELECTED
+from harness.judging.verdict import Verdict
+from harness.words.narrative import story
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Reported:
     def result(self) -> dict[str, Any]:
         """Its result.json; empty if it did not run."""
         path = self.run / "claims" / self.id / "result.json"
-        return dict(evidence.read_json(path)) if path.is_file() else {}
+        return dict(store.read_json(path)) if path.is_file() else {}
 
     @property
     def brief(self) -> str:
@@ -67,7 +67,7 @@ class Reported:
 
 
 def reported(merged: Mapping[str, Any], runs: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[Reported]:
-    """The claims of `harness.merge.merge(runs, ...)`, in its order."""
+    """The claims of `harness.evidence.merge.merge(runs, ...)`, in its order."""
     by_id = {body["id"]: (folder, body) for folder, body in runs}
     contracts = {(body["id"], c["id"]): c for _, body in runs for c in body["contracts"]}
     found = []

@@ -8,18 +8,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness import evidence
 from harness.contract.claim import Claim
-from harness.findings import IMPLICIT, findings
-from harness.limits import Finding
-from harness.meaning import MEANING
-from harness.measure import encode
-from harness.narrative import next_step
+from harness.evidence import store
+from harness.judging.findings import IMPLICIT, findings
+from harness.judging.limits import Finding
+from harness.judging.measure import encode
+from harness.judging.verdict import Verdict
 from harness.report.curve import curves
 from harness.report.spread import spread
 from harness.report.state import State
 from harness.report.why import root_cause, whys
-from harness.verdict import Verdict
+from harness.words.meaning import MEANING
+from harness.words.narrative import next_step
 
 LOG_LINES = 40
 ARRAYS = 24
@@ -34,9 +34,9 @@ def dossier(state: State, claim_id: str) -> dict[str, Any]:
     meaning = MEANING[row["verdict"]]
     if not (place / "result.json").is_file():
         return {**about, "whys": [f"{row['verdict']}: {row['reason']}."], "meaning": meaning, "ran": False}
-    result = {**evidence.read_json(place / "result.json"), "verdict": row["verdict"], "reason": row["reason"]}
-    stages = evidence.read_json(place / "stages.json") if (place / "stages.json").is_file() else None
-    claim = evidence.entry(place)
+    result = {**store.read_json(place / "result.json"), "verdict": row["verdict"], "reason": row["reason"]}
+    stages = store.read_json(place / "stages.json") if (place / "stages.json").is_file() else None
+    claim = store.entry(place)
     return {
         **about,
         "ran": True,

@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import ship
-from harness.gate import Decision
+from harness.judging import ship
+from harness.judging.gate import Decision
+from harness.judging.verdict import Verdict
 from harness.report.claim import Reported
-from harness.verdict import Verdict
 
 SHOWN = 10
 SUMMARY_BYTES = 1 << 20

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.narrative import story
+from harness.evidence.summary import NOT_SELECTED
+from harness.judging.verdict import Verdict
 from harness.report.state import State
-from harness.summary import NOT_SELECTED
-from harness.verdict import Verdict
+from harness.words.narrative import story
 
 LIMIT = 65_536
 """Characters that GitHub takes in one comment."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness import evidence, ship
-from harness.findings import findings
+from harness.evidence import store
+from harness.evidence.summary import NOT_SELECTED
+from harness.judging import ship
+from harness.judging.findings import findings
+from harness.judging.verdict import Verdict
 from harness.report.cause import causes, of_claim, told
 from harness.report.state import State
-from harness.summary import NOT_SELECTED
-from harness.verdict import Verdict
 
 FACTOR = 3.0
 """A measurement moved by much when value ÷ limit changed by more than this ..."""
@@ -139,7 +140,7 @@ def _differ(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 def _against_limits(state: State, claim: str) -> dict[tuple[str, str], dict[str, float]]:
     """(limit, dtype) -> value and value ÷ limit of the candidate, from the record."""
     result = state.file(claim, "result.json")
-    source = evidence.entry(state.sources[claim][0] / "claims" / claim).source
+    source = store.entry(state.sources[claim][0] / "claims" / claim).source
     candidate = (result or {"record": {"subjects": {}}})["record"]["subjects"].get("candidate")
     if not candidate or candidate["status"] != "ran":
         return {}

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from harness import ship, summary
+from harness.evidence import summary
+from harness.judging import ship
+from harness.judging.verdict import ORDER, Verdict
 from harness.report import work
 from harness.report.movement import moved
 from harness.report.state import Body, State
-from harness.verdict import ORDER, Verdict
 
 GROUPLESS = "contracts"
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from harness import __version__
 from harness.errors import UserError
+from harness.evidence.summary import NOT_SELECTED
+from harness.judging.verdict import ORDER, Verdict
 from harness.report.payload import payload
 from harness.report.state import State
-from harness.summary import NOT_SELECTED
-from harness.verdict import ORDER, Verdict
 
 PARTS = Path(__file__).parent / "page"
 SCRIPTS = ("dom.js", "plots.js", "figures.js", "claim.js", "list.js", "router.js")

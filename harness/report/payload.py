@@ -8,11 +8,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.evidence.summary import NOT_SELECTED
+from harness.judging.verdict import ORDER, Verdict
 from harness.report.dossier import dossier
 from harness.report.state import State
-from harness.summary import NOT_SELECTED
-from harness.terminal import alive
-from harness.verdict import ORDER, Verdict
+from harness.report.terminal import alive
 
 SAFE = 2**53
 """JavaScript holds whole numbers up to here."""

@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from harness import __version__
+from harness.judging.verdict import Verdict
 from harness.report.claim import Reported, reported
-from harness.verdict import Verdict
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 ROOT = "%SRCROOT%"

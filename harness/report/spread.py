@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.findings import sample
-from harness.limits import Limit, Sample, dtype_cases, flat, margin, parse
-from harness.measure import Row
-from harness.pool import MEASUREMENTS, Pool, of_rows
+from harness.judging.findings import sample
+from harness.judging.limits import Limit, Sample, dtype_cases, flat, margin, parse
+from harness.judging.measure import Row
+from harness.judging.pool import MEASUREMENTS, Pool, of_rows
 
 
 def spread(claim: Mapping[str, Any], record: Mapping[str, Any], subject: Mapping[str, Any]) -> list[dict[str, Any]]:

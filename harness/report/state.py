@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from harness.contract.yaml_source import load_yaml
-from harness.evidence import read_json
-from harness.manifest import NAME as MANIFEST
-from harness.merge import merge, mergeable
+from harness.contract.text.reader import load_yaml
+from harness.evidence.manifest import NAME as MANIFEST
+from harness.evidence.merge import merge, mergeable
+from harness.evidence.store import read_json
 
 Body = dict[str, Any]
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.measure import Row
-from harness.narrative import case_text, place
-from harness.verdict import Verdict
+from harness.judging.measure import Row
+from harness.judging.verdict import Verdict
+from harness.words.narrative import case_text, place
 
 Result = Mapping[str, Any]
 LOUD = 10.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.verdict import Verdict
+from harness.judging.verdict import Verdict
 
 LEAST_HOURS = 0.5
 """An effort of less is counted as this, so that a guess of zero does not outrank everything."""

@@ -1,5 +1,0 @@
-"""A Hugging Face checkpoint folder through transformers: `--candidate hf:DIR`."""
-
-from candidates.huggingface.folder import open
-
-__all__ = ["open"]

@@ -1,5 +1,0 @@
-"""A GGUF file in llama.cpp: `--candidate gguf:FILE`."""
-
-from candidates.llama_cpp.file import open
-
-__all__ = ["open"]

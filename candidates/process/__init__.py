@@ -1,5 +1,0 @@
-"""An external program in any language: `--candidate exec:COMMAND`, one request folder a call; docs/exec.md."""
-
-from candidates.process.command import open, words
-
-__all__ = ["open", "words"]

@@ -1,0 +1,5 @@
+"""A Hugging Face checkpoint folder through transformers: `--candidate hf:DIR`."""
+
+from harness.candidates.huggingface.folder import open
+
+__all__ = ["open"]

@@ -1,0 +1,53 @@
+"""The eager candidate's decoder with fused attention and norms; its cache and layout are the eager one's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from harness.candidates.torch.adapters.lora import Adapter
+from harness.candidates.torch.model import decoder as eager
+from harness.candidates.torch_sdpa.ops import masked, rmsnorm
+
+ARRAYS = "torch"
+INSIDE = ("scores", "probs")
+"""Stages that happen inside the fused kernel: not offered, and not replaceable."""
+
+
+class Decoder(eager.Decoder):
+    """As `harness.candidates.torch.model.decoder.Decoder`, without the stages `scores` and `probs`."""
+
+    norm = staticmethod(rmsnorm)
+
+    def stages(self, tokens: torch.Tensor, replace: eager.Weights | None = None) -> dict[str, torch.Tensor]:
+        """Every stage outside the fused kernel; replacements of those inside it are left out."""
+        kept = {name: value for name, value in (replace or {}).items() if not name.endswith(INSIDE)}
+        return super().stages(tokens, kept)
+
+    def attend(
+        self,
+        q: torch.Tensor,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        hidden: torch.Tensor,
+        at: Callable[[str, torch.Tensor], torch.Tensor],
+    ) -> torch.Tensor:
+        """q (B, H, n, D), k and v (B, KV, S, D), hidden (n, S) or (B, 1, n, S) -> (B, H, n, D)."""
+        return masked(q, k, v, ~hidden)
+
+
+def load(
+    config: Mapping[str, Any],
+    weights: Mapping[str, Any],
+    *,
+    lora: Mapping[str, Adapter] | None = None,
+    dtype: str,
+    device: str,
+) -> Decoder:
+    """Put the weights on `device` in `dtype`; refusals as the eager candidate's."""
+    kind = getattr(torch, dtype)
+    decoder = Decoder(dict(config), {name: torch.as_tensor(w).to(device, kind) for name, w in weights.items()})
+    decoder.adapt(lora or {})
+    return decoder

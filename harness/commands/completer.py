@@ -1,0 +1,86 @@
+"""What a shell offers after TAB. argcomplete asks the parser; what the parser cannot know is said here."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def answer(parser: argparse.ArgumentParser) -> None:
+    """Print what may come next and end the process; the shell has set _ARGCOMPLETE. Without argcomplete, nothing."""
+    try:
+        import argcomplete
+    except ImportError:
+        return
+    _teach(parser)
+    argcomplete.autocomplete(parser)
+
+
+def _teach(parser: argparse.ArgumentParser) -> None:
+    from argcomplete.completers import DirectoriesCompleter, FilesCompleter, SuppressCompleter
+
+    by_dest: dict[str, Any] = {
+        "word": _words,
+        "target": _targets,
+        "candidate": _with_files(_candidates),
+        "device": lambda **_: ("auto", "cpu", "cuda"),
+        "paths": _with_files(_built_in),
+        "contracts": _with_files(_built_in),
+    }
+    folders = dict.fromkeys(("DIR", "HF_DIR", "EVIDENCE", "RUN.partial"), DirectoriesCompleter())
+    plain = dict.fromkeys(("N", "MB", "EXPR"), SuppressCompleter())
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in action.choices.values():
+                _teach(sub)
+        elif action.choices is None and (action.nargs is None or action.nargs in ("*", "+", "?")):
+            by_metavar = {**folders, **plain}.get(str(action.metavar), FilesCompleter())
+            action.completer = by_dest.get(action.dest, by_metavar)  # type: ignore[attr-defined]
+
+
+def _with_files(offered: Callable[[], list[str]]) -> Callable[..., list[str]]:
+    from argcomplete.completers import FilesCompleter
+
+    return lambda prefix, **_: [*offered(), *FilesCompleter()(prefix=prefix)]
+
+
+def _words(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+    """The words of `explain`, in the case in which they are being typed."""
+    from harness.commands.explain import names
+    from harness.contract.location import BUILT_IN
+
+    known = names(parsed_args.contracts or BUILT_IN)
+    return [prefix + name[len(prefix) :] for name in known if name.lower().startswith(prefix.lower())]
+
+
+def _targets(**_: Any) -> list[str]:
+    from pathlib import Path
+
+    from harness.contract.location import BUILT_IN, located
+    from harness.contract.ship import find_ship, load_ship
+
+    own = Path("contracts")
+    file = find_ship(own if own.is_dir() else located(BUILT_IN))
+    ship = load_ship(file)[0] if file else None
+    return [target.id for target in ship.targets] if ship else []
+
+
+def _candidates() -> list[str]:
+    """The built-in ones, told from those that open a file or folder (`hf:`) by their source."""
+    from harness.contract.names.modules import Modules
+    from harness.contract.names.packages import HARNESS
+
+    sources = Modules()
+    packages = sorted((HARNESS / "candidates").glob("[a-z]*/__init__.py"))
+    names = [file.parent.name for file in packages if "open" not in sources.source(file).names]
+    return [*names, "baseline", "hf:", "gguf:", "exec:"]
+
+
+def _built_in() -> list[str]:
+    from harness.contract.location import BUILT_IN, located
+
+    folders = sorted(each.name for each in located(BUILT_IN).iterdir() if each.is_dir() and each.name[0] not in "._")
+    return [BUILT_IN + name for name in folders]

@@ -1,0 +1,194 @@
+"""What a claim binds: its falsifier, baseline, mutants and measurements. Nothing is imported."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.contract.claim import Claim
+from harness.contract.names.modules import Missing, Modules
+from harness.contract.names.reference import Definition, Found, find, is_path, path_file, short
+from harness.contract.names.signature import Signature, check_parameters
+from harness.contract.problem import DataPath, Finding, listed, nearest
+from harness.errors import UserError
+
+
+@dataclass(frozen=True)
+class Binding:
+    """Where a claim's parts are defined.
+
+    ``mutants``: name in the claim -> `module:name` (or `path.py:name`, relative to the contract)
+    in whose literal ``MUTANTS`` it is a key.
+    """
+
+    falsifier: Definition
+    baseline: Definition | None
+    mutants: dict[str, str]
+    measures: tuple[str, ...]
+    inputs: Definition | None = None
+    """The builder of inputs that the falsifier's ``INPUTS`` names for ``given.op``."""
+
+
+def bind(claim: Claim, modules: Modules | None = None) -> Binding:
+    """The claim's binding.
+
+    Raises: UserError with the first thing that does not resolve.
+    """
+    binding, findings = resolve(claim.source, Path(claim.path).parent, modules or Modules())
+    if binding is None or findings:
+        raise UserError(f"{claim.path}:{claim.line}: {claim.id}: {findings[0].message}")
+    return binding
+
+
+def resolve(
+    source: dict[str, Any], folder: Path, modules: Modules, *, complete: bool = True
+) -> tuple[Binding | None, list[Finding]]:
+    """A claim's binding, with everything in it that does not resolve (None: not even the falsifier does).
+
+    `complete` is False when parameters may be missing from `source` for another reason.
+    """
+    findings: list[Finding] = []
+    found = _attempt(source.get("falsifier"), ("falsifier",), folder, modules, findings)
+    baseline = _attempt(source.get("baseline"), ("baseline",), folder, modules, findings)
+    findings += _check_weights(source, folder, modules)
+    if found is None:
+        return None, findings
+    try:
+        inputs = _check_call(source, found, modules, findings, complete)
+        measures = modules.source(Path(found.definition.file)).literal("MEASURES") or {}
+        mutants = _mutants(source, found.definition, folder, modules, findings)
+    except Missing as missing:
+        return None, [*findings, Finding(("falsifier",), f"falsifier: {missing}")]
+    base = baseline.definition if baseline else None
+    return Binding(found.definition, base, mutants, tuple(sorted(measures)), inputs), findings
+
+
+def _attempt(
+    text: Any, path: tuple[str | int, ...], folder: Path, modules: Modules, findings: list[Finding]
+) -> Found | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        return find(text, folder, modules)
+    except Missing as missing:
+        findings.append(Finding(path, f"{'.'.join(map(str, path))} {text!r}: {missing}"))
+        return None
+
+
+def _check_call(
+    source: dict[str, Any], found: Found, modules: Modules, findings: list[Finding], complete: bool
+) -> Definition | None:
+    """Note what the falsifier cannot be called with; returns the inputs that `given.op` names."""
+    name, node = found.definition.name, found.node
+    if isinstance(node, (ast.ClassDef, ast.AsyncFunctionDef, ast.Import)):
+        kinds = {ast.ClassDef: "a class", ast.AsyncFunctionDef: "an async function", ast.Import: "a module"}
+        findings.append(Finding(("falsifier",), f"falsifier: {name!r} is {kinds[type(node)]}, expected a function"))
+    if not isinstance(node, ast.FunctionDef):
+        return None
+    signature, taker = Signature.of(node.args, skip=2), f"falsifier {name!r}"
+    if signature.positional < 2:
+        taken = listed(arg.arg for arg in [*node.args.posonlyargs, *node.args.args])
+        message = f"{taker} takes {taken} by position, expected (subject, case, *, ...)"
+        findings.append(Finding(("falsifier",), message))
+    inputs = None
+    if signature.open and isinstance(source.get("given", {}).get("op"), str):
+        inputs = _inputs(source["given"]["op"], found.definition, modules, findings)
+        if inputs is None:
+            return None
+        if isinstance(inputs.node, ast.FunctionDef):
+            signature = signature.joined(Signature.of(inputs.node.args))
+            taker = f"{taker} with inputs {inputs.definition}"
+    findings += check_parameters(source, signature, taker, complete)
+    return inputs.definition if inputs else None
+
+
+def _inputs(op: str, falsifier: Definition, modules: Modules, findings: list[Finding]) -> Found | None:
+    file = Path(falsifier.file)
+    table = modules.source(file).literal("INPUTS")
+    value = table.get(op) if table else None
+    if table is None:
+        message = f"takes any parameter, but {short(file)} has no literal INPUTS = {{op: 'module:function'}}"
+        findings.append(Finding(("falsifier",), f"falsifier {falsifier.name!r} {message} to check them by"))
+    elif op not in table:
+        message = f"given.op: found {op!r}, expected an op of INPUTS in {short(file)}{nearest(op, table)}"
+        findings.append(Finding(("given", "op"), f"{message} (it has: {listed(table, 30)})"))
+    elif not (isinstance(value, ast.Constant) and isinstance(value.value, str)):
+        findings.append(Finding(("given", "op"), f"INPUTS[{op!r}] in {short(file)} is not a text 'module:function'"))
+    else:
+        return _attempt(value.value, ("given", "op"), file.parent, modules, findings)
+    return None
+
+
+def _check_weights(source: dict[str, Any], folder: Path, modules: Modules) -> list[Finding]:
+    """A parameter `weights` written as module:function must lead somewhere."""
+    findings: list[Finding] = []
+    explored = source.get("explore", {}).get("weights", {}).get("choices", [])
+    written: list[tuple[DataPath, Any]] = [(("given", "weights"), source.get("given", {}).get("weights"))]
+    written += [(("explore", "weights", "choices", i), each) for i, each in enumerate(explored)]
+    for path, value in written:
+        if isinstance(value, str) and ":" in value:
+            try:
+                find(value, folder, modules)
+            except Missing as missing:
+                findings.append(Finding(path, f"weights {value!r}: {missing}"))
+    return findings
+
+
+def _mutants(
+    source: dict[str, Any], falsifier: Definition, folder: Path, modules: Modules, findings: list[Finding]
+) -> dict[str, str]:
+    places = _mutant_places(source, falsifier)
+    bound: dict[str, str] = {}
+    for i, name in enumerate(source.get("mutants", ())):
+        where, _, key = name.rpartition(":")
+        try:
+            among = {where: path_file(where, folder) if is_path(where) else modules.file(where)} if where else places
+            bound[name] = f"{_holder(key, among, modules)}:{key}"
+        except Missing as missing:
+            findings.append(Finding(("mutants", i), f"mutant {name!r}: {missing}"))
+    return bound
+
+
+def _mutant_places(source: dict[str, Any], falsifier: Definition) -> dict[str, Path]:
+    """The modules that may hold a mutant named without its module, in order, each as a claim would write it.
+
+    The falsifier's own module comes first; then, in the folder `mutants` beside the falsifier's file, every module
+    that bears the name of the falsifier's module or of `given.op`, as its file's name or a folder's.
+    """
+    written = source["falsifier"].rpartition(":")[0]
+    file = Path(falsifier.file)
+    places = {written: file}
+    op, own = source.get("given", {}).get("op"), file.parent.name if file.name == "__init__.py" else file.stem
+    beside = file.parent / "mutants"
+    for name in (own, op):
+        for path in sorted(beside.rglob("*.py")):
+            inside = path.relative_to(beside).with_suffix("").parts
+            if name in inside:
+                places.setdefault(_beside(written, file, inside), path)
+    return places
+
+
+def _beside(written: str, file: Path, inside: tuple[str, ...]) -> str:
+    """A module of `mutants` as the contract would write it: as a path if the falsifier is one, else dotted."""
+    if is_path(written):
+        return (Path(written).parent / "mutants" / Path(*inside)).as_posix() + ".py"
+    package = written if file.name == "__init__.py" else written.rpartition(".")[0]
+    parts = inside[:-1] if inside[-1] == "__init__" else inside
+    return ".".join([*([package] if package else []), "mutants", *parts])
+
+
+def _holder(name: str, places: Mapping[str, Path], modules: Modules) -> str:
+    """The first place in whose MUTANTS `name` stands."""
+    known: list[str] = []
+    for where, file in places.items():
+        table = modules.source(file).literal("MUTANTS") or {}
+        if name in table:
+            return where
+        known += table
+    looked = listed(short(file) for file in places.values())
+    raise Missing(
+        f"not a key of a literal MUTANTS = {{...}} in {looked}{nearest(name, known)} (known: {listed(known)})"
+    )

@@ -1,0 +1,50 @@
+"""The newest sealed run in which a claim was tried, and what it saw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from harness.contract.claim import Claim
+from harness.contract.names.reference import short
+from harness.evidence import manifest, store
+from harness.words import explanation
+
+
+def told(claim: Claim, runs: Path) -> Iterator[tuple[int, str]]:
+    """Verdict, measurements beside their limits, and what was broken, as indented paragraphs."""
+    found = run_of(runs, claim.id)
+    if found is None:
+        yield 0, f"None in {runs}/."
+        return
+    run_, row = found
+    result = store.read_json(run_ / "claims" / claim.id / "result.json")
+    stale = "" if result["claim_digest"] == claim.digest else " Since then the claim has changed: STALE."
+    yield 0, f"{row['verdict']} in {short(run_)}, on {result['device']}: {row['reason']}.{stale}"
+    for name, by_dtype in result["measurements"].items():
+        entry = claim.accept.get(name)
+        limit = f"  (limit: {explanation.sentence(entry)})" if entry else ""
+        yield 2, f"{name}: " + ", ".join(f"{_number(v)} in {d}" for d, v in by_dtype.items()) + limit
+    for broken in result["violated"]:
+        yield 2, f"broken: {broken['limit']}, {broken['measure']} = {_number(broken['value'])} in {broken['dtype']}"
+    killed = sum(m["killed"] for m in result["mutants"])
+    yield 2, f"mutants killed: {killed} of {len(result['mutants'])}"
+    if "counterexample" in result:
+        yield 2, f"$ harness replay {short(run_)}/claims/{claim.id}/counterexample.json"
+
+
+def run_of(runs: Path, claim: str) -> tuple[Path, dict[str, Any]] | None:
+    """The newest sealed run in which a claim was tried, and its line in run.json."""
+    folders = (
+        [runs] if (runs / manifest.NAME).is_file() else sorted(runs.iterdir(), reverse=True) if runs.is_dir() else []
+    )
+    for run_ in folders:
+        if (run_ / manifest.NAME).is_file() and (run_ / "claims" / claim / "result.json").is_file():
+            rows = store.read_json(run_ / "run.json")["claims"]
+            return run_, next(row for row in rows if row["id"] == claim)
+    return None
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,103 @@
+"""What a run was made from: contracts, code, candidate, host."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness import __version__, checkpoint
+from harness.contract.claim import Contract
+from harness.contract.names.packages import HARNESS, full_name
+from harness.contract.validate import Checked
+
+PARTS = ("falsifiers", "reference", "models", "formats", "consumers")
+"""Packages below `harness` with a digest of their own. The engine is all else but `candidates`, whose identity is that
+of the candidate."""
+ENGINE = "harness"
+
+
+def started(options: dict[str, Any], checked: Checked, host: dict[str, Any]) -> dict[str, Any]:
+    """The part of run.json that is known before the first claim runs."""
+    return {
+        "schema": 1,
+        "harness": __version__,
+        "began": datetime.now(UTC).isoformat(timespec="seconds"),
+        "options": options,
+        "seed": options["seed"],
+        "candidate": host["candidate"],
+        "device": host["device"],
+        "device_asked": host["device_asked"],
+        "device_missing": host["device_missing"],
+        "weights": _weights(options["weights"]),
+        "host": host["host"],
+        "versions": host["versions"],
+        "code": code_digests(),
+        "contracts": [describe(contract, checked) for contract in checked.contracts],
+    }
+
+
+def _weights(folder: str | None) -> dict[str, Any] | None:
+    """The checkpoint folder that stood in for the built-in models, by what it holds; a wrong one is refused later."""
+    if folder is None:
+        return None
+    known = (Path(folder) / "config.json").is_file()
+    return {"folder": folder, "sha256": checkpoint.digest(folder) if known else None}
+
+
+def describe(contract: Contract, checked: Checked) -> dict[str, Any]:
+    """A contract's place and identity: its own digest, and those of the files outside our packages that it binds."""
+    return {
+        "id": contract.id,
+        "path": Path(contract.path).as_posix(),
+        "repository_path": _repository_path(Path(contract.path)),
+        "lines": {claim.id: claim.line for claim in contract.claims},
+        "sha256": contract.digest,
+        "files": _bound_files(contract, checked),
+        "depends_on": list(contract.depends_on),
+    }
+
+
+def _repository_path(path: Path) -> str | None:
+    """Relative to the root of the git repository that the run is made in, as CI systems name files.
+
+    None for a contract from elsewhere, such as a built-in one; without git the working directory is the root.
+    """
+    here, absolute = Path.cwd(), path.resolve()
+    root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here).resolve()
+    return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else None
+
+
+def _bound_files(contract: Contract, checked: Checked) -> dict[str, str]:
+    """File name -> SHA-256 of a user's own falsifiers, baselines and mutants."""
+    found: dict[str, str] = {}
+    for claim in contract.claims:
+        if claim.unbound:
+            continue
+        binding = checked.bindings[claim.id]
+        places = [binding.falsifier, binding.baseline, binding.inputs]
+        paths = [Path(p.file) for p in places if p and full_name(p.module).partition(".")[0] != "harness"]
+        owners = [where.rpartition(":")[0] for where in binding.mutants.values()]
+        paths += [Path(contract.path).parent / owner for owner in owners if owner.endswith(".py")]
+        found |= {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return dict(sorted(found.items()))
+
+
+def code_digests(harness: Path = HARNESS) -> dict[str, str]:
+    """SHA-256 over the Python files of the engine and of each package that a verdict depends on, by its name."""
+    apart = {"candidates", *PARTS}
+    engine = [path for path in harness.rglob("*.py") if path.relative_to(harness).parts[0] not in apart]
+    return {ENGINE: _digest(harness, engine)} | {
+        part: _digest(harness / part, list((harness / part).rglob("*.py"))) for part in PARTS
+    }
+
+
+def _digest(root: Path, files: Sequence[Path]) -> str:
+    """SHA-256 over files, by name and bytes."""
+    total = hashlib.sha256()
+    for path in sorted(files):
+        name = path.relative_to(root).as_posix()
+        total.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest()

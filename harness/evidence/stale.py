@@ -1,0 +1,89 @@
+"""Evidence that no longer counts: of other contracts or code than those at hand, or too old. Red stays red."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from harness.contract.validate import check
+from harness.errors import UserError
+from harness.evidence.provenance import code_digests, describe
+from harness.judging.verdict import Verdict
+from harness.subject import candidate
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def duration(text: str) -> timedelta:
+    """`90m`, `24h`, `7d` as time.
+
+    Raises: ValueError with one line if it is not a whole number above 0 and a unit.
+    """
+    found = re.fullmatch(r"([0-9]{1,6})([smhdw])", text)
+    if not found or not int(found[1]):
+        raise ValueError(f"found {text!r}, expected a whole number and s, m, h, d or w, like 24h or 7d")
+    return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+def by_contracts(folder: Path, body: dict[str, Any], contracts: str) -> None:
+    """Mark what survived under a contract or code that is no longer the one at hand."""
+    checked = check([Path(contracts)])
+    at_hand = {contract.id: _identity(describe(contract, checked)) for contract in checked.contracts}
+    sealed = {c["id"]: _identity(c) for c in body["contracts"]}
+    now, then = code_digests(), body["code"]
+    code = [f"package {name}" for name in sorted({*now, *then}) if now.get(name) != then.get(name)]
+    code += [] if _at_hand(body["candidate"]) else [f"candidate {body['candidate']['spec']}"]
+    for row in body["claims"]:
+        contract = row["contract"]
+        changed = ([f"contract {contract}"] if at_hand.get(contract) != sealed[contract] else []) + code
+        if changed:
+            _mark(row, f"{', '.join(changed)} changed since {folder.name}")
+
+
+def by_age(folder: Path, body: dict[str, Any], limit: timedelta, now: datetime) -> list[str]:
+    """Mark what survived in a run that began longer ago than `limit`; the faults of its time, one line each."""
+    try:
+        began = datetime.fromisoformat(body["began"])
+        age = now - began
+    except (KeyError, TypeError, ValueError):
+        found = body.get("began", "no time")
+        return [f"{folder / 'run.json'}: began is {found!r}, expected a date and time with its zone; run again"]
+    if age < timedelta(0):
+        return [f"{folder / 'run.json'}: began {body['began']}, which is in the future; set the clocks and run again"]
+    if not age <= limit:
+        for row in body["claims"]:
+            _mark(row, f"{folder.name} began {_told(age)} ago, --max-age is {_told(limit)}")
+    return []
+
+
+def _mark(row: dict[str, Any], reason: str) -> None:
+    verdict = Verdict(row["verdict"])
+    if verdict.survived or verdict is Verdict.BLOCKED:
+        row["verdict"], row["reason"] = Verdict.STALE.value, reason
+
+
+def _at_hand(sealed: dict[str, Any]) -> bool:
+    """Whether the candidate is still the one of the run; one whose source is not on this machine cannot be asked."""
+    spec = sealed["spec"]
+    if ":" in spec and not spec.endswith(".py") and spec.partition(":")[0] not in candidate.READERS:
+        return True  # a module, which would have to be imported, and may do anything
+    try:
+        found = candidate.identity(spec)
+    except (UserError, OSError, ImportError):
+        return True
+    return bool(found["sha256"] == sealed["sha256"])
+
+
+def _identity(contract: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    return contract["sha256"], contract["files"]
+
+
+def _told(time: timedelta) -> str:
+    """`26 h`, in the largest unit of which there are at least two."""
+    seconds = int(time.total_seconds())
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds} s"

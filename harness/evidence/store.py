@@ -1,0 +1,143 @@
+"""The evidence directory of one run: written claim by claim, sealed at the end, then only read."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.contract.claim import Claim
+from harness.contract.text.reader import load_yaml
+from harness.errors import UserError
+from harness.evidence import manifest
+
+PARTIAL = ".partial"
+SEAL = "digest.json"
+
+
+class Run:
+    """A run being written, at `<run-id>.partial` until it is sealed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "claims").mkdir(parents=True, exist_ok=True)
+
+    @property
+    def id(self) -> str:
+        return self.folder.name.removesuffix(PARTIAL)
+
+    def staging(self, claim: str) -> Path:
+        """An empty folder to write one claim into; it joins the evidence by `deposit`."""
+        path = self.folder / "staging" / claim
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        return path
+
+    def deposit(self, claim: str) -> Path:
+        """Move a finished claim from staging into the evidence by one rename, with its digest."""
+        source, target = self.folder / "staging" / claim, self.folder / "claims" / claim
+        write_json(source / SEAL, {"files": manifest.digests(source, skip=(SEAL,))})
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(source, target)
+        return target
+
+    def finished(self) -> set[str]:
+        """Claims already deposited whose bytes still match their digest."""
+        return {path.name for path in sorted((self.folder / "claims").iterdir()) if whole(path)}
+
+    def seal(self, summary: dict[str, Any]) -> Path:
+        """Write run.json and the manifest, then drop `.partial` from the name."""
+        shutil.rmtree(self.folder / "staging", ignore_errors=True)
+        write_json(self.folder / "run.json", summary)
+        manifest.write(self.folder)
+        target = self.folder.with_name(self.id)
+        os.replace(self.folder, target)
+        return target
+
+
+def whole(claim: Path) -> bool:
+    """Whether a deposited claim still is what was deposited."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return bool(read_json(claim / SEAL)["files"] == manifest.digests(claim, skip=(SEAL,)))
+    return False
+
+
+def begin(root: Path) -> Run:
+    """A new run below `root`."""
+    return Run(root / (new_id() + PARTIAL))
+
+
+def new_id() -> str:
+    """A name for a run: the time and a few random digits."""
+    return f"{datetime.now(UTC).strftime('%Y%m%dT%H%M%SZ')}-{secrets.token_hex(3)}"
+
+
+def resume(folder: Path) -> Run:
+    """A killed run, to be completed.
+
+    Raises: UserError if the folder is no unfinished run.
+    """
+    if not folder.name.endswith(PARTIAL) or not (folder / "run.json").is_file():
+        raise UserError(
+            f"--resume {folder}: expected an unfinished run, a folder named <run-id>{PARTIAL} with run.json"
+        )
+    return Run(folder)
+
+
+def sealed(path: Path) -> Path:
+    """The sealed run that a path means: itself, or the newest run below it.
+
+    Raises: UserError if there is none.
+    """
+    if (path / manifest.NAME).is_file():
+        return path
+    if not path.is_dir():
+        raise UserError(f"{path}: not found; give an evidence folder, as `harness run` printed it")
+    if path.name.endswith(PARTIAL):
+        raise UserError(f"{path}: an unfinished run; complete it with `harness run --resume {path}`")
+    if (path / "run.json").is_file():
+        raise UserError(f"{path / manifest.NAME}: not found; this run was never sealed, or its manifest was removed")
+    found = sorted(p for p in path.iterdir() if (p / manifest.NAME).is_file())
+    if not found:
+        raise UserError(f"{path}: holds no sealed run; make one with `harness run contracts/`")
+    return found[-1]
+
+
+def claims(run: Path) -> Iterator[tuple[str, Path]]:
+    """Claim id and folder of every claim in a run, sorted."""
+    for path in sorted((run / "claims").iterdir()):
+        yield path.name, path
+
+
+def entry(claim: Path) -> Claim:
+    """A claim's entry of its contract, from the `claim.yaml` in its folder."""
+    held = load_yaml(claim / "claim.yaml")[0]
+    return Claim(held["contract"], held["path"], held["line"], held["claim"])
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Strict JSON (no NaN), written whole or not at all."""
+    text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def read_json(path: Path) -> Any:
+    """JSON of an evidence file.
+
+    Raises: UserError with one line if it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found in the evidence") from None
+    except ValueError as damaged:
+        raise UserError(f"{path}: damaged ({damaged})") from None

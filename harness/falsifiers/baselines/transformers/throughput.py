@@ -1,0 +1,39 @@
+"""Tokens per second of transformers' decoder with its own cache, warm-up left out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from harness.falsifiers.baselines.transformers.decoder import ARRAYS, load
+
+__all__ = ["ARRAYS", "load", "throughput"]
+
+
+def throughput(
+    config: Mapping[str, Any],
+    weights: Mapping[str, torch.Tensor],
+    tokens: torch.Tensor,
+    new_tokens: int,
+    *,
+    repeats: int = 5,
+    dtype: str,
+    device: str,
+) -> list[dict[str, float]]:
+    """{prefill, decode, made} of each repeat. Shapes: tokens (1, T). Units: tokens per second."""
+    model = load(config, weights, dtype=dtype, device=device)
+    found = []
+    for run in range(repeats + 1):
+        began = time.perf_counter()
+        logits, cache = model.prefill(tokens)
+        middle = time.perf_counter()
+        for _ in range(new_tokens):
+            logits, cache = model.decode(logits[:, -1:].argmax(dim=-1), cache)
+        done = time.perf_counter()
+        if run:
+            rates = {"prefill": tokens.shape[1] / (middle - began), "decode": new_tokens / (done - middle)}
+            found.append({**rates, "made": float(new_tokens)})
+    return found

@@ -1,0 +1,138 @@
+"""Falsifiers of generation by llama.cpp from an exported file: agreement, repetition, and whether the code parses."""
+
+from __future__ import annotations
+
+import ast
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from harness.case import Case
+from harness.consumers.llama_cpp import Request, ask
+from harness.falsifiers.generation.greedy import _greedy, _judged
+from harness.falsifiers.inputs.exported import exported
+from harness.falsifiers.inputs.prompts import end_ids, prompt_ids, prompt_texts, spellings
+from harness.observation import Observation
+from harness.reference.generation.byte_level import byte_level_decode
+
+MEASURES = {
+    "agreed_short": "share of prompts whose first tokens, as many as the short horizon, are the reference's",
+    "agreed_long": "share of prompts all of whose tokens, up to the long horizon or the end, are the reference's",
+    "divergence_margin": "largest lead of the reference's token over llama.cpp's at a first difference, in units "
+    "of the logits' standard deviation there; 0 without a difference, infinite where one of them ended early",
+    "divergence_rank": "largest rank of llama.cpp's token at a first difference in the reference's order, from 0",
+    "prompts_cut_otherwise": "number of prompts to which llama.cpp gives other ids; told where the gate fails",
+    "agreed_given_ids": "agreed_long where llama.cpp is handed the reference's ids of the same prompts; likewise",
+    "agreed_unwrapped": "agreed_long on the same functions' direct prompts, without the wrapper; likewise",
+    "parsed": "share of answers that ast.parse takes",
+    "parsed_high": "upper end of the same interval",
+    "parsed_low": "lower end of the 95 % interval of the share of answers that ast.parse takes (Wilson)",
+    "repeating": "number of answers in which a fragment of four tokens or more stands three times in a row",
+}
+FRAGMENT, LONGEST = 4, 24
+Z = 1.96
+
+
+def memorised(
+    subject: Any,
+    case: Case,
+    *,
+    weights: str,
+    functions: str,
+    corpus: str,
+    form: str,
+    count: int,
+    short: int,
+    long: int,
+    kind: str = "F32",
+) -> Observation:
+    """Greedy answers to prompts that llama.cpp itself cuts into tokens, by functions the model has memorised.
+
+    Where an answer is not the reference's, two predictions are tried that tell a special-token bug from drift: the same
+    functions without the wrapper, and the same wrapper's ids as the reference has them. Right text in both means that
+    the wrapper's special tokens are cut otherwise; wrong text in both is drift.
+    Units: form is direct or chat; count functions, evenly spaced.
+    """
+    texts = prompt_texts(functions, form, count)
+    prompts = prompt_ids(str(weights), functions, corpus, form, count)
+    vocabulary, added = spellings(str(weights))
+    ends = end_ids(str(weights))
+    with exported(subject, case, "trained", kind, weights) as (path, _, _, _):
+        cut = ask(path, Request(texts=texts))
+        answer = ask(path, Request(prompts=cut.ids, new_tokens=long))
+        wants = [case.once(_greedy, str(weights), "float32", ids, long, ends) for ids in prompts]
+        judged = _judged(_answers(answer, count), wants, short)
+        if judged["agreed_long"] < 1:
+            bare = prompt_ids(str(weights), functions, corpus, "direct", count)
+            bare_wants = [case.once(_greedy, str(weights), "float32", ids, long, ends) for ids in bare]
+            cut_otherwise = sum(list(got) != list(ids) for got, ids in zip(cut.ids, prompts, strict=False))
+            judged |= {
+                "prompts_cut_otherwise": cut_otherwise,
+                "agreed_given_ids": _agreed(path, prompts, wants, long),
+                "agreed_unwrapped": _agreed(path, bare, bare_wants, long),
+            }
+    found = _answers(answer, count)
+    whole = []
+    for text, ids in zip(texts, found, strict=True):
+        kept = [int(i) for i in ids if i not in ends]
+        whole.append((text if form == "direct" else "") + byte_level_decode(kept, vocabulary, added))
+    low, high = wilson(sum(map(parses, whole)), len(whole))
+    return Observation(
+        parsed=sum(map(parses, whole)) / len(whole),
+        parsed_low=low,
+        parsed_high=high,
+        repeating=sum(map(repeats, found)),
+        **judged,
+    )
+
+
+def held_out(
+    subject: Any, case: Case, *, weights: str, functions: str, corpus: str, count: int, short: int, long: int
+) -> Observation:
+    """Greedy continuations of held-out text, judged by agreement with the reference and by nothing else."""
+    prompts = prompt_ids(str(weights), functions, corpus, "held_out", count)
+    ends = end_ids(str(weights))
+    with exported(subject, case, "trained", "F32", weights) as (path, _, _, _):
+        answer = ask(path, Request(prompts=[ids.tolist() for ids in prompts], new_tokens=long))
+    wants = [case.once(_greedy, str(weights), "float32", ids, long, ends) for ids in prompts]
+    return Observation(**_judged(_answers(answer, count), wants, short))
+
+
+def _agreed(path: Any, prompts: list[np.ndarray], wants: list[Any], long: int) -> float:
+    answer = ask(path, Request(prompts=[ids.tolist() for ids in prompts], new_tokens=long))
+    return float(_judged(_answers(answer, len(prompts)), wants, 0)["agreed_long"])
+
+
+def parses(text: str) -> bool:
+    """Whether Python takes the text, and there is any."""
+    try:
+        return bool(ast.parse(text).body)
+    except (SyntaxError, ValueError):
+        return False
+
+
+def repeats(ids: np.ndarray) -> bool:
+    """Whether a fragment of `FRAGMENT` to `LONGEST` tokens stands three times in a row."""
+    row = [int(i) for i in ids]
+    return any(
+        row[i : i + n] == row[i + n : i + 2 * n] == row[i + 2 * n : i + 3 * n]
+        for n in range(FRAGMENT, LONGEST + 1)
+        for i in range(len(row) - 3 * n + 1)
+    )
+
+
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """Both ends of the 95 % score interval of a share. Source: Wilson, JASA 22 (1927), 209-212."""
+    share = hits / count
+    middle = share + Z * Z / (2 * count)
+    spread = Z * sqrt(share * (1 - share) / count + Z * Z / (4 * count * count))
+    ends = ((middle - spread) / (1 + Z * Z / count), (middle + spread) / (1 + Z * Z / count))
+    return max(0.0, ends[0]), min(1.0, ends[1])
+
+
+def _answers(answer: Any, count: int) -> list[np.ndarray]:
+    """Nothing for each prompt where the file did not load."""
+    if not answer.ok:
+        return [np.zeros(0, np.int64)] * count
+    return [np.array(ids, np.int64) for ids in answer.generated]

@@ -1,0 +1,75 @@
+"""What a model is asked: short functions it has memorised, in two forms, and the beginnings of held-out files."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.falsifiers.baselines import corpora
+from harness.falsifiers.inputs.text_windows import held_out_windows
+from harness.falsifiers.model.corpus import tokenizer_of
+
+FORMS = ("direct", "chat", "held_out")
+
+
+class NoTokenizer(Exception):
+    """The checkpoint folder brings no tokenizer, so nothing can be said of its text: UNVERIFIED."""
+
+    unsupported = True
+
+
+def prompt_ids(folder: str, functions: str, corpus: str, form: str, count: int, length: int = 24) -> list[np.ndarray]:
+    """`count` prompts as token ids, evenly spaced. Units: length is that of a held-out prompt, in tokens.
+
+    Shapes: ids (T,), int64, special tokens of a chat prompt as their own ids.
+    """
+    if form == "held_out":
+        windows, _ = held_out_windows(folder, corpus, 1, length)
+        return [windows[i] for i in np.linspace(0, len(windows) - 1, count).astype(int)]
+    ids = corpora.encode(tokenizer_of(folder), tuple(prompt_texts(functions, form, count)))
+    return [np.asarray(found, np.int64) for found in ids]
+
+
+def prompt_texts(functions: str, form: str, count: int) -> list[str]:
+    """The prompts of memorised functions as text. Units: functions names a module with FUNCTIONS and both forms."""
+    module = import_module(functions)
+    ask = module.direct_prompt if form == "direct" else module.chat_prompt
+    chosen = np.unique(np.linspace(0, len(module.FUNCTIONS) - 1, count).astype(int))
+    return [ask(module.FUNCTIONS[i]) for i in chosen]
+
+
+def answers(functions: str, form: str, count: int) -> list[str]:
+    """What the memorised functions' prompts should be answered with."""
+    module = import_module(functions)
+    chosen = np.unique(np.linspace(0, len(module.FUNCTIONS) - 1, count).astype(int))
+    whole = [module.FUNCTIONS[i] for i in chosen]
+    return [module.expected(f).removeprefix(module.direct_prompt(f) if form == "direct" else "") for f in whole]
+
+
+def end_ids(folder: str) -> list[int]:
+    """The ids that end an answer: eos_token_id of generation_config.json."""
+    found = json.loads((Path(folder) / "generation_config.json").read_text(encoding="utf-8"))["eos_token_id"]
+    return list(found) if isinstance(found, list) else [found]
+
+
+def spellings(folder: str) -> tuple[dict[int, str], dict[int, str]]:
+    """({id: token in byte-level letters}, {id: text of an added token}) of tokenizer.json.
+
+    Raises: NoTokenizer (UNVERIFIED) if the folder has none.
+    """
+    words = tokenizer_json(folder)
+    vocabulary = {i: token for token, i in words["model"]["vocab"].items()}
+    return vocabulary, {item["id"]: item["content"] for item in words["added_tokens"]}
+
+
+def tokenizer_json(folder: str | Path) -> dict[str, Any]:
+    """The folder's tokenizer.json as data. Raises: NoTokenizer (UNVERIFIED) if there is none."""
+    path = Path(folder) / "tokenizer.json"
+    if not path.is_file():
+        raise NoTokenizer(f"the checkpoint folder has no {path.name}; save its tokenizer there")
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found

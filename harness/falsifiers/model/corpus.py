@@ -1,0 +1,123 @@
+"""The text a loss is computed on: known, varied, and not the text the model was trained on."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.case import Case
+from harness.errors import UserError
+from harness.falsifiers.baselines import corpora
+from harness.observation import Observation
+
+MEASURES = {
+    "unknown_share": "share of held-out tokens that are the tokenizer's unknown token",
+    "train_unknown_share": "share of training tokens that are the tokenizer's unknown token",
+    "top_token_share": "share of held-out tokens taken by the most frequent one",
+    "distinct_tokens": "number of different token ids in the held-out text",
+    "held_out_tokens": "number of tokens in the held-out text",
+    "shared_files": "number of file names on both sides of the split",
+    "shared_ngram_share": "share of the held-out text's long n-grams that stand in the training text too",
+}
+GROWTH = np.uint64(1000003)
+"""Odd, so that multiplying by it modulo 2**64 loses nothing."""
+
+
+class NoHeldOutText(Exception):
+    """Which text this model has not seen is not known, so its loss means nothing: UNVERIFIED."""
+
+    unsupported = True
+
+
+def held_out_text(subject: Any, case: Case, *, weights: str, corpus: str, ngram: int) -> Observation:
+    """Token counts of both sides of the split, and what they share in names and in n-grams of `ngram` tokens.
+
+    `corpus` names a function `module:function` that returns the split (root, train, held_out). The
+    subject may bring its own data pipeline, `corpus(tokenizer, train, held_out)`; else the tokenizers
+    library encodes the files, and what is judged is the text alone.
+    Units: ngram is a power of two.
+    Raises: UserError if it is not; NoHeldOutText (UNVERIFIED) if the folder does not say what it was trained on.
+    """
+    train, held_out = documents(str(weights), corpus)
+    pipeline = subject if subject.offers("corpus") else corpora
+    found = pipeline.corpus(tokenizer_of(str(weights)), train, held_out)
+    seen, text = _joined(found["train"]), _joined(found["held_out"])
+    counts = np.unique(text, return_counts=True)[1]
+    return Observation(
+        unknown_share=_share(text == found["unknown"]),
+        train_unknown_share=_share(seen == found["unknown"]),
+        top_token_share=counts.max(initial=0) / max(text.size, 1),
+        distinct_tokens=len(counts),
+        held_out_tokens=text.size,
+        shared_files=len(set(found["train"]) & set(found["held_out"])),
+        shared_ngram_share=_share(np.isin(_hashes(text, ngram), _among(_hashes(text, ngram), _hashes(seen, ngram)))),
+    )
+
+
+@lru_cache(maxsize=2)
+def documents(folder: str, corpus: str) -> tuple[dict[str, str], dict[str, str]]:
+    """(training, held-out) texts by file name, as the split and the folder's own record agree.
+
+    Raises: NoHeldOutText if the folder has no record or another one; UserError if a file cannot be read.
+    """
+    module, _, name = corpus.partition(":")
+    split = getattr(import_module(module), name)()
+    path = Path(folder) / "recipe.json"
+    try:
+        recorded = json.loads(path.read_text(encoding="utf-8"))["held_out_files"]
+    except (OSError, ValueError, KeyError):
+        raise NoHeldOutText(f"{path}: no held_out_files, so which text this model has not seen is unknown") from None
+    if list(recorded) != list(split.held_out):
+        raise NoHeldOutText(
+            f"{path}: held_out_files names {len(recorded)} files, {corpus} gives {len(split.held_out)} others"
+        )
+    return _texts(split.root, split.train), _texts(split.root, split.held_out)
+
+
+def tokenizer_of(folder: str) -> str:
+    """Path of the folder's tokenizer.json. Raises: NoHeldOutText if there is none."""
+    path = Path(folder) / "tokenizer.json"
+    if not path.is_file():
+        raise NoHeldOutText(f"{path}: file not found, so no text can be given to this model")
+    return str(path)
+
+
+def _texts(root: Path, names: tuple[str, ...]) -> dict[str, str]:
+    try:
+        return {name: (root / name).read_text(encoding="utf-8") for name in names}
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UserError(f"{root}: a file of the corpus cannot be read ({problem}); expected UTF-8 text") from None
+
+
+def _joined(documents: dict[str, np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.zeros(0, np.int64), *documents.values()]).astype(np.int64)
+
+
+def _share(hits: np.ndarray) -> float:
+    return float(hits.mean()) if hits.size else float("nan")
+
+
+def _hashes(ids: np.ndarray, length: int) -> np.ndarray:
+    """One 64-bit hash per window of `length` tokens; a window twice as long is made of two halves."""
+    if length < 1 or length & (length - 1):
+        raise UserError(f"ngram: found {length}, expected a power of two")
+    if ids.size < length:
+        return np.zeros(0, np.uint64)
+    found, half, growth = ids.astype(np.uint64) + np.uint64(1), 1, GROWTH
+    with np.errstate(over="ignore"):  # modulo 2**64 is meant
+        while half < length:
+            found = found[:-half] * growth + found[half:]
+            half, growth = 2 * half, growth * growth
+    return found
+
+
+def _among(wanted: np.ndarray, hashes: np.ndarray) -> np.ndarray:
+    """Those of `wanted` that occur in `hashes`; only the short side is sorted."""
+    order = np.unique(wanted)
+    place = np.minimum(np.searchsorted(order, hashes), order.size - 1)
+    return np.unique(hashes[order[place] == hashes]) if order.size else order

@@ -1,0 +1,150 @@
+"""Falsifiers of whole decoders: logits against the float64 reference, and each stage beside it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from harness.case import Case
+from harness.checkpoint import read_config, read_weights
+from harness.dtypes import round_to
+from harness.errors import UserError
+from harness.falsifiers.inputs.hybrid_model import logits_of
+from harness.falsifiers.inputs.synthetic_model import Config, Weights, case_tokens, case_weights, synthetic_config
+from harness.observation import Observation
+from harness.reference.model import hybrid_config
+from harness.reference.model.decoder import decoder_forward, decoder_logits, stage_names
+from harness.reference.model.decoder_config import MODEL_TYPES, check_weights, parse_config
+
+
+class OtherArchitecture(Exception):
+    """The checkpoint's architecture is known, but not to this claim: UNVERIFIED."""
+
+    unsupported = True
+
+
+Stages = list[tuple[str, np.ndarray, np.ndarray]]
+
+
+def logit_parity(
+    subject: Any,
+    case: Case,
+    *,
+    model_type: str,
+    layers: int,
+    hidden: int,
+    intermediate: int,
+    heads: int,
+    kv_heads: int,
+    head_dim: int,
+    vocab: int,
+    rope_theta: float,
+    eps: float,
+    tied: bool,
+    biases: bool,
+    length: int,
+    batch: int = 2,
+) -> Observation:
+    """Logits of a synthetic model with sharp weights, at positions 0 .. length-1.
+
+    Shapes: tokens (batch, length) -> logits (batch, length, vocab).
+    Units:  biases switches Llama's `attention_bias` and `mlp_bias`; a Qwen2 has its q/k/v biases anyway.
+    """
+    config = synthetic_config(
+        model_type=model_type,
+        layers=layers,
+        hidden=hidden,
+        intermediate=intermediate,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+        vocab=vocab,
+        rope_theta=rope_theta,
+        eps=eps,
+        tied=tied,
+        biases=biases,
+    )
+    weights, tokens = case_weights(case, config), case_tokens(case, config, batch, length)
+    want = case.once(decoder_logits, config, weights, tokens)
+    return Observation(logits=(subject.load(config, weights).logits(tokens), want))
+
+
+def logit_parity_stages(
+    subject: Any, case: Case, *, length: int, batch: int = 2, replaced: bool = False, **model: Any
+) -> Stages:
+    """(stage, got, want) in order of computation, for the model and tokens of `logit_parity`.
+
+    With `replaced` every stage is fed the reference's values, so that each shows its own error alone.
+    Shapes: as `reference.model.decoder.stage_names` gives them; stages that the subject does not name are left out.
+    """
+    config = synthetic_config(**model)
+    weights, tokens = case_weights(case, config), case_tokens(case, config, batch, length)
+    return _stages(subject, case, config, weights, tokens, replaced)
+
+
+def checkpoint_parity(subject: Any, case: Case, *, weights: str, length: int, batch: int = 2) -> Observation:
+    """Logits of a Hugging Face checkpoint folder, its weights rounded to the case's dtype, on random token ids.
+
+    Shapes: tokens (batch, length) -> logits (batch, length, vocab).
+    Raises: UserError if the folder is no checkpoint of an architecture the reference knows, naming the key or tensor.
+    """
+    config, tensors = read_checkpoint(str(weights), case.dtype, hybrid=True)
+    tokens = case_tokens(case, config, batch, length)
+    want = case.once(_checkpoint_logits, str(weights), case.dtype, tokens)
+    return Observation(logits=(subject.load(config, tensors).logits(tokens), want))
+
+
+def checkpoint_parity_stages(
+    subject: Any, case: Case, *, weights: str, length: int, batch: int = 2, replaced: bool = False
+) -> Stages:
+    """(stage, got, want) in order, for the checkpoint and tokens of `checkpoint_parity`; as `logit_parity_stages`."""
+    config, tensors = read_checkpoint(str(weights), case.dtype)
+    return _stages(subject, case, config, tensors, case_tokens(case, config, batch, length), replaced)
+
+
+# One entry per dtype: a claim's cases alternate between dtypes, and reading the folder is the slow part.
+@lru_cache(maxsize=4)
+def read_checkpoint(folder: str, dtype: str, *, hybrid: bool = False) -> tuple[Config, Weights]:
+    """The folder's config and its weights rounded to dtype; kept out of the case, whose arrays are evidence.
+
+    Units:  hybrid takes Qwen3 and Qwen3.5 text models too.
+    Raises: OtherArchitecture for one of those without it; UserError for what is no such checkpoint.
+    """
+    config, weights = read_config(folder), read_weights(folder)
+    other = config.get("model_type") in hybrid_config.MODEL_TYPES
+    if other and not hybrid:
+        raise OtherArchitecture(
+            f"the checkpoint is a {config['model_type']}; this claim knows {', '.join(MODEL_TYPES)}"
+        )
+    try:
+        if other:
+            hybrid_config.check_weights(config, weights)
+        else:
+            check_weights(parse_config(config), weights)
+    except ValueError as problem:
+        known = (*MODEL_TYPES, *hybrid_config.MODEL_TYPES) if hybrid else MODEL_TYPES
+        raise UserError(f"{folder}: {problem}; give a checkpoint folder of {', '.join(known)}") from None
+    rounded = {name: round_to(tensor, dtype) for name, tensor in weights.items()}
+    for tensor in rounded.values():
+        tensor.setflags(write=False)
+    return config, rounded
+
+
+def _checkpoint_logits(folder: str, dtype: str, tokens: np.ndarray) -> np.ndarray:
+    config, weights = read_checkpoint(folder, dtype, hybrid=True)
+    return logits_of(config)(config, weights, tokens)
+
+
+def _stages(subject: Any, case: Case, config: Config, weights: Weights, tokens: np.ndarray, replaced: bool) -> Stages:
+    model = subject.load(config, weights)
+    _, want = decoder_forward(config, weights, tokens)
+    if replaced:
+        # The reference starts each stage from the rounded values too: their rounding is nobody's error.
+        given = {name: round_to(value, case.dtype) for name, value in want.items()}
+        _, want = decoder_forward(config, weights, tokens, replace=given)
+        got = model.stages(tokens, replace=given)
+    else:
+        got = model.stages(tokens)
+    return [(name, got[name], want[name]) for name in stage_names(config) if name in got]

@@ -1,0 +1,71 @@
+"""Falsifiers of Qwen3 and Qwen3.5 text models: logits of synthetic models against the float64 reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from harness.case import Case
+from harness.falsifiers.inputs.hybrid_model import hybrid_config, hybrid_weights
+from harness.observation import Observation
+from harness.reference.model.hybrid import hybrid_logits
+
+MEASURES = {
+    "accepted": "checkpoints with a tensor too many, one missing or one of another shape that are loaded all the same",
+}
+PROBLEMS = (ValueError, RuntimeError, KeyError, TypeError)
+
+
+def logit_parity(
+    subject: Any,
+    case: Case,
+    *,
+    layer_types: str,
+    tied: bool,
+    length: int,
+    key_heads: int = 2,
+    value_heads: int = 4,
+    partial: float = 0.25,
+) -> Observation:
+    """Logits of a mixed model with sharp weights. Shapes: tokens (2, length) -> logits (2, length, 67)."""
+    config = hybrid_config(
+        layer_types=layer_types, tied=tied, key_heads=key_heads, value_heads=value_heads, partial=partial
+    )
+    weights = hybrid_weights(case, config)
+    tokens = case.integers("tokens", (2, length), 0, config["vocab_size"])
+    want = case.once(hybrid_logits, config, weights, tokens)
+    return Observation(logits=(subject.load(config, weights).logits(tokens), want))
+
+
+def dense_parity(subject: Any, case: Case, *, tied: bool, length: int) -> Observation:
+    """A Qwen3 decoder: attention alone, its queries and keys normed by head. Shapes: as `logit_parity`."""
+    rope = {"rope_type": "default", "rope_theta": 50000.0}
+    config = {**hybrid_config(layer_types="aa", tied=tied), "model_type": "qwen3", "rope_parameters": rope}
+    config.pop("layer_types")
+    weights = hybrid_weights(case, config)
+    tokens = case.integers("tokens", (2, length), 0, config["vocab_size"])
+    want = case.once(hybrid_logits, config, weights, tokens)
+    return Observation(logits=(subject.load(config, weights).logits(tokens), want))
+
+
+def coverage(subject: Any, case: Case) -> Observation:
+    """A checkpoint holds the model's tensors, each in its shape, and no others; the right one answers as it should."""
+    config = hybrid_config(layer_types="la")
+    weights = hybrid_weights(case, config)
+    tokens = case.integers("tokens", (2, 5), 0, config["vocab_size"])
+    accepted = 0
+    for name in weights:
+        without = {n: w for n, w in weights.items() if n != name}
+        accepted += _loads(subject, config, without) + _loads(subject, config, {**without, name: weights[name][:-1]})
+    accepted += _loads(subject, config, {**weights, "model.layers.0.self_attn.q_norm.weight": np.ones(16, np.float32)})
+    want = case.once(hybrid_logits, config, weights, tokens)
+    return Observation(logits=(subject.load(config, weights).logits(tokens), want), accepted=accepted)
+
+
+def _loads(subject: Any, config: dict[str, Any], weights: dict[str, np.ndarray]) -> bool:
+    try:
+        subject.load(config, weights)
+    except PROBLEMS:
+        return False
+    return True

@@ -1,0 +1,211 @@
+"""Falsifiers of the KV cache: a prompt cut anywhere, in chunks, padded, or after another request.
+
+Each model is either a checkpoint folder (`weights`) or a synthetic one with sharp weights (`model`, the
+arguments of `falsifiers.model.decoder.synthetic_config` but model_type). The caches a subject hands out are only
+handed back to it. What is wanted is the one-shot forward of the reference, each row alone, without a cache.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from harness.case import Case
+from harness.falsifiers.inputs.hybrid_model import hybrid_config, hybrid_weights, logits_of
+from harness.falsifiers.inputs.synthetic_model import Config, Weights, case_weights, synthetic_config
+from harness.falsifiers.model.decoder import read_checkpoint
+from harness.observation import Observation
+from harness.reference.model.decoder_cache import decode, prefill
+
+MEASURES = {
+    "cached_over_full": "error of cached decoding over the error of the subject's own one-shot forward, same tokens",
+}
+
+
+def every_split(
+    subject: Any,
+    case: Case,
+    *,
+    length: int,
+    batch: int = 2,
+    weights: str | None = None,
+    model: dict[str, Any] | None = None,
+    model_type: str = "qwen2",
+) -> Observation:
+    """For every split s: prefill of s tokens, then the others one at a time, equal the one-shot forward.
+
+    Shapes: tokens (batch, length) -> logits (length - 1, batch, length, V), one forward per split.
+    """
+    config, tensors = _model(case, weights, model, model_type)
+    tokens = case.integers("tokens", (batch, length), 0, config["vocab_size"])
+    want = case.once(_one_shot, config, tensors, tokens, [length] * batch)
+    loaded = subject.load(config, tensors)
+    got = [_run(loaded, tokens, [split] + [1] * (length - split)) for split in range(1, length)]
+    return Observation(logits=(np.stack(got), np.broadcast_to(want, (length - 1, *want.shape))))
+
+
+def chunked(
+    subject: Any,
+    case: Case,
+    *,
+    length: int,
+    chunk: int,
+    batch: int = 2,
+    weights: str | None = None,
+    model: dict[str, Any] | None = None,
+    model_type: str = "qwen2",
+) -> Observation:
+    """A prompt fed in chunks of several tokens, the last one shorter, equals the one-shot forward.
+
+    Shapes: tokens (batch, length) -> logits (batch, length, V); in all chunks but the first there are
+            more keys than queries.
+    """
+    config, tensors = _model(case, weights, model, model_type)
+    tokens = case.integers("tokens", (batch, length), 0, config["vocab_size"])
+    want = case.once(_one_shot, config, tensors, tokens, [length] * batch)
+    sizes = [chunk] * (length // chunk) + [length % chunk] * (length % chunk > 0)
+    return Observation(logits=(_run(subject.load(config, tensors), tokens, sizes), want))
+
+
+def left_padded(
+    subject: Any,
+    case: Case,
+    *,
+    length: int,
+    pad: int,
+    steps: int,
+    weights: str | None = None,
+    model: dict[str, Any] | None = None,
+    model_type: str = "qwen2",
+) -> Observation:
+    """Rows of a left-padded batch, prefilled and decoded together, equal each row alone without padding.
+
+    Three rows of length, length - pad and length - 2 pad tokens (at least 1); what stands in the padding is
+    drawn like any token. After the prompt come `steps` tokens one at a time and then two at once.
+    Shapes: -> logits (real tokens of all rows, V).
+    """
+    config, tensors = _model(case, weights, model, model_type)
+    tokens = case.integers("tokens", (3, length + steps + 2), 0, config["vocab_size"])
+    lengths = np.maximum(length - pad * np.arange(3), 1)
+    whole = [int(real) + steps + 2 for real in lengths]
+    want = case.once(_one_shot, config, tensors, tokens, whole)
+    got = _run(subject.load(config, tensors), tokens, [length] + [1] * steps + [2], lengths)
+    rows = [(got[i, -real:], want[i, -real:]) for i, real in enumerate(whole)]
+    return Observation(logits=tuple(np.concatenate(part) for part in zip(*rows, strict=True)))
+
+
+def second_request(
+    subject: Any,
+    case: Case,
+    *,
+    first: int,
+    second: int,
+    steps: int,
+    together: bool = False,
+    weights: str | None = None,
+    model: dict[str, Any] | None = None,
+    model_type: str = "qwen2",
+) -> Observation:
+    """A request on a model that has served another one sees nothing of it: its logits equal the reference.
+
+    `first` and `second` are the prompts' lengths; both requests decode `steps` tokens. With `together` the
+    first one decodes after the second one's prefill, in turns, so that two caches live at once.
+    Shapes: -> earlier (2, first + steps, V), later (2, second + steps, V).
+    """
+    config, tensors = _model(case, weights, model, model_type)
+    loaded = subject.load(config, tensors)
+    requests, wants = [], []
+    for name, prompt in (("earlier", first), ("later", second)):
+        tokens = case.integers(name, (2, prompt + steps), 0, config["vocab_size"])
+        wants.append(case.once(_one_shot, config, tensors, tokens, [prompt + steps] * 2))
+        requests.append(_Request(loaded, tokens, [prompt] + [1] * steps))
+    turns = [0] + [1, 0] * steps + [1] if together else [0] * (steps + 1) + [1] * (steps + 1)
+    for turn in turns:
+        requests[turn].advance()
+    earlier, later = (np.concatenate(request.logits, axis=1) for request in requests)
+    return Observation(earlier=(earlier, wants[0]), later=(later, wants[1]))
+
+
+def drift(subject: Any, case: Case, *, prompt: int, steps: int, weights: str, batch: int = 2) -> Observation:
+    """Error along a cached decoding of many tokens, beside the same subject's one-shot forward.
+
+    Every subject is fed the tokens that the reference chooses greedily, so that errors and not
+    choices are compared.
+    Shapes: -> logits (batch, prompt + steps, V); series rel_l2_err and one_shot, one value per position.
+    """
+    config, tensors = read_checkpoint(str(weights), case.dtype)
+    start = case.integers("tokens", (batch, prompt), 0, config["vocab_size"])
+    tokens, want = case.once(_greedy, str(weights), case.dtype, start, steps)
+    loaded = subject.load(config, tensors)
+    got = _run(loaded, tokens, [prompt] + [1] * steps)
+    cached, full = (_errors(x, want) for x in (got, loaded.logits(tokens)))
+    over = float(np.sqrt(np.mean(cached[prompt:] ** 2) / np.mean(full[prompt:] ** 2)))
+    return Observation(
+        logits=(got, want),
+        cached_over_full=over,
+        series={"rel_l2_err": cached, "rel_l2_err_one_shot": full},
+    )
+
+
+class _Request:
+    """One request on a loaded model: its tokens in pieces, its cache, its logits so far."""
+
+    def __init__(self, loaded: Any, tokens: np.ndarray, sizes: list[int], lengths: np.ndarray | None = None) -> None:
+        self.pieces = np.split(tokens, np.cumsum(sizes)[:-1], axis=1)
+        self.loaded, self.lengths, self.logits = loaded, lengths, list[np.ndarray]()
+        self.cache: Any = None
+
+    def advance(self) -> None:
+        """Feed the next piece: the first one is the prompt."""
+        piece = self.pieces[len(self.logits)]
+        if self.logits:
+            logits, self.cache = self.loaded.decode(piece, self.cache)
+        elif self.lengths is None:
+            logits, self.cache = self.loaded.prefill(piece)
+        else:
+            logits, self.cache = self.loaded.prefill(piece, lengths=self.lengths)
+        self.logits.append(logits)
+
+
+def _run(loaded: Any, tokens: np.ndarray, sizes: list[int], lengths: np.ndarray | None = None) -> np.ndarray:
+    """Logits of all tokens, fed in pieces of these sizes: a prefill, then decodes."""
+    request = _Request(loaded, tokens, sizes, lengths)
+    for _ in sizes:
+        request.advance()
+    return np.concatenate(request.logits, axis=1)
+
+
+def _model(case: Case, weights: str | None, model: dict[str, Any] | None, model_type: str) -> tuple[Config, Weights]:
+    if weights is not None:
+        return read_checkpoint(str(weights), case.dtype)
+    if model_type == "qwen3_5_text":
+        config = hybrid_config(**(model or {}))
+        return config, hybrid_weights(case, config)
+    config = synthetic_config(model_type=model_type, **(model or {}))
+    return config, case_weights(case, config)
+
+
+def _one_shot(config: Config, weights: Weights, tokens: np.ndarray, lengths: list[int]) -> np.ndarray:
+    """Each row's last `length` tokens alone. Shapes: tokens (B, T) -> logits (B, T, V), NaN before them."""
+    out = np.full((*tokens.shape, config["vocab_size"]), np.nan)
+    for i, length in enumerate(lengths):
+        out[i, -length:] = logits_of(config)(config, weights, tokens[i : i + 1, -length:])[0]
+    return out
+
+
+def _greedy(folder: str, dtype: str, start: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """The reference's greedy continuation. Shapes: start (B, P) -> tokens (B, P + steps), logits (B, P + steps, V)."""
+    config, weights = read_checkpoint(folder, dtype)
+    logits, cache = prefill(config, weights, start)
+    tokens, seen = [start], [logits]
+    for _ in range(steps):
+        tokens.append(seen[-1][:, -1:].argmax(axis=-1))
+        logits, cache = decode(config, weights, tokens[-1], cache)
+        seen.append(logits)
+    return np.concatenate(tokens, axis=1), np.concatenate(seen, axis=1)
+
+
+def _errors(got: np.ndarray, want: np.ndarray) -> np.ndarray:
+    """Relative L2 error per position. Shapes: (B, T, V) twice -> (T,)."""
+    return np.linalg.norm(got.astype(np.float64) - want, axis=(0, 2)) / np.linalg.norm(want, axis=(0, 2))

@@ -1,0 +1,54 @@
+"""Known-wrong readers of NF4 weights: the baseline fed edited codes or scales."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from harness.mutant import replace
+
+Weights = dict[str, torch.Tensor]
+
+
+def nibbles_swapped(baseline: Any) -> Any:
+    """The low four bits of a byte are taken for its first element."""
+    return _reading(baseline, lambda codes, absmax: (codes >> 4 | codes << 4, absmax))
+
+
+def absmax_of_the_next_block(baseline: Any) -> Any:
+    """Block scales off by one block (the index is rounded up)."""
+    return _reading(baseline, lambda codes, absmax: (codes, absmax.roll(-1)))
+
+
+def one_absmax_per_tensor(baseline: Any) -> Any:
+    """The tensor's largest scale for every block, as a per-tensor format has it."""
+    return _reading(baseline, lambda codes, absmax: (codes, absmax.max().expand_as(absmax)))
+
+
+def code_mirrored(baseline: Any) -> Any:
+    """The sixteen values are taken for symmetric: negative codes read as minus the positive ones' neighbours."""
+
+    def mirror(codes: torch.Tensor, absmax: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return 255 - codes, -absmax
+
+    return _reading(baseline, mirror)
+
+
+def _reading(baseline: Any, edit: Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]) -> Any:
+    def load_nf4(config: dict[str, Any], weights: Weights, *, dtype: str, device: str) -> Any:
+        wrong = dict(weights)
+        for name in [name for name in weights if f"{name}.absmax" in weights]:
+            wrong[name], wrong[f"{name}.absmax"] = edit(weights[name], weights[f"{name}.absmax"])
+        return baseline.load_nf4(config, wrong, dtype=dtype, device=device)
+
+    return replace(baseline, load_nf4=load_nf4)
+
+
+MUTANTS = {
+    "nibbles_swapped": nibbles_swapped,
+    "absmax_of_the_next_block": absmax_of_the_next_block,
+    "one_absmax_per_tensor": one_absmax_per_tensor,
+    "code_mirrored": code_mirrored,
+}

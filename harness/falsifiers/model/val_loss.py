@@ -1,0 +1,134 @@
+"""Cross-entropy on held-out text, from a candidate's logits and as a candidate reports it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from harness.case import Case
+from harness.errors import UserError
+from harness.falsifiers.baselines import corpora
+from harness.falsifiers.inputs.synthetic_model import Config, small_config
+from harness.falsifiers.model.corpus import documents, tokenizer_of
+from harness.falsifiers.model.decoder import read_checkpoint
+from harness.observation import Observation
+from harness.reference.model.decoder import decoder_logits
+from harness.reference.model.decoder_config import parse_config, weight_shapes
+
+MEASURES = {
+    "val_loss": "mean cross-entropy on held-out text, nats per token",
+    "ln_vocab": "natural logarithm of the vocabulary: the loss of a uniform guess, nats",
+    "loss_fraction": "val_loss over ln_vocab",
+    "initial_loss": "mean cross-entropy of an untrained model, nats per token",
+    "initial_loss_fraction": "initial_loss over ln_vocab",
+    "nats_above_uniform": "initial_loss minus ln_vocab",
+    "reported_val_loss": "the loss the candidate's own evaluation reports",
+    "nats_from_reference": "distance of the reported loss from the reference's on the same targets",
+    "ln_vocab_error": "distance of the reported ln(vocabulary) from the true one, nats",
+    "tokens_miscounted": "distance of the reported number of tokens from the number of targets",
+}
+IGNORED = -100
+INITIAL_STD = 0.02
+"""Hugging Face's initializer_range, gains 1 and biases 0 beside it."""
+
+
+def held_out(
+    subject: Any, case: Case, *, weights: str, corpus: str, rows: int, length: int, batch: int = 16
+) -> Observation:
+    """Per-token losses of a checkpoint on windows of its held-out files, from the subject's logits.
+
+    Shapes: tokens (rows, length) -> losses (rows, length - 1); the loss is taken here, in float64.
+    Raises: NoHeldOutText (UNVERIFIED) if the text is not known; UserError if the folder is no checkpoint.
+    """
+    config, tensors = read_checkpoint(str(weights), case.dtype)
+    tokens = case.array("tokens", lambda: _windows(str(weights), corpus, rows, length))
+    model = subject.load(config, tensors)
+    got = np.concatenate([token_losses(model.logits(part), part) for part in _batches(tokens, batch)])
+    want = case.once(_reference_losses, str(weights), case.dtype, tokens)
+    return Observation(losses=(got.astype(want.dtype), want), **_figures("val_loss", "loss_fraction", got, config))
+
+
+def untrained(subject: Any, case: Case, *, vocab: int, rows: int, length: int) -> Observation:
+    """Loss of a freshly initialised decoder on random tokens: nothing is known, so it is near ln(vocab).
+
+    Shapes: tokens (rows, length); weights of std 0.02, gains 1, biases 0.
+    """
+    config = small_config(vocab=vocab)
+    tensors = {n: _initial(case, n, shape) for n, shape in weight_shapes(parse_config(config)).items()}
+    tokens = case.integers("tokens", (rows, length), 0, vocab)
+    got = token_losses(subject.load(config, tensors).logits(tokens), tokens)
+    figures = _figures("initial_loss", "initial_loss_fraction", got, config)
+    return Observation(**figures, nats_above_uniform=figures["initial_loss"] - figures["ln_vocab"])
+
+
+def reported(
+    subject: Any, case: Case, *, weights: str, corpus: str, rows: int, length: int, batch: int = 4
+) -> Observation:
+    """What the subject's own `evaluate` says of the loss, ln(vocab) and the token count.
+
+    Shapes: `rows` // `batch` batches of (tokens, targets), each (batch, length - 1), with unequal numbers of
+            targets that count: in batch i a share that falls from all to a few; the rest is -100.
+    """
+    config, tensors = read_checkpoint(str(weights), case.dtype)
+    tokens = case.array("tokens", lambda: _windows(str(weights), corpus, rows, length))
+    counted = np.arange(length - 1) < _counted(rows, batch, length)[:, None]
+    targets = case.array("targets", lambda: np.where(counted, tokens[:, 1:], IGNORED))
+    batches = list(zip(_batches(tokens[:, :-1], batch), _batches(targets, batch), strict=True))
+    said = subject.evaluate(config, tensors, batches)
+    want = case.once(_reference_losses, str(weights), case.dtype, tokens)[counted].mean()
+    return Observation(
+        reported_val_loss=said["val_loss"],
+        ln_vocab=np.log(config["vocab_size"]),
+        nats_from_reference=abs(said["val_loss"] - want),
+        ln_vocab_error=abs(said["ln_vocab"] - np.log(config["vocab_size"])),
+        tokens_miscounted=abs(said["tokens"] - counted.sum()),
+    )
+
+
+def token_losses(logits: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """-log softmax(logits)[next token], nats, float64.
+
+    Shapes: logits (B, T, V), tokens (B, T) -> (B, T - 1).
+    """
+    logits = logits[:, :-1].astype(np.float64)
+    top = logits.max(axis=-1, keepdims=True)
+    log_sum = top[..., 0] + np.log(np.exp(logits - top).sum(axis=-1))
+    loss: np.ndarray = log_sum - np.take_along_axis(logits, tokens[:, 1:, None], axis=-1)[..., 0]
+    return loss
+
+
+def _figures(loss: str, fraction: str, losses: np.ndarray, config: Config) -> dict[str, Any]:
+    mean, uniform = float(losses.mean()), float(np.log(config["vocab_size"]))
+    return {loss: mean, "ln_vocab": uniform, fraction: mean / uniform}
+
+
+def _windows(folder: str, corpus: str, rows: int, length: int) -> np.ndarray:
+    """`rows` windows of held-out files, evenly spaced over all of them; none crosses a file's end."""
+    _, texts = documents(folder, corpus)
+    encoded = corpora.encode(tokenizer_of(folder), tuple(texts.values()))
+    windows = np.concatenate([ids[: ids.size // length * length].reshape(-1, length) for ids in encoded])
+    if len(windows) < rows:
+        raise UserError(f"rows: found {rows}, the held-out text has {len(windows)} windows of {length} tokens")
+    return windows[np.linspace(0, len(windows) - 1, rows).astype(int)].astype(np.int64)
+
+
+def _counted(rows: int, batch: int, length: int) -> np.ndarray:
+    """How many targets of each row count: all of them in the first batch, the fewest in the last."""
+    batches = np.arange(rows) // batch
+    return np.maximum(1, (length - 1) // (1 + 2 * batches))
+
+
+def _batches(rows: np.ndarray, batch: int) -> list[np.ndarray]:
+    return [rows[start : start + batch] for start in range(0, len(rows), batch)]
+
+
+def _reference_losses(folder: str, dtype: str, tokens: np.ndarray) -> np.ndarray:
+    config, weights = read_checkpoint(folder, dtype)
+    return np.concatenate([token_losses(decoder_logits(config, weights, p), p) for p in _batches(tokens, 8)])
+
+
+def _initial(case: Case, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    if name.endswith("norm.weight"):
+        return case.array(name, np.ones(shape))
+    return case.array(name, np.zeros(shape)) if name.endswith(".bias") else case.normal(name, shape, std=INITIAL_STD)

@@ -1,0 +1,49 @@
+"""Inputs on which a wrong choice of tokens shows: ties, maxima on block boundaries, padding above every token."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.case import Case
+from harness.falsifiers.ops.inputs.call import Call
+from harness.reference.ops.sampling import argmax_forward, top_k_forward
+
+BLOCK = 128
+
+
+def top_k(case: Case, variant: int = 0, *, rows: int, vocab: int, k: int) -> Call:
+    """Row i has its largest value beside a boundary of 128, and three of its next largest are equal.
+
+    Variant 1 is other data of the same shape. Shapes: logits (rows, vocab).
+    """
+    name = f"logits{variant}"
+    return Call((case.array(name, lambda: _logits(case.stream(name), rows, vocab)), k), top_k_forward)
+
+
+def argmax(case: Case, variant: int = 0, *, rows: int, vocab: int, padding: int = 0) -> Call:
+    """As `top_k`, with every second row's maximum twice, and `padding` columns above every token's logit.
+
+    Variant 1 is other data of the same shape. Shapes: logits (rows, vocab + padding).
+    """
+    name = f"logits{variant}"
+
+    def build() -> np.ndarray:
+        stream = case.stream(name)
+        logits = _logits(stream, rows, vocab)
+        if vocab > 1:
+            top = logits[::2].argmax(axis=-1)
+            logits[np.arange(0, rows, 2), (top + 1 + stream.integers(0, vocab - 1, top.shape)) % vocab] = logits.max()
+            logits[np.arange(0, rows, 2), top] = logits.max()
+        return np.concatenate([logits, 20 + stream.standard_normal((rows, padding))], axis=-1)
+
+    return Call((case.array(name, build),), argmax_forward, {"vocab_size": vocab if padding else None})
+
+
+def _logits(stream: np.random.Generator, rows: int, vocab: int) -> np.ndarray:
+    logits = stream.standard_normal((rows, vocab))
+    boundaries = [at for edge in range(BLOCK, vocab + 1, BLOCK) for at in (edge - 1, edge) if at < vocab]
+    for i, row in enumerate(logits):
+        row[stream.choice(vocab, min(3, vocab), replace=False)] = 6.0
+        if boundaries:
+            row[boundaries[i % len(boundaries)]] = 8.0
+    return logits

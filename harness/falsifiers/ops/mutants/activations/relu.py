@@ -1,0 +1,50 @@
+"""ReLUs that were shipped wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
+from harness.mutant import replace
+
+
+def clipped_at_six(baseline: Any) -> Any:
+    """ReLU6 for ReLU: the clip of a quantised graph stays in the float one."""
+
+    def relu(x: torch.Tensor) -> torch.Tensor:
+        return torch.clamp(x, 0, 6)
+
+    return replace(baseline, relu=relu)
+
+
+def leaks_below_zero(baseline: Any) -> Any:
+    """The default slope of leaky ReLU, 0.01, where none was asked for."""
+
+    def relu(x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.leaky_relu(x, 0.01)
+
+    return replace(baseline, relu=relu)
+
+
+def absolute_value(baseline: Any) -> Any:
+    """The sign bit is cleared instead of the value."""
+
+    def relu(x: torch.Tensor) -> torch.Tensor:
+        return x.abs()
+
+    return replace(baseline, relu=relu)
+
+
+def tail_left_unprocessed(baseline: Any) -> Any:
+    """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
+    return replace(baseline, relu=tail_dropped(baseline.relu))
+
+
+MUTANTS = {
+    "clipped_at_six": clipped_at_six,
+    "leaks_below_zero": leaks_below_zero,
+    "absolute_value": absolute_value,
+    "tail_left_unprocessed": tail_left_unprocessed,
+}

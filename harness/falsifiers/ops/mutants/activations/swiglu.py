@@ -1,0 +1,70 @@
+"""SwiGLUs that were shipped wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
+from harness.mutant import replace
+
+
+def gate_and_up_swapped(baseline: Any) -> Any:
+    """The two halves of a fused gate_up projection are read in the other order: silu(up) * gate."""
+
+    def swiglu(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+        return baseline.swiglu(up, gate)
+
+    return replace(baseline, swiglu=swiglu)
+
+
+def activation_missing(baseline: Any) -> Any:
+    """gate * up: the activation of the gate is left out."""
+
+    def swiglu(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+        return gate * up
+
+    return replace(baseline, swiglu=swiglu)
+
+
+def gate_missing(baseline: Any) -> Any:
+    """silu(up): the product with the gate is left out."""
+
+    def swiglu(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.silu(up)
+
+    return replace(baseline, swiglu=swiglu)
+
+
+def gelu_for_silu(baseline: Any) -> Any:
+    """GEGLU for SwiGLU, the reverse of huggingface/candle#3745."""
+
+    def swiglu(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.gelu(gate, approximate="tanh") * up
+
+    return replace(baseline, swiglu=swiglu)
+
+
+def sigmoid_for_silu(baseline: Any) -> Any:
+    """The plain GLU of arXiv:1612.08083: sigmoid(gate) * up."""
+
+    def swiglu(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(gate) * up
+
+    return replace(baseline, swiglu=swiglu)
+
+
+def tail_left_unprocessed(baseline: Any) -> Any:
+    """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
+    return replace(baseline, swiglu=tail_dropped(baseline.swiglu))
+
+
+MUTANTS = {
+    "gate_and_up_swapped": gate_and_up_swapped,
+    "activation_missing": activation_missing,
+    "gate_missing": gate_missing,
+    "gelu_for_silu": gelu_for_silu,
+    "sigmoid_for_silu": sigmoid_for_silu,
+    "tail_left_unprocessed": tail_left_unprocessed,
+}

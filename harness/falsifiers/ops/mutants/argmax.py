@@ -1,0 +1,71 @@
+"""Greedy choices that were shipped wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from harness.mutant import Inapplicable, replace
+
+BLOCK = 128
+
+
+def padding_chosen(baseline: Any) -> Any:
+    """The columns that pad the vocabulary compete too (G3: transformers#32551; system E3)."""
+
+    def argmax(logits: Tensor, vocab_size: int | None = None) -> Tensor:
+        if vocab_size is None:
+            raise Inapplicable("the vocabulary is not padded")
+        return baseline.argmax(logits)
+
+    return replace(baseline, argmax=argmax)
+
+
+def last_real_token_dropped(baseline: Any) -> Any:
+    """The vocabulary is cut one token short (G3: vocab_size against the tokenizer's length)."""
+
+    def argmax(logits: Tensor, vocab_size: int | None = None) -> Tensor:
+        return baseline.argmax(logits[..., : (vocab_size or logits.shape[-1]) - 1])
+
+    return replace(baseline, argmax=argmax)
+
+
+def ties_by_highest_id(baseline: Any) -> Any:
+    """Of equal logits the highest id wins, as in a reduction that compares with >=."""
+
+    def argmax(logits: Tensor, vocab_size: int | None = None) -> Tensor:
+        real = logits[..., :vocab_size]
+        return real.shape[-1] - 1 - baseline.argmax(real.flip(-1))
+
+    return replace(baseline, argmax=argmax)
+
+
+def block_boundary_dropped(baseline: Any) -> Any:
+    """The last column of every whole block is not looked at
+    (S10: anthropic.com/engineering/a-postmortem-of-three-recent-issues)."""
+
+    def argmax(logits: Tensor, vocab_size: int | None = None) -> Tensor:
+        seen = logits.clone()
+        seen[..., BLOCK - 1 :: BLOCK] = float("-inf")
+        return baseline.argmax(seen, vocab_size)
+
+    return replace(baseline, argmax=argmax)
+
+
+def within_block(baseline: Any) -> Any:
+    """The winner's place in its block is returned, without the block's start."""
+
+    def argmax(logits: Tensor, vocab_size: int | None = None) -> Tensor:
+        return baseline.argmax(logits, vocab_size) % BLOCK
+
+    return replace(baseline, argmax=argmax)
+
+
+MUTANTS = {
+    "padding_chosen": padding_chosen,
+    "last_real_token_dropped": last_real_token_dropped,
+    "ties_by_highest_id": ties_by_highest_id,
+    "block_boundary_dropped": block_boundary_dropped,
+    "within_block": within_block,
+}

@@ -1,0 +1,91 @@
+"""Losses that were shipped wrong."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.mutant import replace
+
+IGNORED = -100
+
+
+def ignored_tokens_counted(baseline: Any) -> Any:
+    """The sum is divided by all tokens, ignored ones too (T3: open-mmlab/mmsegmentation#886)."""
+
+    def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+        return baseline.cross_entropy(logits, targets) * (targets != IGNORED).sum() / targets.numel()
+
+    return replace(baseline, cross_entropy=cross_entropy)
+
+
+def ignored_as_last_token(baseline: Any) -> Any:
+    """-100 is not known as "ignore" and counts as a label (T3: flagos-ai/FlagGems#73)."""
+
+    def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+        return baseline.cross_entropy(logits, targets.where(targets != IGNORED, logits.shape[-1] - 1))
+
+    return replace(baseline, cross_entropy=cross_entropy)
+
+
+def labels_shifted_twice(baseline: Any) -> Any:
+    """Labels that come shifted are shifted again: each position predicts the token after next (system D6)."""
+
+    def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+        return baseline.cross_entropy(logits[:, :-1], targets[:, 1:])
+
+    return replace(baseline, cross_entropy=cross_entropy)
+
+
+def in_bits(baseline: Any) -> Any:
+    """log2 for ln: ln(151643) was written as 17.21, which is its log2 (system D6)."""
+
+    def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+        return baseline.cross_entropy(logits, targets) / math.log(2)
+
+    return replace(baseline, cross_entropy=cross_entropy)
+
+
+def mean_of_row_means(baseline: Any) -> Any:
+    """Each row's mean, then their mean: rows of few tokens count more (T1: transformers#34191)."""
+
+    def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+        rows = zip(logits, targets, strict=True)
+        return torch.stack([baseline.cross_entropy(row[None], labels[None]) for row, labels in rows]).mean()
+
+    return replace(baseline, cross_entropy=cross_entropy)
+
+
+def maximum_not_subtracted(baseline: Any) -> Any:
+    """log(sum(exp)) as it stands, infinite for large logits (T6: databricks/megablocks#133)."""
+
+    def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+        wide = logits if logits.dtype == torch.float64 else logits.float()
+        kept = targets != IGNORED
+        picked = wide[kept].gather(-1, targets[kept][:, None])[:, 0]
+        return (wide[kept].exp().sum(-1).log() - picked).mean().to(logits.dtype)
+
+    return replace(baseline, cross_entropy=cross_entropy)
+
+
+def exponent_clamped(baseline: Any) -> Any:
+    """Logits are clamped so that exp cannot overflow, and large ones become equal."""
+
+    def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+        return baseline.cross_entropy(logits.clamp(-80, 80), targets)
+
+    return replace(baseline, cross_entropy=cross_entropy)
+
+
+MUTANTS = {
+    "ignored_tokens_counted": ignored_tokens_counted,
+    "ignored_as_last_token": ignored_as_last_token,
+    "labels_shifted_twice": labels_shifted_twice,
+    "in_bits": in_bits,
+    "mean_of_row_means": mean_of_row_means,
+    "maximum_not_subtracted": maximum_not_subtracted,
+    "exponent_clamped": exponent_clamped,
+}

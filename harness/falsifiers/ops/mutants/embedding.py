@@ -1,0 +1,54 @@
+"""Look-ups that were shipped wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.mutant import replace
+
+
+def ids_off_by_one(baseline: Any) -> Any:
+    """A table with one special row more than the tokenizer knows shifts every id (G3: ggml-org/llama.cpp#3421)."""
+
+    def embedding(tokens: Tensor, weight: Tensor) -> Tensor:
+        return baseline.embedding((tokens + 1) % len(weight), weight)
+
+    return replace(baseline, embedding=embedding)
+
+
+def scaled_by_sqrt_width(baseline: Any) -> Any:
+    """Gemma's sqrt(hidden_size) on a model that has none (E3, huggingface/transformers#29402, on the wrong family)."""
+
+    def embedding(tokens: Tensor, weight: Tensor) -> Tensor:
+        return baseline.embedding(tokens, weight) * weight.shape[1] ** 0.5
+
+    return replace(baseline, embedding=embedding)
+
+
+def first_row_is_padding(baseline: Any) -> Any:
+    """padding_idx=0 by default, so that token 0 has no embedding."""
+
+    def embedding(tokens: Tensor, weight: Tensor) -> Tensor:
+        return baseline.embedding(tokens, torch.cat((torch.zeros_like(weight[:1]), weight[1:])))
+
+    return replace(baseline, embedding=embedding)
+
+
+def last_row_clamped(baseline: Any) -> Any:
+    """Ids are clamped to the tokenizer's last one, a row short of the table (G3: transformers#32551)."""
+
+    def embedding(tokens: Tensor, weight: Tensor) -> Tensor:
+        return baseline.embedding(tokens.clamp(max=len(weight) - 2), weight)
+
+    return replace(baseline, embedding=embedding)
+
+
+MUTANTS = {
+    "ids_off_by_one": ids_off_by_one,
+    "scaled_by_sqrt_width": scaled_by_sqrt_width,
+    "first_row_is_padding": first_row_is_padding,
+    "last_row_clamped": last_row_clamped,
+}

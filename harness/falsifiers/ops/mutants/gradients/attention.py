@@ -1,0 +1,135 @@
+"""Backward passes of softmax and attention that were written wrong: system C's list (C2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.mutant import Inapplicable, replace
+
+Gradients = tuple[Tensor, Tensor, Tensor]
+
+
+def scale_missing_in_ds(baseline: Any) -> Any:
+    """dQ and dK without the 1/sqrt(D) of the scores (systems C2)."""
+
+    def attention_backward(dout: Tensor, q: Tensor, k: Tensor, v: Tensor, **options: Any) -> Gradients:
+        dq, dk, dv = baseline.attention_backward(dout, q, k, v, **options)
+        return dq * q.shape[-1] ** 0.5, dk * q.shape[-1] ** 0.5, dv
+
+    return replace(baseline, attention_backward=attention_backward)
+
+
+def scale_applied_twice(baseline: Any) -> Any:
+    """The scale multiplies dS, and again dQ and dK."""
+
+    def attention_backward(dout: Tensor, q: Tensor, k: Tensor, v: Tensor, **options: Any) -> Gradients:
+        dq, dk, dv = baseline.attention_backward(dout, q, k, v, **options)
+        return dq * q.shape[-1] ** -0.5, dk * q.shape[-1] ** -0.5, dv
+
+    return replace(baseline, attention_backward=attention_backward)
+
+
+def dk_transposed(baseline: Any) -> Any:
+    """dK = dS Q for dS^T Q: the shapes fit when there are as many keys as queries (systems C2)."""
+    return _steps(baseline, dk=lambda ds, q: ds @ q)
+
+
+def dv_transposed(baseline: Any) -> Any:
+    """dV = P dO for P^T dO."""
+    return _steps(baseline, dv=lambda p, dout: p @ dout)
+
+
+def row_sum_missing(baseline: Any) -> Any:
+    """dS = P * dP: the softmax Jacobian's diagonal alone (systems C2)."""
+    return _steps(baseline, ds=lambda p, dp: p * dp)
+
+
+def row_sum_over_queries(baseline: Any) -> Any:
+    """The sum of P * dP is taken down the columns."""
+    return _steps(baseline, ds=lambda p, dp: p * (dp - (p * dp).sum(dim=-2, keepdim=True)))
+
+
+def mask_missing_in_backward(baseline: Any) -> Any:
+    """The probabilities are computed again without the causal mask."""
+    return _steps(baseline, masked=False)
+
+
+def kv_gradient_of_last_head(baseline: Any) -> Any:
+    """Each query head of a group overwrites dK and dV of its key/value head, where it should add."""
+    return _steps(baseline, gather=lambda heads: heads[:, :, -1])
+
+
+def kv_gradient_averaged(baseline: Any) -> Any:
+    """dK and dV are the mean over a group's query heads, where they are the sum."""
+    return _steps(baseline, gather=lambda heads: heads.mean(dim=2))
+
+
+def softmax_row_sum_missing(baseline: Any) -> Any:
+    """dx = p * dout: the diagonal of the Jacobian alone (systems C2)."""
+
+    def softmax_backward(dout: Tensor, x: Tensor) -> Tensor:
+        return (torch.softmax(_wide(x), dim=-1) * dout).to(x.dtype)
+
+    return replace(baseline, softmax_backward=softmax_backward)
+
+
+def softmax_derivative_of_sigmoid(baseline: Any) -> Any:
+    """dx = p * (1 - p) * dout, as if every element were alone."""
+
+    def softmax_backward(dout: Tensor, x: Tensor) -> Tensor:
+        p = torch.softmax(_wide(x), dim=-1)
+        return (p * (1 - p) * dout).to(x.dtype)
+
+    return replace(baseline, softmax_backward=softmax_backward)
+
+
+def softmax_row_sum_of_dout(baseline: Any) -> Any:
+    """The sum that is subtracted lacks its weights: p * (dout - sum(dout))."""
+
+    def softmax_backward(dout: Tensor, x: Tensor) -> Tensor:
+        p = torch.softmax(_wide(x), dim=-1)
+        return (p * (dout - _wide(dout).sum(dim=-1, keepdim=True))).to(x.dtype)
+
+    return replace(baseline, softmax_backward=softmax_backward)
+
+
+def _steps(baseline: Any, *, masked: bool = True, gather: Any = None, **wrong: Callable[..., Tensor]) -> Any:
+    """The five steps with some of them exchanged; right when none is (tests/ops/test_gradients.py)."""
+    gather = gather or (lambda heads: heads.sum(dim=2))
+    step = {
+        "dv": lambda p, dout: p.mT @ dout,
+        "ds": lambda p, dp: p * (dp - (p * dp).sum(dim=-1, keepdim=True)),
+        "dk": lambda ds, q: ds.mT @ q,
+        **wrong,
+    }
+
+    def attention_backward(
+        dout: Tensor, q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, offset: int = 0
+    ) -> Gradients:
+        square = q.shape[2] == k.shape[2] > 1
+        if not square and {"dk", "dv"} & set(wrong):
+            raise Inapplicable("the shapes fit only when there are as many keys as queries, and more than one")
+        if not masked and not causal:
+            raise Inapplicable("there is no mask to miss")
+        scale, kv_heads = q.shape[-1] ** -0.5, k.shape[1]
+        wide_q, wide_dout = (_wide(x).unflatten(1, (kv_heads, -1)) for x in (q, dout))
+        wide_k, wide_v = _wide(k)[:, :, None], _wide(v)[:, :, None]
+        scores = scale * (wide_q @ wide_k.mT)
+        if causal and masked:
+            hidden = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(offset + 1)
+            scores = scores.masked_fill(hidden, float("-inf"))
+        p = torch.softmax(scores, dim=-1)
+        ds = scale * step["ds"](p, wide_dout @ wide_v.mT)
+        dq = (ds @ wide_k).flatten(1, 2)
+        dk, dv = gather(step["dk"](ds, wide_q)), gather(step["dv"](p, wide_dout))
+        return dq.to(q.dtype), dk.to(k.dtype), dv.to(v.dtype)
+
+    return replace(baseline, attention_backward=attention_backward)
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()

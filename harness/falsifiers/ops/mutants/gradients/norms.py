@@ -1,0 +1,141 @@
+"""Backward passes of norms that were written wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.mutant import replace
+
+
+def rmsnorm_gain_divided(baseline: Any) -> Any:
+    """dweight = sum of dout * out / weight, without a guard: 0/0 where the gain is 0 (systems A2)."""
+
+    def rmsnorm_backward(dout: Tensor, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        dx, _ = baseline.rmsnorm_backward(dout, x, weight, eps)
+        out = _normalised(x, eps) * _wide(weight)
+        return dx, (_columns(_wide(dout) * out) / _wide(weight)).to(weight.dtype)
+
+    return replace(baseline, rmsnorm_backward=rmsnorm_backward)
+
+
+def rmsnorm_zero_gain_frozen(baseline: Any) -> Any:
+    """The division by the gain is guarded, and a gain of 0 never learns (systems A2)."""
+
+    def rmsnorm_backward(dout: Tensor, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        dx, dweight = baseline.rmsnorm_backward(dout, x, weight, eps)
+        return dx, dweight.where(weight != 0, 0)
+
+    return replace(baseline, rmsnorm_backward=rmsnorm_backward)
+
+
+def rmsnorm_projection_missing(baseline: Any) -> Any:
+    """dx = dout * weight / rms: the root mean square is taken for a constant."""
+
+    def rmsnorm_backward(dout: Tensor, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        _, dweight = baseline.rmsnorm_backward(dout, x, weight, eps)
+        return (_wide(dout) * _wide(weight) * _inverse_rms(x, eps)).to(x.dtype), dweight
+
+    return replace(baseline, rmsnorm_backward=rmsnorm_backward)
+
+
+def rmsnorm_eps_ignored(baseline: Any) -> Any:
+    """The backward computes the root mean square again, and without eps (as N1: ggml-org/llama.cpp#2373)."""
+
+    def rmsnorm_backward(dout: Tensor, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        return baseline.rmsnorm_backward(dout, x, weight, 0.0)
+
+    return replace(baseline, rmsnorm_backward=rmsnorm_backward)
+
+
+def rmsnorm_gain_gradient_of_raw_x(baseline: Any) -> Any:
+    """dweight = sum of dout * x: the cached input is not normalised."""
+
+    def rmsnorm_backward(dout: Tensor, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        dx, _ = baseline.rmsnorm_backward(dout, x, weight, eps)
+        return dx, _columns(_wide(dout) * _wide(x)).to(weight.dtype)
+
+    return replace(baseline, rmsnorm_backward=rmsnorm_backward)
+
+
+def layernorm_mean_missing(baseline: Any) -> Any:
+    """dx without the term mean(dout * weight): RMSNorm's backward on a LayerNorm (systems C2)."""
+
+    def layernorm_backward(dout: Tensor, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
+        _, dweight, dbias = baseline.layernorm_backward(dout, x, weight, bias, eps)
+        n, inverse = _standardised(x, eps)
+        dn = _wide(dout) * _wide(weight)
+        return (inverse * (dn - n * (n * dn).mean(-1, keepdim=True))).to(x.dtype), dweight, dbias
+
+    return replace(baseline, layernorm_backward=layernorm_backward)
+
+
+def layernorm_variance_missing(baseline: Any) -> Any:
+    """dx without the term n * mean(n * dout * weight): the variance is taken for a constant."""
+
+    def layernorm_backward(dout: Tensor, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
+        _, dweight, dbias = baseline.layernorm_backward(dout, x, weight, bias, eps)
+        _, inverse = _standardised(x, eps)
+        dn = _wide(dout) * _wide(weight)
+        return (inverse * (dn - dn.mean(-1, keepdim=True))).to(x.dtype), dweight, dbias
+
+    return replace(baseline, layernorm_backward=layernorm_backward)
+
+
+def layernorm_gain_after_the_terms(baseline: Any) -> Any:
+    """The weight multiplies dx at the end, where it belongs into the means."""
+
+    def layernorm_backward(dout: Tensor, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
+        _, dweight, dbias = baseline.layernorm_backward(dout, x, weight, bias, eps)
+        dx, _, _ = baseline.layernorm_backward(dout, x, torch.ones_like(weight), bias, eps)
+        return dx * weight, dweight, dbias
+
+    return replace(baseline, layernorm_backward=layernorm_backward)
+
+
+def layernorm_bias_gradient_of_last_row(baseline: Any) -> Any:
+    """dbias is overwritten row by row, where it should add up."""
+
+    def layernorm_backward(dout: Tensor, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
+        dx, dweight, _ = baseline.layernorm_backward(dout, x, weight, bias, eps)
+        return dx, dweight, dout[-1].clone()
+
+    return replace(baseline, layernorm_backward=layernorm_backward)
+
+
+def l2norm_projection_missing(baseline: Any) -> Any:
+    """dx = dout / length: the length is taken for a constant."""
+
+    def l2norm_backward(dout: Tensor, x: Tensor, eps: float) -> Tensor:
+        return (_wide(dout) * torch.rsqrt(_wide(x).square().sum(-1, keepdim=True) + eps)).to(x.dtype)
+
+    return replace(baseline, l2norm_backward=l2norm_backward)
+
+
+def l2norm_eps_ignored(baseline: Any) -> Any:
+    """The backward computes the length again, and without eps."""
+    return replace(baseline, l2norm_backward=lambda dout, x, eps: baseline.l2norm_backward(dout, x, 0.0))
+
+
+def _normalised(x: Tensor, eps: float) -> Tensor:
+    return _wide(x) * _inverse_rms(x, eps)
+
+
+def _inverse_rms(x: Tensor, eps: float) -> Tensor:
+    return torch.rsqrt(_wide(x).square().mean(-1, keepdim=True) + eps)
+
+
+def _standardised(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    centred = _wide(x) - _wide(x).mean(-1, keepdim=True)
+    inverse = torch.rsqrt(centred.square().mean(-1, keepdim=True) + eps)
+    return centred * inverse, inverse
+
+
+def _columns(x: Tensor) -> Tensor:
+    return x.reshape(-1, x.shape[-1]).sum(dim=0)
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()

@@ -1,0 +1,199 @@
+"""Falsifiers of exported GGUF files: what they say, whether llama.cpp loads them, and what it computes from them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from harness.case import Case
+from harness.consumers.llama_cpp import Request, ask
+from harness.falsifiers.baselines import checkpoints
+from harness.falsifiers.baselines.gguf.package import tensor_names
+from harness.falsifiers.inputs.exported import exported, tokens_of
+from harness.falsifiers.inputs.hybrid_model import logits_of
+from harness.observation import Observation
+from harness.reference.model.quantized_decoder import quantized_logits
+from harness.reference.ops.quantization import dequantize, quantize
+
+MEASURES = {
+    "keys_wrong": "number of keys that are missing or say otherwise than the config",
+    "tensors_missing": "number of tensors of the model that the file lacks",
+    "tensors_extra": "number of tensors in the file that the model does not have",
+    "types_wrong": "number of tensors of another type or shape than planned: vectors F32, matrices as asked",
+    "refused": "number of builds of llama.cpp that do not load the file",
+    "refused_for_architecture": "number of builds whose refusal names the architecture",
+    "refused_for_tensor": "number of builds whose refusal names a tensor, or counts them",
+    "refused_for_key": "number of builds whose refusal names a key that is not there",
+    "refused_for_tokenizer": "number of builds whose refusal names the tokenizer's merges or its pre-tokenizer",
+    "aborted": "1 where computing with the loaded file ends llama.cpp's process, else 0",
+    "apart": "relative L2 distance of llama.cpp's logits from the float64 reference's",
+    "median_row": "median over rows of the relative L2 distance of llama.cpp's logits from the reference's",
+    "worst_row": "largest relative L2 distance of a row of llama.cpp's logits from the reference's",
+    "moved": "relative L2 distance of llama.cpp's logits from the float64 model's, unpacked",
+    "names_differ": "number of tensors that are not read back under their own name",
+    "numbers_differ": "number of elements read back that are not the packed weights' own",
+    "config_differs": "number of the model's figures that are read back otherwise",
+}
+WORDS = {
+    "architecture": r"architecture: '",
+    "tensor": r"tensor '|number of tensors",
+    "key": r"key not found in model: [\w.]+",
+    "tokenizer": r"tokenizer merges|pre-tokenizer",
+}
+"""What llama.cpp's own words hold, in both builds; the rest of a sentence changes between builds."""
+FILE_TYPES = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 7, "BF16": 32}
+ARCHITECTURES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "qwen3_5_text": "qwen35"}
+
+
+def header(subject: Any, case: Case, *, model: str, kind: str, weights: str | None = None) -> Observation:
+    """Keys and tensors of an exported file, by the gguf package's reader and its own table of names."""
+    with exported(subject, case, model, kind, weights) as (path, config, tensors, kind):
+        keys, found = checkpoints.read_gguf(path)
+    names = tensor_names(config, list(tensors))
+    wanted = {target: tensors[name] for name, target in names.items()}
+    expected = _keys(config, kind)
+    wrong = sum(not _same(keys.get(name), value) for name, value in expected.items())
+    return Observation(
+        keys_wrong=wrong,
+        tensors_missing=len(wanted.keys() - found.keys()),
+        tensors_extra=len(found.keys() - wanted.keys()),
+        types_wrong=sum(found[n] != _planned(n, w, kind) for n, w in wanted.items() if n in found),
+    )
+
+
+def loads(subject: Any, case: Case, *, model: str, kind: str, weights: str | None = None) -> Observation:
+    """Whether two builds of llama.cpp load a file (the second, those with a tokenizer) and compute with it."""
+    with exported(subject, case, model, kind, weights) as (path, config, _, _):
+        tokens = tokens_of(case, config, 1, 1).tolist()
+        first = ask(path, Request(tokens=tokens))
+        died = "process ended" in first.refusal
+        # The server that xllamacpp starts needs a vocabulary.
+        second = first if model != "trained" else ask(path, Request(), engine="xllamacpp")
+    refusals = [answer.refusal for answer in (first, second) if not answer.ok and not died]
+    named = {what: sum(bool(re.search(words, said)) for said in refusals) for what, words in WORDS.items()}
+    return Observation(
+        refused=len(refusals),
+        aborted=int(died),
+        refused_for_architecture=named["architecture"],
+        refused_for_tensor=named["tensor"],
+        refused_for_key=named["key"],
+        refused_for_tokenizer=named["tokenizer"],
+    )
+
+
+def logits(subject: Any, case: Case, *, model: str, count: int, length: int, weights: str | None = None) -> Observation:
+    """llama.cpp's logits of an exported F32 file against the float64 reference on the folder's own weights.
+
+    Shapes: tokens (count, length) -> logits (count, length, V); flash attention off, keys and values in F32.
+    """
+    with exported(subject, case, model, "F32", weights) as (path, config, tensors, _):
+        tokens = tokens_of(case, config, count, length)
+        got = llama_cpp_logits(path, tokens, config)
+    want = case.once(logits_of(config), config, tensors, tokens)
+    return Observation(apart=float(np.linalg.norm(got - want) / np.linalg.norm(want)))
+
+
+def packed(subject: Any, case: Case, *, model: str, kind: str, count: int, length: int, weights: str) -> Observation:
+    """llama.cpp's logits of a packed file against the reference that rounds weights and activations as ggml does.
+
+    Shapes: tokens (count, length), short, since one activation that rounds the other way moves all rows behind it.
+    """
+    with exported(subject, case, model, kind, weights) as (path, config, tensors, _):
+        tokens = tokens_of(case, config, count, length)
+        got = llama_cpp_logits(path, tokens, config).astype(np.float64)
+    want = case.once(quantized_logits, config, tensors, tokens, kind)
+    exact = case.once(logits_of(config), config, tensors, tokens)
+    rows = np.linalg.norm(got - want, axis=-1) / np.linalg.norm(want, axis=-1)
+    return Observation(
+        median_row=float(np.median(rows)),
+        worst_row=float(np.max(rows)),
+        moved=float(np.linalg.norm(got - exact) / np.linalg.norm(exact)),
+        series={"row": rows.reshape(-1)},
+    )
+
+
+def round_trip(subject: Any, case: Case, *, model: str, kind: str, weights: str | None = None) -> Observation:
+    """What is read back from an exported file is, tensor by tensor, what was packed, and so are the figures."""
+    with exported(subject, case, model, kind, weights) as (path, config, tensors, _):
+        found_config, found = subject.import_gguf(str(path))
+    differ = 0
+    for name, w in tensors.items():
+        if name not in found or found[name].shape != w.shape:
+            differ += w.size
+            continue
+        # log(-(-exp(x))) is x to the last bit or two, all else is a move of bytes.
+        near = np.isclose(
+            found[name],
+            _kept(name, w, kind),
+            rtol=3e-7 if name.endswith(("A_log", "norm.weight")) else 0,
+            atol=1e-7 * name.endswith(("A_log", "norm.weight")),
+        )
+        differ += int((~near).sum())
+    figures: tuple[str, ...] = (
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "num_key_value_heads",
+        "vocab_size",
+    )
+    figures += ("intermediate_size", "max_position_embeddings", "model_type", "tie_word_embeddings")
+    figures += tuple(key for key in config if key.startswith("linear_"))
+    wrong = sum(found_config.get(key) != config.get(key) for key in figures)
+    wrong += not _same(found_config.get("rms_norm_eps"), config["rms_norm_eps"])
+    wrong += not _same(_rope(found_config).get("rope_theta"), _rope(config)["rope_theta"])
+    for key, default in (("partial_rotary_factor", 1.0), ("mrope_section", None)):
+        wrong += _rope(found_config).get(key, default) != _rope(config).get(key, default)
+    wrong += found_config.get("layer_types", config.get("layer_types")) != config.get("layer_types")
+    return Observation(names_differ=len(found.keys() ^ tensors.keys()), numbers_differ=differ, config_differs=wrong)
+
+
+def _kept(name: str, w: np.ndarray, kind: str) -> np.ndarray:
+    vector = w.ndim != 2
+    return w if vector else dequantize(quantize(w, kind), kind)
+
+
+def llama_cpp_logits(path: Any, tokens: np.ndarray, config: dict[str, Any]) -> np.ndarray:
+    """llama.cpp's logits (B, T, V) of a file, NaN where it does not load. Shapes: tokens (B, T)."""
+    answer = ask(path, Request(tokens=tokens.tolist()))
+    if not answer.ok:
+        return np.full((*tokens.shape, config["vocab_size"]), np.nan, np.float32)
+    return np.stack(answer.logits)
+
+
+def _keys(config: dict[str, Any], kind: str) -> dict[str, Any]:
+    arch = ARCHITECTURES[config["model_type"]]
+    width = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    share = _rope(config).get("partial_rotary_factor", 1.0)
+    figures = {
+        "block_count": config["num_hidden_layers"],
+        "context_length": config["max_position_embeddings"],
+        "embedding_length": config["hidden_size"],
+        "feed_forward_length": config["intermediate_size"],
+        "attention.head_count": config["num_attention_heads"],
+        "attention.head_count_kv": config["num_key_value_heads"],
+        "attention.layer_norm_rms_epsilon": config["rms_norm_eps"],
+        "rope.freq_base": _rope(config)["rope_theta"],
+        "rope.dimension_count": int(width * share),
+    }
+    named = {f"{arch}.{name}": value for name, value in figures.items()}
+    return {"general.architecture": arch, "general.file_type": FILE_TYPES[kind], **named}
+
+
+def _rope(config: dict[str, Any]) -> dict[str, Any]:
+    return {**config, **(config.get("rope_parameters") or {})}
+
+
+def _same(found: Any, value: Any) -> bool:
+    """Equal, a float as float32 keeps it."""
+    if isinstance(value, float):
+        return isinstance(found, (int, float)) and np.float32(found) == np.float32(value)
+    return bool(found == value)
+
+
+def _planned(target: str, w: np.ndarray, kind: str) -> tuple[str, tuple[int, ...]]:
+    shape = (w.shape[0], w.shape[2]) if w.ndim == 3 else w.shape
+    whole = shape[-1] % 32 == 0 or kind in ("F32", "F16", "BF16")
+    vector = len(shape) == 1 or target.endswith("ssm_conv1d.weight")
+    return "F32" if vector else kind if whole else "F16", shape

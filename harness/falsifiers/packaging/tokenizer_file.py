@@ -1,0 +1,111 @@
+"""Falsifiers of an embedded tokenizer: its entries, and the ids llama.cpp gives adversarial text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from harness.case import Case
+from harness.consumers.llama_cpp import Request, ask
+from harness.falsifiers.baselines import checkpoints, corpora, crafted_tokenizer
+from harness.falsifiers.inputs.exported import exported
+from harness.falsifiers.inputs.prompts import spellings, tokenizer_json
+from harness.falsifiers.model.corpus import tokenizer_of
+from harness.observation import Observation
+from harness.reference.generation.byte_level import byte_level_decode
+
+MEASURES = {
+    "tokens_wrong": "number of ids whose token is not the tokenizer's, the unused rows behind them included",
+    "types_wrong": "number of ids whose token type is not control for special, unused for filled-up, normal otherwise",
+    "merges_wrong": "number of merges that are missing, too many or in another place",
+    "pre_tokenizer_wrong": "1 where the file does not name the pre-tokenizer that the tokenizer cuts by, else 0",
+    "special_wrong": "number of special ids (end, padding) and flags (a BOS before text) that are not the folder's",
+    "template_lost": "1 where the folder has a chat template and the file has another or none, else 0",
+    "ids_differ": "number of texts to which llama.cpp gives other ids than the tokenizers library",
+    "texts_differ": "number of texts that do not come back from their ids by llama.cpp",
+}
+NORMAL, CONTROL, UNUSED = 1, 3, 5
+TEXTS = (
+    "def f(x):\n    return x + 1\n",
+    "<|im_start|>user\nWrite <|endoftext|> as text.<|im_end|>\n<|im_start|>assistant\n",
+    "<|im_start|", "im_start|>", "a<|im_end|>b", "<|im_end|><|im_end|>", " <|endoftext|> ",
+    "  two  blanks\t\ttabs \n\n\n lines   ", "   \n", " ", "\n", "\r\n\r\n", "trailing   ",
+    "x" * 257, "ab" * 130, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "-" * 80, "=" * 79 + "\n",
+    "I'll don't we've IT'S you'RE", "3.14159 1234567890 0x7fff 1e-5 ١٢٣", "snake_case camelCase __dunder__",
+    "emoji 😀👩‍👩‍👧‍👦🏳️‍🌈 end", "中文 日本語 한국어", "العربية עברית हिन्दी ไทย", "é ñ ü ß Å Ω ж",
+    "zero\u200bwidth\u00a0space\u3000wide", "\u202eright to left\u202c", "�\ufeff\u0001\x7f", "≤≥≠∑∫√∞",
+    "line\u2028sep\x85nel",
+)  # fmt: skip
+"""Composed (NFC) text: llama.cpp does not compose what comes decomposed, transformers' Qwen2 does."""
+
+
+def embedded(subject: Any, case: Case, *, weights: str) -> Observation:
+    """The tokenizer's keys in an exported file, against tokenizer.json and its settings."""
+    with exported(subject, case, "trained", "Q8_0", weights) as (path, config, _, _):
+        keys, _ = checkpoints.read_gguf(path)
+    folder = Path(str(weights))
+    words = tokenizer_json(folder)
+    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    vocabulary, added = spellings(str(weights))
+    rows = int(config["vocab_size"])
+    known = {**vocabulary, **added}
+    tokens, types = keys.get("tokenizer.ggml.tokens") or [], keys.get("tokenizer.ggml.token_type") or []
+    wanted = [known.get(i, f"[PAD{i}]") for i in range(rows)]
+    kinds = [CONTROL if i in added else NORMAL if i in known else UNUSED for i in range(rows)]
+    merges = [m if isinstance(m, str) else " ".join(m) for m in words["model"]["merges"]]
+    ids = {text: i for i, text in added.items()}
+    roles = {"eos": ids[settings["eos_token"]], "padding": ids[settings["pad_token"]]}
+    wrong = sum(keys.get(f"tokenizer.ggml.{role}_token_id") != i for role, i in roles.items())
+    wrong += bool(keys.get("tokenizer.ggml.add_bos_token")) != bool(settings.get("add_bos_token", False))
+    return Observation(
+        tokens_wrong=_wrong(tokens, wanted),
+        types_wrong=_wrong(types, kinds),
+        merges_wrong=_wrong(keys.get("tokenizer.ggml.merges") or [], merges),
+        pre_tokenizer_wrong=int(keys.get("tokenizer.ggml.pre") != "qwen2"),
+        special_wrong=wrong,
+        template_lost=int(keys.get("tokenizer.chat_template") != settings.get("chat_template")),
+    )
+
+
+def ids_of_text(subject: Any, case: Case, *, weights: str) -> Observation:
+    """llama.cpp's ids of adversarial text, special tokens inside it read as themselves, and the text they give back."""
+    wanted = [[int(i) for i in ids] for ids in corpora.encode(tokenizer_of(str(weights)), TEXTS)]
+    vocabulary, added = spellings(str(weights))
+    bytes_of_text = _torn(case, vocabulary)
+    with exported(subject, case, "trained", "Q8_0", weights) as (path, _, _, _):
+        answer = ask(path, Request(texts=TEXTS, lists=[*wanted, *bytes_of_text]))
+    if not answer.ok:
+        return Observation(ids_differ=len(TEXTS), texts_differ=len(TEXTS))
+    texts = [byte_level_decode(ids, vocabulary, added) for ids in (*wanted, *bytes_of_text)]
+    return Observation(
+        ids_differ=sum(list(got) != want for got, want in zip(answer.ids, wanted, strict=True)),
+        texts_differ=sum(got != want for got, want in zip(answer.pieces, texts, strict=True)),
+    )
+
+
+def _torn(case: Case, vocabulary: dict[int, str]) -> list[list[int]]:
+    """Ids whose bytes are no UTF-8: halves of characters, and bytes that begin none. Shapes: 24 lists of 6."""
+    alone = sorted(i for i, token in vocabulary.items() if len(token) == 1 and ord(token) > 126)
+    drawn = case.integers("torn", (24, 6), 0, len(alone))
+    return [[alone[int(i)] for i in row] for row in drawn]
+
+
+def ids_of_crafted(subject: Any, case: Case) -> Observation:
+    """llama.cpp's ids of text that only one pattern, one order of merges and one set of types cut as they should be.
+
+    The other side is the tokenizers library on the same merges, one crossing digits, one a mark and the line's end.
+    """
+    texts = crafted_tokenizer.TEXTS
+    with exported(subject, case, "crafted", "F32", None) as (path, _, _, _):
+        answer = ask(path, Request(texts=texts))
+    with TemporaryDirectory() as place:
+        crafted_tokenizer.write(place)
+        wanted = corpora.fresh(str(Path(place) / "tokenizer.json"), texts)
+    got = answer.ids if answer.ok else [()] * len(texts)
+    return Observation(ids_differ=sum(list(a) != b for a, b in zip(got, wanted, strict=True)))
+
+
+def _wrong(found: list[Any], wanted: list[Any]) -> int:
+    return sum(a != b for a, b in zip(found, wanted, strict=False)) + abs(len(found) - len(wanted))

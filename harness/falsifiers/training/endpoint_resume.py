@@ -1,0 +1,97 @@
+"""Falsifiers of what follows a checkpoint: training resumed from it, and a 4-bit model packed from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from harness.case import Case
+from harness.falsifiers.inputs.synthetic_model import case_weights, small_config
+from harness.falsifiers.training.endpoint import ragged_batches, some_of, tensor_of
+from harness.falsifiers.training.endpoint_record import bytes_of
+from harness.observation import Observation
+from harness.reference.model.decoder import decoder_logits
+from harness.reference.ops.quantization import dequantize, quantize
+from harness.reference.training.endpoint import TRAINED, train_endpoint
+
+MEASURES = {
+    "resumed_differently": "bytes of losses and trained tensors by which a resumed run differs from a whole one",
+    "packed_differently": "number of bytes by which the packed matrices differ from the trained weights', packed",
+    "fresh_distance": "share of the packed matrices' bytes that are not those of the untrained weights",
+}
+
+
+def resume(
+    subject: Any, case: Case, *, model_type: str, steps: int, stop: int, lr: float, momentum: float
+) -> Observation:
+    """A run stopped after `stop` steps and resumed goes, bit for bit, where the whole run goes.
+
+    Shapes: losses (steps,), moves as the trained tensors, against a float64 run with the same momentum.
+    """
+    config, weights = _model(case, model_type)
+    data = ragged_batches(case, config, steps, 4, 8)
+    options = {"lr": lr, "momentum": momentum}
+    with TemporaryDirectory() as folder:
+        whole = subject.train_endpoint(config, weights, data, folder=folder, save_every=stop, **options)
+        rest = subject.train_endpoint(config, weights, data, resume=str(Path(folder) / f"step-{stop}"), **options)
+    want = case.once(train_endpoint, config, weights, data, **options)
+    losses = np.asarray(whole["losses"], np.float64)
+    moves: dict[str, Any] = {
+        f"{n} moved": (tensor_of(rest["weights"], n).astype(np.float64) - weights[n], want["weights"][n] - weights[n])
+        for n in TRAINED
+    }
+    again = np.asarray(rest["losses"], np.float64)
+    apart = _apart(rest["weights"], whole["weights"], list(TRAINED))
+    apart["losses"] = _differ(again.view(np.uint8), losses[stop:].view(np.uint8))
+    return Observation(
+        losses=(losses, np.asarray(want["losses"])),
+        resumed_differently=sum(apart.values()),
+        series={"loss": losses, "resumed loss": again},
+        where={"resumed_differently": some_of([name for name, count in apart.items() if count])},
+        **moves,
+    )
+
+
+def quantized_checkpoint(subject: Any, case: Case, *, model_type: str, steps: int, lr: float, kind: str) -> Observation:
+    """Train, save, pack from the file: the packed bytes are those of the trained weights, and so are the logits.
+
+    Shapes: logits (4, 8, V).
+    """
+    config, weights = _model(case, model_type)
+    data = ragged_batches(case, config, steps, 4, 8)
+    with TemporaryDirectory() as folder:
+        said = subject.train_endpoint(config, weights, data, lr=lr, folder=folder, save_every=steps)
+        loaded, packed = subject.load_quantized_checkpoint(str(Path(folder) / f"step-{steps}"), kind)
+    trained = {name: tensor_of(said["weights"], name) for name in weights}
+    matrices = [name for name in weights if weights[name].ndim == 2]
+    want = {name: quantize(trained[name], kind) for name in matrices}
+    apart = _apart(packed, want, matrices)
+    untrained = {name: quantize(weights[name], kind) for name in matrices}
+    fresh = _apart(packed, untrained, matrices)
+    logits = subject.load_quantized(loaded, packed, kind).logits(data[0][0])
+    numbers = {**trained, **{name: dequantize(data, kind) for name, data in want.items()}}
+    return Observation(
+        logits=(logits, decoder_logits(config, numbers, data[0][0])),
+        packed_differently=sum(apart.values()),
+        fresh_distance=sum(fresh.values()) / sum(data.nbytes for data in untrained.values()),
+        where={"packed_differently": some_of([name for name, count in apart.items() if count])},
+    )
+
+
+def _model(case: Case, model_type: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """A tiny decoder whose rows are whole blocks of 32."""
+    config = small_config(model_type=model_type, tied=False, hidden=32, intermediate=64, heads=4, head_dim=16)
+    return config, case_weights(case, config)
+
+
+def _apart(got: Any, want: Any, names: list[str]) -> dict[str, int]:
+    """Per tensor, the number of bytes that differ."""
+    return {name: _differ(bytes_of(got, [name]), bytes_of(want, [name])) for name in names}
+
+
+def _differ(got: np.ndarray, want: np.ndarray) -> int:
+    """Bytes that differ; all of them where the lengths do."""
+    return int((got != want).sum()) if got.shape == want.shape else max(got.size, want.size)

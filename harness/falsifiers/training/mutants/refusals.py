@@ -1,0 +1,80 @@
+"""Losses that take what they should refuse (systems C1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from harness.mutant import replace
+
+IGNORED = -100
+
+
+def target_clamped(baseline: Any) -> Any:
+    """A target beyond the vocabulary is taken for the last token."""
+
+    def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+        return baseline.cross_entropy(logits, targets.clamp(max=logits.shape[-1] - 1))
+
+    return replace(baseline, cross_entropy=cross_entropy)
+
+
+def negative_target_wraps(baseline: Any) -> Any:
+    """-1 is the last token, as a NumPy index has it."""
+
+    def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+        return baseline.cross_entropy(logits, targets.where(targets != -1, logits.shape[-1] - 1))
+
+    return replace(baseline, cross_entropy=cross_entropy)
+
+
+def bad_targets_ignored(baseline: Any) -> Any:
+    """Whatever is no token is left out of the mean."""
+
+    def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+        known = (targets >= 0) & (targets < logits.shape[-1])
+        return baseline.cross_entropy(logits, targets.where(known, IGNORED))
+
+    return replace(baseline, cross_entropy=cross_entropy)
+
+
+def shorter_one_decides(baseline: Any) -> Any:
+    """zip(): the logits beyond the last target are dropped."""
+
+    def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+        return baseline.cross_entropy(logits[: len(targets)], targets)
+
+    return replace(baseline, cross_entropy=cross_entropy)
+
+
+def shorter_label_decides(baseline: Any) -> Any:
+    """zip(): examples beyond the last label or weight are dropped."""
+
+    def weighted_bce(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        size = min(len(logits), len(labels), len(weights))
+        return baseline.weighted_bce(logits[:size], labels[:size], weights[:size])
+
+    return replace(baseline, weighted_bce=weighted_bce)
+
+
+def error_without_value(baseline: Any) -> Any:
+    """The refusal says "invalid input", and not which."""
+
+    def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+        try:
+            return baseline.cross_entropy(logits, targets)
+        except (IndexError, ValueError):
+            raise ValueError("invalid input") from None
+
+    return replace(baseline, cross_entropy=cross_entropy)
+
+
+MUTANTS = {
+    "target_clamped": target_clamped,
+    "negative_target_wraps": negative_target_wraps,
+    "bad_targets_ignored": bad_targets_ignored,
+    "shorter_one_decides": shorter_one_decides,
+    "shorter_label_decides": shorter_label_decides,
+    "error_without_value": error_without_value,
+}

@@ -1,0 +1,104 @@
+"""Training that reaches the weights which inference reads, or never does (systems.md C9)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from harness.mutant import replace
+
+
+def shared_storage(baseline: Any) -> Any:
+    """The copy is a new dictionary of the same tensors: inference sees every update (systems.md C9)."""
+
+    class Wrong(baseline.trainer_copy):
+        def __init__(self, weights: Any, **rates: Any) -> None:
+            super().__init__(weights, **rates)
+            self.read = self.optimizer.parameters
+
+    return replace(baseline, trainer_copy=Wrong)
+
+
+def shared_after_swap(baseline: Any) -> Any:
+    """The swap exchanges references, and training goes on in the tensors that inference now reads."""
+
+    class Wrong(baseline.trainer_copy):
+        def swap(self) -> None:
+            self.read = self.optimizer.parameters
+
+    return replace(baseline, trainer_copy=Wrong)
+
+
+def one_tensor_shared(baseline: Any) -> Any:
+    """One tensor, as a tied head, is not in the list of what is copied."""
+
+    class Wrong(baseline.trainer_copy):
+        def __init__(self, weights: Any, **rates: Any) -> None:
+            super().__init__(weights, **rates)
+            last = list(weights)[-1]
+            self.read[last] = self.optimizer.parameters[last]
+
+    return replace(baseline, trainer_copy=Wrong)
+
+
+def swap_does_nothing(baseline: Any) -> Any:
+    """Training works, and inference never reads what it made."""
+
+    class Wrong(baseline.trainer_copy):
+        def swap(self) -> None:
+            pass
+
+    return replace(baseline, trainer_copy=Wrong)
+
+
+def swap_keeps_biases(baseline: Any) -> Any:
+    """Only matrices are taken over: vectors stay what they were."""
+
+    class Wrong(baseline.trainer_copy):
+        read: Any
+
+        def swap(self) -> None:
+            old = self.read
+            super().swap()
+            self.read = {name: w if w.ndim > 1 else old[name] for name, w in self.read.items()}
+
+    return replace(baseline, trainer_copy=Wrong)
+
+
+def swap_begins_anew(baseline: Any) -> Any:
+    """The swap makes a new optimizer, without the moments: the next updates are those of a cold start."""
+
+    class Wrong(baseline.trainer_copy):
+        optimizer: Any
+
+        def __init__(self, weights: Any, **rates: Any) -> None:
+            super().__init__(weights, **rates)
+            self.rates = rates
+
+        def swap(self) -> None:
+            super().swap()
+            self.optimizer = baseline.optimizer(self.optimizer.weights(), **self.rates)
+
+    return replace(baseline, trainer_copy=Wrong)
+
+
+def copied_in_16_bits(baseline: Any) -> Any:
+    """The weights that are read are kept in bfloat16, so the first swap is not needed to change them."""
+
+    class Wrong(baseline.trainer_copy):
+        def inference_weights(self) -> Any:
+            return {name: w.to(torch.bfloat16).to(w.dtype) for name, w in super().inference_weights().items()}
+
+    return replace(baseline, trainer_copy=Wrong)
+
+
+MUTANTS = {
+    "shared_storage": shared_storage,
+    "shared_after_swap": shared_after_swap,
+    "one_tensor_shared": one_tensor_shared,
+    "swap_does_nothing": swap_does_nothing,
+    "swap_keeps_biases": swap_keeps_biases,
+    "swap_begins_anew": swap_begins_anew,
+    "copied_in_16_bits": copied_in_16_bits,
+}

@@ -1,0 +1,194 @@
+"""The judge: a pure function from a claim and what was recorded to a verdict.
+
+It reads no file, runs nothing and keeps nothing, so anyone can judge the evidence again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.dtypes import FORMATS
+from harness.judging.findings import IMPLICIT, findings, sample
+from harness.judging.limits import Finding, Group, Limit, evaluate, parse
+from harness.judging.measure import Row
+from harness.judging.mutant_kills import fate, vacuous, weak
+from harness.judging.pool import Pool
+from harness.judging.verdict import Verdict
+
+SINGLE = "candidate computes in float32 where float64 is asked"
+BASELINE_MAX_U = 64
+"""Above this many unit round-offs a baseline is no arbiter (design, the ratio rule)."""
+
+
+MOST = 300
+"""Characters of an unbound claim's own words that its reason repeats."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict with everything it was derived from."""
+
+    verdict: Verdict
+    reason: str
+    violated: list[dict[str, Any]]
+    measurements: dict[str, dict[str, Any]]
+    mutants: list[dict[str, Any]]
+
+
+def judge(claim: Mapping[str, Any], record: Mapping[str, Any]) -> Judgement:
+    """Judge one claim (its YAML entry as data) on its record (`result.json`'s `record`).
+
+    The record holds `platform`, `cases`, and per subject its status, rows, scalars and faults.
+    """
+    if "unbound" in claim:
+        return _only(Verdict.UNVERIFIED, why_unbound(claim))
+    if record.get("error"):
+        return _only(Verdict.ERROR, record["error"])
+    candidate = record["subjects"].get("candidate", {"status": "unsupported", "reason": "it did not run"})
+    if candidate["status"] == "crashed":
+        return _only(Verdict.ERROR, candidate["reason"])
+    if candidate["status"] != "ran":
+        return _only(Verdict.UNVERIFIED, candidate["reason"])
+    baseline = record["subjects"].get("baseline")
+    if baseline and baseline["status"] != "ran":
+        verdict = Verdict.UNVERIFIED if baseline["status"] == "unsupported" else Verdict.ERROR
+        return _only(verdict, f"the baseline did not run: {baseline['reason']}")
+    limits = parse(claim["accept"])
+    found = findings(claim, record, candidate)
+    mutants = [fate(name, subject, claim, record) for name, subject in record["mutants"].items()]
+    verdict, reason = _verdict(claim, record, found, limits, mutants)
+    return Judgement(
+        verdict=verdict,
+        reason=reason,
+        violated=[brief(finding) for finding in found if not finding.holds],
+        measurements=_measurements(found),
+        mutants=mutants,
+    )
+
+
+def why_unbound(claim: Mapping[str, Any]) -> str:
+    """The verdict's reason for a claim that binds no falsifier: its own words, on one line."""
+    words = " ".join(str(claim["unbound"]).split())
+    return f"no falsifier is bound: {words if len(words) <= MOST else words[: MOST - 3] + '...'}"
+
+
+def _only(verdict: Verdict, reason: str) -> Judgement:
+    return Judgement(verdict, reason, [], {}, [])
+
+
+def _verdict(
+    claim: Mapping[str, Any],
+    record: Mapping[str, Any],
+    found: list[Finding],
+    limits: list[Limit | Group],
+    mutants: list[dict[str, Any]],
+) -> tuple[Verdict, str]:
+    unsound = _unsound(claim, record)
+    if unsound:
+        return Verdict.UNSOUND, unsound
+    broken = [finding for finding in found if not finding.holds]
+    single = _single(broken, record["subjects"]["candidate"], claim.get("scale"))
+    if broken and single:
+        return Verdict.UNVERIFIED, f"{SINGLE}: {single}"
+    if broken:
+        return Verdict.FALSIFIED, _tell(max(broken, key=lambda f: (f.measure in IMPLICIT, f.margin)))
+    toothless = vacuous(claim, limits, mutants)
+    if toothless:
+        return Verdict.VACUOUS, toothless
+    platform = record["platform"]
+    where = claim.get("discharges_on", ["cpu", "cuda"])
+    not_run = [m["name"] for m in mutants if m["status"] == "not_run"]
+    if platform in where and not not_run:
+        return Verdict.DISCHARGED, f"survived on {platform}" + weak(mutants)
+    missing = (
+        f"mutants not run here: {', '.join(not_run)}" if platform in where else f"discharges on {', '.join(where)}"
+    )
+    return Verdict.PARTIAL, f"survived on {platform}; {missing}" + weak(mutants)
+
+
+def _unsound(claim: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+    baseline = record["subjects"].get("baseline")
+    if not baseline:
+        return ""
+    found = findings(claim, record, baseline)
+    own = {finding.dtype for finding in found if finding.measure == "baseline_err"}
+    if any(not row.get("exact") for row in baseline["rows"]):
+        bound = {name: BASELINE_MAX_U * fmt.unit_roundoff for name, fmt in FORMATS.items() if name not in own}
+        seen = sample(claim, record, baseline)
+        found += [f for limit in parse({"baseline_err": {"le": bound}}) for f in evaluate(limit, seen)]
+    broken = [finding for finding in found if not finding.holds]
+    return f"the baseline itself violates {_tell(broken[0])}" if broken else ""
+
+
+def nearly_single(judgement: Judgement, claim: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
+    """Whether all that is wrong are float64 cases that are right as far as float32 goes: worth asking why."""
+    if judgement.verdict is not Verdict.FALSIFIED:
+        return False
+    candidate = record["subjects"]["candidate"]
+    broken = [finding for finding in findings(claim, record, candidate) if not finding.holds]
+    return _within_float32(broken, _wide(candidate), claim.get("scale"))
+
+
+def _wide(candidate: Mapping[str, Any]) -> list[Row]:
+    return [row for row in candidate["rows"] if row["dtype"] == "float64" and not row.get("exact")]
+
+
+def _within_float32(broken: list[Finding], wide: list[Row], scale: float | None) -> bool:
+    if any(f.dtype != "float64" or (f.measure in IMPLICIT and f.measure != "dtype") for f in broken):
+        return False
+    bound = BASELINE_MAX_U * FORMATS["float32"].unit_roundoff
+    pool = Pool("float64", wide, [], scale)
+    return bool(wide) and all(pool.rms_error(row) <= bound for row in wide)
+
+
+def _single(broken: list[Finding], candidate: Mapping[str, Any], scale: float | None) -> str:
+    """How all that is wrong in float64 cases is float32 precision, right as far as float32 goes; else nothing."""
+    wide = _wide(candidate)
+    if not _within_float32(broken, wide, scale):
+        return ""
+    if all(row.get("single") for row in wide):
+        return "every value it gave is a float32"
+    names = candidate.get("narrowed", [])
+    return f"it rounds {', '.join(f'`{name}`' for name in names)} first" if names else ""
+
+
+def _measurements(found: list[Finding]) -> dict[str, dict[str, Any]]:
+    out: dict[str, dict[str, Any]] = {}
+    for finding in found:
+        if finding.measure not in IMPLICIT:
+            held = out.setdefault(finding.measure, {}).get(finding.dtype)
+            number = finding.value if math.isfinite(finding.value) else str(finding.value)
+            out[finding.measure][finding.dtype] = number if held is None else held
+    return out
+
+
+def brief(finding: Finding) -> dict[str, Any]:
+    """A finding as plain JSON data."""
+
+    def plain(number: float) -> float | str | None:
+        return number if math.isfinite(number) else str(number)
+
+    row = finding.row or {}
+    return {
+        "limit": finding.limit,
+        "measure": finding.measure,
+        "dtype": finding.dtype,
+        "value": plain(finding.value),
+        "bound": plain(finding.bound),
+        "margin": finding.margin if math.isfinite(finding.margin) else None,
+        "case": finding.case,
+        "pair": finding.pair,
+        "at": row.get("at"),
+        "got": row.get("got"),
+        "want": row.get("want"),
+    }
+
+
+def _tell(finding: Finding) -> str:
+    if finding.measure in IMPLICIT:
+        return finding.limit
+    where = f", `{finding.pair}`" if finding.pair else ""
+    return f"{finding.limit}: {finding.measure} = {finding.value:.3g} in {finding.dtype}{where}"

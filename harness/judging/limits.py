@@ -1,0 +1,237 @@
+"""Limits: the `accept` block of a claim as data, and their evaluation on pooled rows."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.judging.measure import Row
+from harness.judging.pool import COUNTS, MEASUREMENTS, Pool, value
+
+OPERATORS = {"le": operator.le, "lt": operator.lt, "ge": operator.ge, "gt": operator.gt, "eq": operator.eq}
+UPPER = ("le", "lt")
+"""A comparison with NaN is false, and a limit that is not true is violated."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One operator of one measurement: `err_ratio le 2`, for the cases that `when` selects."""
+
+    measure: str
+    op: str
+    bound: Any
+    when: dict[str, Any]
+    dtype: str | None = None
+    """The dtype this bound is for, where a map gives one bound per dtype."""
+    elsewhere: tuple[str, ...] = ()
+    """For the map's `default`: the dtypes that have a bound of their own."""
+
+    @property
+    def label(self) -> str:
+        where = [self.dtype] if self.dtype else []
+        where += [f"not {name}" for name in self.elsewhere]
+        where += [f"{key}={'|'.join(map(_short, v if isinstance(v, list) else [v]))}" for key, v in self.when.items()]
+        return f"{self.measure} {self.op} {_short(self.bound)}" + (f" [{', '.join(where)}]" if where else "")
+
+    def selects(self, params: dict[str, Any]) -> bool:
+        """Whether a case with these parameters is judged by this limit."""
+        if self.dtype not in (None, params.get("dtype")) or params.get("dtype") in self.elsewhere:
+            return False
+        return all(params.get(key) in (val if isinstance(val, list) else [val]) for key, val in self.when.items())
+
+
+@dataclass(frozen=True)
+class Group:
+    """`any_of` or `all_of` over limits and groups."""
+
+    kind: str
+    members: tuple[Limit | Group, ...]
+
+    @property
+    def label(self) -> str:
+        return f"{self.kind}({', '.join(member.label for member in self.members)})"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One limit against one dtype's pool."""
+
+    limit: str
+    measure: str
+    dtype: str
+    value: float
+    bound: float
+    holds: bool
+    margin: float
+    """How many times the bound the value is; infinite where no ratio makes sense."""
+    case: int | None = None
+    pair: str | None = None
+    row: Row | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What limits are evaluated on: rows and scalars of one subject, beside the baseline's rows."""
+
+    cases: dict[int, dict[str, Any]]
+    rows: list[Row]
+    scalars: list[Row]
+    baseline: list[Row]
+    scale: float | None = None
+    judged: frozenset[int] | None = None
+    """Cases to judge, when not all: a single case beside the whole baseline's pool."""
+
+
+def parse(accept: dict[str, Any]) -> list[Limit | Group]:
+    """The accept block as a list, all of which must hold."""
+    found: list[Limit | Group] = []
+    for name, entry in accept.items():
+        if name in ("any_of", "all_of"):
+            members = [member for part in entry for member in _as_one(part)]
+            found += members if name == "all_of" else [Group(name, tuple(members))]
+        else:
+            found += _limits(name, entry)
+    return found
+
+
+def measures(accept: dict[str, Any]) -> frozenset[str]:
+    """Every measurement name the block limits or refers to."""
+    return frozenset(
+        name
+        for limit in flat(parse(accept))
+        for name in (limit.measure, limit.bound if isinstance(limit.bound, str) else limit.measure)
+    )
+
+
+def flat(limits: list[Limit | Group]) -> Iterator[Limit]:
+    """Every single limit, groups opened."""
+    for limit in limits:
+        if isinstance(limit, Group):
+            yield from flat(list(limit.members))
+        else:
+            yield limit
+
+
+def evaluate(limit: Limit | Group, sample: Sample) -> list[Finding]:
+    """One finding per dtype among the cases that the limit selects."""
+    if isinstance(limit, Group):
+        return _evaluate_any(limit, sample)
+    by_dtype: dict[str, set[int]] = {}
+    for index, params in sample.cases.items():
+        if limit.selects(params) and (sample.judged is None or index in sample.judged):
+            by_dtype.setdefault(params["dtype"], set()).add(index)
+    return [_finding(limit, dtype, chosen, sample) for dtype, chosen in sorted(by_dtype.items())]
+
+
+def _as_one(part: dict[str, Any]) -> list[Limit | Group]:
+    """One member of a group: a map of several limits is a conjunction."""
+    members = parse(part)
+    return members if len(members) == 1 else [Group("all_of", tuple(members))]
+
+
+def _limits(name: str, entry: dict[str, Any]) -> list[Limit]:
+    when = dict(entry.get("when", {}))
+    out: list[Limit] = []
+    for op in OPERATORS:
+        bound = entry.get(op)
+        if isinstance(bound, dict):
+            named = tuple(sorted(key for key in bound if key != "default"))
+            out += [
+                Limit(name, op, b, when, elsewhere=named) if key == "default" else Limit(name, op, b, when, key)
+                for key, b in bound.items()
+            ]
+        elif bound is not None:
+            out.append(Limit(name, op, bound, when))
+    return out
+
+
+def _evaluate_any(group: Group, sample: Sample) -> list[Finding]:
+    findings = [finding for member in group.members for finding in evaluate(member, sample)]
+    out = []
+    for dtype in sorted({finding.dtype for finding in findings}):
+        parts = [finding for finding in findings if finding.dtype == dtype]
+        judge = any if group.kind == "any_of" else all
+        holds = judge(part.holds for part in parts)
+        key = min(parts, key=lambda part: part.margin) if group.kind == "any_of" else max(parts, key=lambda p: p.margin)
+        out.append(Finding(**{**vars(key), "limit": group.label, "holds": holds}))
+    return out
+
+
+def _finding(limit: Limit, dtype: str, chosen: set[int], sample: Sample) -> Finding:
+    bound = limit.bound
+    if isinstance(bound, str):
+        bound = _measured(bound, limit.op, 0.0, dtype, chosen, sample)[0]
+    bound = float(bound)
+    number, row = _measured(limit.measure, limit.op, bound, dtype, chosen, sample)
+    holds = bool(OPERATORS[limit.op](number, bound))
+    return Finding(
+        limit=limit.label,
+        measure=limit.measure,
+        dtype=dtype,
+        value=number,
+        bound=bound,
+        holds=holds,
+        margin=margin(limit.op, number, bound),
+        case=row["case"] if row else None,
+        pair=row.get("pair") if row else None,
+        row=row,
+    )
+
+
+def _measured(
+    name: str, op: str, bound: float, dtype: str, chosen: set[int], sample: Sample
+) -> tuple[float, Row | None]:
+    """The measurement over the chosen cases; among several pairs or scalars, the one nearest violation."""
+    if name not in MEASUREMENTS:
+        found = [(float(s["value"]), s) for s in sample.scalars if s["name"] == name and s["case"] in chosen]
+        seen = {s["case"] for _, s in found}
+        return _nearest(op, bound, found) if seen == chosen else (math.nan, None)
+    pairs = sorted({row["pair"] for row in sample.rows if row["case"] in chosen})
+    pools = (
+        Pool(
+            dtype, _of(sample.rows, pair, chosen), _of(sample.baseline, pair, dtype_cases(sample, dtype)), sample.scale
+        )
+        for pair in pairs
+    )
+    return _nearest(op, bound, [value(name, pool) for pool in pools if name in COUNTS or _has_floats(pool)])
+
+
+def dtype_cases(sample: Sample, dtype: str) -> set[int]:
+    """Indices of all cases of one dtype: the baseline is pooled over all of them."""
+    return {index for index, params in sample.cases.items() if params["dtype"] == dtype}
+
+
+def _of(rows: list[Row], pair: str, cases: set[int]) -> list[Row]:
+    return [row for row in rows if row["pair"] == pair and row["case"] in cases]
+
+
+def _has_floats(pool: Pool) -> bool:
+    return any(not row.get("exact") for row in pool.rows)
+
+
+def _nearest(op: str, bound: float, found: Sequence[tuple[float, Row | None]]) -> tuple[float, Row | None]:
+    """The value a limit minds most: the largest for an upper one, the smallest for a lower one, the farthest
+    from the bound for `eq`; NaN before all."""
+    for number, row in found:
+        if math.isnan(number):
+            return number, row
+    if not found:
+        return math.nan, None
+    if op == "eq":
+        return max(found, key=lambda item: abs(item[0] - bound))
+    return max(found, key=lambda item: item[0]) if op in UPPER else min(found, key=lambda item: item[0])
+
+
+def margin(op: str, number: float, bound: float) -> float:
+    """How many times the bound a number is, inverted for a lower one; infinite where no ratio makes sense."""
+    over, under = (number, bound) if op in UPPER else (bound, number)
+    if op == "eq" or not (math.isfinite(over) and math.isfinite(under)) or under <= 0 or over < 0:
+        return math.inf
+    return over / under
+
+
+def _short(bound: Any) -> str:
+    return f"{bound:g}" if isinstance(bound, float) else str(bound)

@@ -1,0 +1,120 @@
+"""Running the claims of one run: weights first, then claim by claim into the evidence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from harness.contract.claim import Claim
+from harness.errors import UserError
+from harness.evidence import store as evidence
+from harness.evidence.result import write
+from harness.judging.judge import judge, why_unbound
+from harness.report.terminal import Progress
+from harness.run import schedule
+from harness.run.probe import build
+from harness.trial import worker
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """What every claim of a run shares."""
+
+    evidence: evidence.Run
+    seed: int
+    candidate: str
+    device: str
+    device_missing: str | None
+    weights: str | None
+    """A folder that stands in for every model builder."""
+    workers: int
+    memory_mb: int | None
+    quiet: bool
+    mutants: Mapping[str, dict[str, str]]
+    """Claim id -> mutant name -> `module:name`."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes of resident memory that one claim may use."""
+        share = int(psutil.virtual_memory().total * 0.8 / self.workers)
+        return (self.memory_mb or share >> 20) << 20
+
+
+NO_SOURCE = "a GGUF file is compared with the checkpoint it was made from; give that with --weights HF_DIR"
+
+
+def run(context: Any, campaign: Campaign, claims: list[Claim]) -> float:
+    """Run the claims; returns the wall time in seconds, without the building of models."""
+    folders = _weights(context, campaign, claims)
+    by_id = {claim.id: claim for claim in claims}
+    with Progress(list(by_id), quiet=campaign.quiet) as clock:
+        ready = []
+        for claim in claims:
+            where = folders.get(claim.given.get("weights", ""), {})
+            absent = why_unbound(claim.source) if claim.unbound else campaign.device_missing or where.get("absent")
+            if absent:
+                _write_unrun(campaign, claim, {"subjects": {"candidate": _unsupported(absent)}})
+                clock.ended(claim.id, "UNVERIFIED", absent)
+            else:
+                ready.append(_job(campaign, claim, where.get("folder")))
+        # The long ones first, so that no worker idles at the end; results are listed in contract order.
+        ready.sort(key=lambda job: (-job.claim.budget_s, job.claim.id))
+        limits = {"workers": campaign.workers, "memory": campaign.memory}
+        for outcome in schedule.run(context, worker.work, ready, **limits, watch=clock.stage):
+            if outcome.problem:
+                _write_unrun(campaign, by_id[outcome.claim], {"error": outcome.problem})
+            else:
+                campaign.evidence.deposit(outcome.claim)
+            result = evidence.read_json(campaign.evidence.folder / "claims" / outcome.claim / "result.json")
+            clock.ended(outcome.claim, result["verdict"], result["reason"])
+    return clock.seconds
+
+
+def _weights(context: Any, campaign: Campaign, claims: list[Claim]) -> dict[str, dict[str, str]]:
+    """Model builder -> its folder, built on first use; a given folder stands in for all of them."""
+    builders = sorted({claim.given["weights"] for claim in claims if "weights" in claim.given})
+    if campaign.weights is None and campaign.candidate.startswith("gguf:"):
+        # Reading the weights back from the file itself would hide what its exporter did to them.
+        return {builder: {"absent": NO_SOURCE} for builder in builders}
+    if campaign.weights is None:
+        return {builder: schedule.call(context, build, builder) for builder in builders}
+    folder = Path(campaign.weights).resolve()
+    if not (folder / "config.json").is_file():
+        raise UserError(
+            f"--weights {campaign.weights}: no config.json there; expected a Hugging Face checkpoint folder"
+        )
+    return {builder: {"folder": str(folder)} for builder in builders}
+
+
+def _job(campaign: Campaign, claim: Claim, weights: str | None) -> worker.Job:
+    return worker.Job(
+        claim=claim,
+        staging=campaign.evidence.staging(claim.id).resolve(),
+        seed=campaign.seed,
+        device=campaign.device,
+        candidate=campaign.candidate,
+        candidate_folder=os.getcwd(),
+        mutants=campaign.mutants[claim.id],
+        weights=weights,
+    )
+
+
+def _unsupported(reason: str) -> dict[str, Any]:
+    return {"status": "unsupported", "reason": reason, "rows": [], "scalars": [], "faults": []}
+
+
+def _write_unrun(campaign: Campaign, claim: Claim, found: dict[str, Any]) -> None:
+    """A claim that could not run or was stopped still has its page; its log is kept."""
+    log = campaign.evidence.folder / "staging" / claim.id / "log.txt"
+    text = log.read_bytes() if log.is_file() else b""
+    staging = campaign.evidence.staging(claim.id)
+    (staging / "log.txt").write_bytes(text)
+    record = {"platform": worker.platform(campaign.device), "cases": [], "subjects": {}, "mutants": {}, **found}
+    judgement = judge(claim.source, record)
+    write(staging, claim, {"record": record, "judgement": judgement}, device=campaign.device, seconds=0.0)
+    campaign.evidence.deposit(claim.id)

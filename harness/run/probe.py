@@ -1,0 +1,121 @@
+"""Asked once per run, in a child process: the device there is, the versions, the candidate's identity."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from multiprocessing.connection import Connection
+from typing import Any
+
+from harness.errors import UserError
+from harness.run.schedule import THREADS
+from harness.subject import candidate
+
+PACKAGES = (
+    *("numpy", "torch", "transformers", "tokenizers", "safetensors", "hypothesis"),
+    *("gguf", "peft", "cyllama", "xllamacpp", "triton"),
+)
+
+
+def probe(device: str, spec: str, folder: str, line: Connection) -> None:
+    """Send the answer for this device request and candidate."""
+    try:
+        line.send(answer(device, spec, folder))
+    except UserError as problem:
+        line.send({"problem": str(problem)})
+    except Exception as problem:  # noqa: BLE001  (a candidate that cannot be imported is the user's mistake)
+        line.send({"problem": f"--candidate {spec}: cannot be imported: {_where(problem)}"})
+
+
+def build(reference: str, line: Connection) -> None:
+    """Build a small model by its `module:function`; send its folder, or why there is none."""
+    from harness.subject import binding
+
+    os.dup2(2, 1)  # progress is no output
+    for name in THREADS:
+        os.environ.pop(name, None)  # claims have one thread each, training has the machine
+    try:
+        line.send({"folder": str(binding.attribute(reference)())})
+    except ModuleNotFoundError as missing:
+        line.send({"absent": f"weights {reference}: dependency `{missing.name}` is not installed"})
+    except Exception as problem:  # noqa: BLE001  (claims on these weights are then UNVERIFIED, the others run)
+        line.send({"absent": f"weights {reference}: {type(problem).__name__}: {problem}"})
+
+
+def answer(device: str, spec: str, folder: str) -> dict[str, Any]:
+    """Device found (or why not), environment, identity of the candidate.
+
+    Raises: UserError for a device or candidate that means nothing.
+    """
+    found, missing, driver = _device(device)
+    candidate.load(spec, folder)
+    return {
+        "device_asked": device,
+        "device": found,
+        "device_missing": missing,
+        "candidate": candidate.identity(spec, folder),
+        "host": {
+            "python": platform.python_version(),
+            "system": f"{platform.system()} {platform.machine()}",
+            "cores": os.cpu_count(),
+            "blas": _blas(),
+            "driver": driver,
+        },
+        "versions": {name: version for name in PACKAGES if (version := _version(name))} | _llama_cpp(),
+    }
+
+
+def _device(asked: str) -> tuple[str, str | None, str | None]:
+    """(device, why it is missing, driver text)."""
+    kind, _, number = asked.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
+        raise UserError(f"--device {asked}: expected auto, cpu, cuda or cuda:N")
+    if kind == "cpu":
+        return "cpu", None, None
+    try:
+        import torch
+    except ImportError:
+        return ("cpu", None, None) if kind == "auto" else (asked, "torch is not installed", None)
+    index = int(number or 0)
+    if torch.cuda.is_available() and index < torch.cuda.device_count():
+        return f"cuda:{index}", None, f"{torch.cuda.get_device_name(index)}, CUDA {torch.version.cuda}"
+    if kind == "auto":
+        return "cpu", None, None
+    return asked, f"device {asked} is not there ({torch.cuda.device_count()} CUDA devices found)", None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _llama_cpp() -> dict[str, str]:
+    """Both packages of llama.cpp, and the build inside where the package says it."""
+    told = [
+        str(importlib.import_module("harness.consumers.llama_cpp").build(engine))
+        for engine in ("cyllama", "xllamacpp")
+        if _version(engine) is not None
+    ]
+    return {"llama.cpp": ", ".join(told)} if told else {}
+
+
+def _blas() -> str:
+    import numpy as np
+
+    config: Any = np.show_config(mode="dicts")
+    blas = config.get("Build Dependencies", {}).get("blas", {})
+    return f"{blas.get('name', '?')} {blas.get('version', '?')}"
+
+
+def _where(problem: BaseException) -> str:
+    """Type, message and the innermost line, on one line."""
+    trace = problem.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    if isinstance(problem, SyntaxError):
+        return f"SyntaxError: {problem.msg} ({problem.filename}:{problem.lineno})"
+    place = f" ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})" if trace else ""
+    return f"{type(problem).__name__}: {problem}{place}".replace("\n", " ")

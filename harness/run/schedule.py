@@ -1,0 +1,162 @@
+"""Running jobs side by side, each in its own process from a warm forkserver, within its limits."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import psutil
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+PRELOAD = ["harness.run.warm"]
+TIME_FACTOR = 10
+"""A claim may take ten times its budget_s before it is stopped: slow machines are no error."""
+MIN_SECONDS = 10.0
+
+
+@dataclass
+class Running:
+    """One claim under way."""
+
+    claim: str
+    process: Any
+    line: Connection
+    ends: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A claim that ended: its verdict as sent, or why it was stopped."""
+
+    claim: str
+    verdict: str | None
+    problem: str | None = None
+
+
+def server(threads: int) -> Any:
+    """The forkserver: BLAS threads fixed before NumPy loads, torch loaded once, CUDA never touched."""
+    for name in THREADS:
+        os.environ[name] = str(threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    return context
+
+
+def call(context: Any, function: Callable[..., None], *args: Any) -> Any:
+    """Run `function(*args, line)` in a process of its own and return what it sends.
+
+    Raises: RuntimeError if it ends without an answer.
+    """
+    ours, theirs = context.Pipe()
+    process = context.Process(target=function, args=(*args, theirs))
+    process.start()
+    theirs.close()
+    try:
+        answer = ours.recv()
+    except EOFError:
+        process.join()
+        raise RuntimeError(f"{function.__name__} ended with exit code {process.exitcode}") from None
+    process.join()
+    return answer
+
+
+def run(
+    context: Any,
+    target: Callable[..., None],
+    jobs: list[Any],
+    *,
+    workers: int,
+    memory: int,
+    watch: Callable[[str, str], None] = lambda claim, stage: None,
+) -> Iterator[Outcome]:
+    """Yield each job's outcome as it ends; at most `workers` at once, `memory` bytes each."""
+    waiting, active = list(jobs), list[Running]()
+    try:
+        while waiting or active:
+            while waiting and len(active) < workers:
+                active.append(_start(context, target, waiting.pop(0)))
+            wait([r.line for r in active] + [r.process.sentinel for r in active], timeout=0.1)
+            for running in list(active):
+                outcome = _poll(running, memory, watch)
+                if outcome:
+                    active.remove(running)
+                    yield outcome
+    finally:
+        for running in active:
+            _kill(running)
+
+
+def _start(context: Any, target: Callable[..., None], job: Any) -> Running:
+    ours, theirs = context.Pipe()
+    process = context.Process(target=target, args=(job, theirs))
+    process.start()
+    theirs.close()
+    seconds = max(MIN_SECONDS, TIME_FACTOR * job.claim.budget_s)
+    return Running(job.claim.id, process, ours, time.monotonic() + seconds, seconds)
+
+
+def _poll(running: Running, memory: int, watch: Callable[[str, str], None]) -> Outcome | None:
+    alive = running.process.is_alive()  # asked before the line is read: a last word may still be on it
+    with contextlib.suppress(EOFError, OSError):
+        while running.line.poll():
+            kind, text = running.line.recv()
+            if kind == "done":
+                _end(running)
+                return Outcome(running.claim, text)
+            watch(running.claim, text)
+    if not alive:
+        code = running.process.exitcode
+        how = f"signal {-code} ({_signal(-code)})" if code and code < 0 else f"exit code {code}"
+        return Outcome(running.claim, None, f"its process crashed with {how}")
+    if time.monotonic() > running.ends:
+        _kill(running)
+        limit = f"its time limit ({TIME_FACTOR} x budget_s)"
+        return Outcome(running.claim, None, f"stopped after {running.seconds:g} s, {limit}")
+    used = _resident(running.process.pid)
+    if used > memory:
+        _kill(running)
+        return Outcome(running.claim, None, f"stopped at {used >> 20} MiB of memory; the limit is {memory >> 20} MiB")
+    return None
+
+
+def _signal(number: int) -> str:
+    import signal
+
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "unknown"
+
+
+def _resident(pid: int) -> int:
+    """Observed RSS of a process and its children, bytes."""
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        for member in [process, *process.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                total += member.memory_info().rss
+    return total
+
+
+def _end(running: Running) -> None:
+    running.process.join(timeout=5)
+    if running.process.is_alive():
+        _kill(running)
+
+
+def _kill(running: Running) -> None:
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(running.process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+    running.process.kill()
+    running.process.join()

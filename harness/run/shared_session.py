@@ -1,0 +1,107 @@
+"""One run behind a pytest session: its claims are asked for one by one, by one process or by several."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from harness.commands.run import Options, campaign_of, seal_of
+from harness.contract.claim import Claim
+from harness.contract.validate import Checked, check
+from harness.errors import UserError
+from harness.evidence import store, summary
+from harness.evidence.provenance import describe, started
+from harness.judging.verdict import Verdict
+from harness.run import campaign, schedule
+from harness.run.probe import probe
+
+RESULT = "result.json"
+FIXED = (*schedule.THREADS, "CUBLAS_WORKSPACE_CONFIG")
+
+
+class Sitting:
+    """A run being written claim by claim; processes that share its folder share the run."""
+
+    def __init__(self, folder: Path, checked: Checked, selected: list[Claim], options: Options) -> None:
+        """Start the forkserver, ask for device and candidate, and begin the run unless another process has.
+
+        Raises: UserError for a candidate or a device that means nothing.
+        """
+        self.home = Path.cwd()
+        self.checked = checked
+        with _environment_kept():
+            self.context = schedule.server(threads=1)
+            # A claim's process imports pytest's own main module again; loaded once, that costs nothing.
+            self.context.set_forkserver_preload([*schedule.PRELOAD, "pytest"])
+            host = schedule.call(self.context, probe, options.device, options.candidate, str(self.home))
+        if "problem" in host:
+            raise UserError(host["problem"])
+        self.run = store.Run(folder)
+        self.campaign = campaign_of(self.run, checked, options, host)
+        if self._first():
+            begun = started(options.as_json(), checked, host)
+            body = {"status": "running", "id": self.run.id, **begun, "selected": [claim.id for claim in selected]}
+            store.write_json(folder / "run.json", body)
+
+    def examine(self, claim: Claim) -> dict[str, Any]:
+        """Run one claim; its result, with the verdict as it is beside what has been seen so far."""
+        with contextlib.chdir(self.home):
+            campaign.run(self.context, self.campaign, [claim])
+            found: dict[str, Any] = self._result(claim)
+            verdict, reason = self._settled(claim, found)
+        return {**found, "verdict": verdict, "reason": reason}
+
+    def _first(self) -> bool:
+        """Whether this process is the one that begins the run."""
+        with contextlib.suppress(FileExistsError):
+            (self.run.folder / "staging" / ".begun").mkdir(parents=True)
+            return True
+        return False
+
+    def _result(self, claim: Claim) -> Any:
+        return store.read_json(self.run.folder / "claims" / claim.id / RESULT)
+
+    def _settled(self, claim: Claim, found: dict[str, Any]) -> tuple[str, str]:
+        """BLOCKED if a contract that it rests on is red by now; sealing has the last word."""
+        depends_on = {contract.id: list(contract.depends_on) for contract in self.checked.contracts}
+        below = summary.reach(claim.contract, depends_on)
+        if not below or not Verdict(found["verdict"]).survived:
+            return found["verdict"], found["reason"]
+        seen = {claim.id: found}
+        for other in (each for contract in self.checked.contracts if contract.id in below for each in contract.claims):
+            if (self.run.folder / "claims" / other.id / RESULT).is_file():
+                seen[other.id] = self._result(other)
+        return summary.settle(seen, depends_on)[claim.id]
+
+
+def seal(folder: Path, seconds: float) -> tuple[Path, dict[str, Any]]:
+    """Seal the run that a session wrote into `folder`; where it is then, and counts, claims and targets.
+
+    What was selected and did not run is UNVERIFIED.
+    Raises: UserError if contracts or code changed meanwhile; the folder then stays as it is.
+    """
+    begun = store.read_json(folder / "run.json")
+    del begun["status"], begun["id"]
+    chosen = set(begun.pop("selected"))
+    checked = check([contract["path"] for contract in begun["contracts"]])
+    if [describe(contract, checked) for contract in checked.contracts] != begun["contracts"]:
+        raise UserError(f"{folder}: the contracts changed while they ran; the evidence is not sealed, run again")
+    selected = [claim for contract in checked.contracts for claim in contract.claims if claim.id in chosen]
+    return seal_of(store.Run(folder), begun, checked, selected, seconds)
+
+
+@contextlib.contextmanager
+def _environment_kept() -> Iterator[None]:
+    """What fixes the claims' threads must not reach the other tests of the session."""
+    before = {name: os.environ.get(name) for name in FIXED}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

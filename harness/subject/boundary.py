@@ -1,0 +1,239 @@
+"""The line between the harness and an implementation: arrays out, arrays back, nothing else.
+
+A falsifier calls ``subject.rmsnorm(x, w, eps)``; the boundary copies the arrays,
+hands them over in the form the implementation wants (NumPy, or torch tensors on the
+run's device), and brings the answer back as NumPy. On the way it notes what the
+implicit limits need: edited inputs, results overwritten later, wrong dtypes.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from harness.dtypes import FORMATS, round_mantissa, round_to
+from harness.subject import other_process
+
+
+class Unsupported(Exception):
+    """The subject lacks what the claim needs; the claim is UNVERIFIED with this reason."""
+
+
+class Trace:
+    """What the boundary noticed in one case."""
+
+    def __init__(self) -> None:
+        self.inputs_changed: list[str] = []
+        self.dtypes_wrong: list[str] = []
+        self._kept: list[tuple[str, Any, np.ndarray]] = []
+
+    def keep(self, label: str, raw: Any, delivered: np.ndarray) -> None:
+        """Remember a result, so that a later call that overwrites it is seen."""
+        self._kept.append((label, raw, delivered.copy()))
+
+    def outputs_changed(self) -> list[str]:
+        """Labels of results that no longer hold the bytes they were delivered with."""
+        return [label for label, raw, then in self._kept if not same_bytes(_plain(raw), then)]
+
+
+class Boundary:
+    """A subject as falsifiers see it.
+
+    ``role`` names it in messages ("candidate", "baseline", "mutant eps_x10");
+    ``lower`` rounds every floating input and output to the format's lower precision
+    (the free mutant of that name).
+    Raises: Unsupported when a name or an argument is not there.
+    """
+
+    def __init__(
+        self,
+        target: Any,
+        *,
+        role: str,
+        dtype: str,
+        device: str,
+        trace: Trace,
+        arrays: str | None = None,
+        lower: bool = False,
+    ) -> None:
+        self._target = target
+        self._role = role
+        self._dtype = dtype
+        self._device = device
+        self._trace = trace
+        self._arrays = arrays or getattr(target, "ARRAYS", "numpy")
+        self._lower = lower
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        try:
+            value = getattr(self._target, name)
+        except AttributeError:
+            raise Unsupported(f"{self._role} has no `{name}`") from None
+        if not callable(value) or isinstance(value, ModuleType):
+            return self._receive(value, name)
+        return lambda *args, **kwargs: self._call(name, value, args, kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not callable(self._target):
+            raise Unsupported(f"{self._role} is not callable")
+        return self._call(getattr(self._target, "__name__", "call"), self._target, args, kwargs)
+
+    def offers(self, name: str) -> bool:
+        """Whether the subject has `name`."""
+        return hasattr(self._target, name)
+
+    def elsewhere(
+        self,
+        name: str,
+        *args: Any,
+        environment: dict[str, str] | None = None,
+        threads: int = 1,
+        deterministic: bool = False,
+        **kwargs: Any,
+    ) -> tuple[Any, dict[str, float]]:
+        """Call one of the subject's functions in a fresh interpreter; its answer, and the settings it ran under.
+
+        Units: `environment` is added to this process's; `deterministic` asks torch for deterministic algorithms.
+        """
+        function = getattr(self._target, name, None)
+        if function is None:
+            raise Unsupported(f"{self._role} has no `{name}`")
+        _check_signature(self._role, name, function, args, {**self._context(function), **kwargs})
+        boundary = {"role": self._role, "dtype": self._dtype, "device": self._device, "arrays": self._arrays}
+        request = {
+            "name": name,
+            "function": function,
+            "args": args,
+            "kwargs": kwargs,
+            "threads": threads,
+            "deterministic": deterministic,
+            "boundary": {**boundary, "lower": self._lower},
+        }
+        return other_process.call(request, environment or {})
+
+    def _call(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        kwargs = {**self._context(function), **kwargs}  # a falsifier that names another device means it
+        _check_signature(self._role, name, function, args, kwargs)
+        sent: list[tuple[str, Any, np.ndarray]] = []
+        out = function(
+            *(self._send(a, f"argument {i + 1}", sent) for i, a in enumerate(args)),
+            **{key: self._send(a, key, sent) for key, a in kwargs.items()},
+        )
+        self._trace.inputs_changed += [
+            f"`{name}` changed {label}" for label, raw, original in sent if not same_bytes(_plain(raw), original)
+        ]
+        return self._receive(out, name)
+
+    def _context(self, function: Callable[..., Any]) -> dict[str, Any]:
+        """dtype and device, for functions that take them by name."""
+        try:
+            names = inspect.signature(function).parameters
+        except (TypeError, ValueError):
+            return {}
+        return {k: v for k, v in {"dtype": self._dtype, "device": self._device}.items() if k in names}
+
+    def _send(self, value: Any, label: str, sent: list[tuple[str, Any, np.ndarray]]) -> Any:
+        if isinstance(value, Boundary):
+            return value._target
+        if isinstance(value, np.ndarray):
+            array = self._soften(value)
+            raw = self._to_torch(array) if self._arrays == "torch" else array.copy()
+            sent.append((label, raw, _plain(raw).copy()))
+            return raw
+        if isinstance(value, dict):
+            return {key: self._send(item, f"{label}[{key!r}]", sent) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(self._send(item, f"{label}[{i}]", sent) for i, item in enumerate(value))
+        return value
+
+    def _receive(self, value: Any, label: str) -> Any:
+        if value is None or isinstance(value, (bool, int, float, str, bytes)):
+            return value
+        if isinstance(value, (np.ndarray, np.generic)) or hasattr(value, "detach"):
+            self._check_dtype(value, label)
+            delivered = _plain(value)
+            if delivered.ndim:
+                self._trace.keep(label, value, delivered)
+            return self._soften(round_to(delivered, self._dtype) if _is_carried(value) else delivered.copy())
+        if isinstance(value, dict):
+            return {key: self._receive(item, f"{label}[{key!r}]") for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            items = [self._receive(item, f"{label}[{i}]") for i, item in enumerate(value)]
+            return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+        return Boundary(
+            value,
+            role=self._role,
+            dtype=self._dtype,
+            device=self._device,
+            trace=self._trace,
+            arrays=getattr(value, "ARRAYS", self._arrays),
+            lower=self._lower,
+        )
+
+    def _soften(self, array: np.ndarray) -> np.ndarray:
+        if not self._lower or array.dtype.kind != "f":
+            return array
+        with np.errstate(over="ignore"):
+            return round_mantissa(array, FORMATS[self._dtype].lower_mantissa).astype(array.dtype)
+
+    def _to_torch(self, array: np.ndarray) -> Any:
+        import torch
+
+        tensor = torch.from_numpy(np.array(array, copy=True))
+        if array.dtype.kind == "f" and array.dtype == FORMATS[self._dtype].carrier:
+            tensor = tensor.to(getattr(torch, self._dtype))
+        return tensor.to(self._device)
+
+    def _check_dtype(self, value: Any, label: str) -> None:
+        found = str(value.dtype).removeprefix("torch.")
+        if not found.startswith(("float", "bfloat")):
+            return
+        expected = {self._dtype}
+        if self._dtype == "bfloat16":
+            expected.add("float32" if self._arrays == "numpy" else "bfloat16")
+        if found not in expected:
+            self._trace.dtypes_wrong.append(f"`{label}` returned {found}, expected {self._dtype}")
+
+
+def same_bytes(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two arrays agree in type, shape and every byte (NaN payloads included)."""
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def _is_carried(value: Any) -> bool:
+    return str(value.dtype).removeprefix("torch.") in ("float32", "bfloat16")
+
+
+def _plain(value: Any) -> np.ndarray:
+    """Any array or tensor as NumPy on the host; bfloat16 as float32. No copy where none is needed."""
+    if not hasattr(value, "detach"):
+        return np.asarray(value)
+    tensor = value.detach().cpu()
+    return np.asarray((tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy())
+
+
+def _check_signature(
+    role: str, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return
+    taken = signature.parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
+        for key in kwargs:
+            if key not in taken:
+                raise Unsupported(f"{role}'s `{name}{signature}` does not take `{key}`, which the claim passes")
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as problem:
+        raise Unsupported(
+            f"{role}'s `{name}{signature}` cannot be called with {len(args)} positional arguments "
+            f"and {sorted(kwargs) or 'no keywords'}: {problem}"
+        ) from None

@@ -1,0 +1,233 @@
+"""One claim's experiment: candidate, baseline, free and named mutants, on the same cases."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from harness.case import Case
+from harness.contract.cases import CaseSpec
+from harness.judging.measure import Row, encode, measure
+from harness.observation import Observation
+from harness.subject.boundary import Boundary, Trace, Unsupported
+
+Falsifier = Callable[..., Observation]
+FREE = ("zeros", "nan", "mean", "input")
+"""Mutants derived from the baseline's output; `lower_precision` runs the baseline again.
+On special values only the first two are wrong by necessity."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a claim runs: its falsifier, the fixed parameters, the subjects and the cases."""
+
+    falsifier: Falsifier
+    given: dict[str, Any]
+    cases: list[CaseSpec]
+    extras: frozenset[str]
+    device: str
+    candidate: Any
+    baseline: Any | None = None
+    mutants: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
+    tick: Callable[[str], None] = lambda _: None
+    outputs: dict[tuple[int, str], np.ndarray] = field(default_factory=dict)
+    """What the baseline gave, by (case, pair); kept for claims on special values only."""
+
+    @property
+    def special(self) -> bool:
+        """Whether the claim is on special values, which are judged beside the baseline's own."""
+        return "nonfinite_mismatch" in self.extras and self.baseline is not None
+
+    def make(self, spec: CaseSpec, stored: dict[str, np.ndarray] | None = None) -> Case:
+        """A case ready for its first subject."""
+        return Case(
+            index=spec.index,
+            seed=spec.seed,
+            dtype=spec.dtype,
+            device=self.device,
+            params={**self.given, **spec.params},
+            stored=stored,
+        )
+
+
+def record(experiment: Experiment, platform: str) -> dict[str, Any]:
+    """Run every subject; what a judge needs, as plain JSON data."""
+    cases = [experiment.make(spec) for spec in experiment.cases]
+    subjects: dict[str, Any] = {}
+    mutants: dict[str, Any] = {}
+    if experiment.special:
+        _remember(experiment, cases)
+    subjects["candidate"] = run(experiment, experiment.candidate, cases, "candidate")
+    if subjects["candidate"]["status"] == "ran" and experiment.baseline is not None:
+        free = _Derived()
+        subjects["baseline"] = run(experiment, experiment.baseline, cases, "baseline", each=free.add(experiment))
+        mutants = free.subjects
+        if mutants and not experiment.special:
+            mutants["lower_precision"] = run(experiment, experiment.baseline, cases, "lower_precision", lower=True)
+            mutants["lower_precision"]["free"] = True
+        for name, make in experiment.mutants.items():
+            mutants[name] = _run_mutant(experiment, name, make, cases)
+    return {
+        "platform": platform,
+        "cases": [spec.as_json() for spec in experiment.cases],
+        "subjects": subjects,
+        "mutants": mutants,
+    }
+
+
+def _remember(experiment: Experiment, cases: list[Case]) -> None:
+    """Ask the baseline once, before anyone is judged beside it; what it cannot do shows in its own run."""
+    with contextlib.suppress(Exception):
+        for case in cases:
+            seen, _ = observe(experiment, experiment.baseline, case, "baseline")
+            experiment.outputs.update({(case.index, pair): got for pair, (got, _) in seen.pairs.items()})
+
+
+def run(
+    experiment: Experiment,
+    target: Any,
+    cases: list[Case],
+    role: str,
+    *,
+    lower: bool = False,
+    each: Callable[[Case, Observation], None] | None = None,
+) -> dict[str, Any]:
+    """One subject over the cases: its rows, scalars, faults and series."""
+    out: dict[str, Any] = {"status": "ran", "reason": "", "rows": [], "scalars": [], "faults": [], "series": {}}
+    experiment.tick(role)
+    for case in cases:
+        try:
+            seen, trace = observe(experiment, target, case, role, lower=lower)
+        except Exception as problem:  # noqa: BLE001  (the one boundary: a crash becomes the verdict ERROR)
+            if getattr(problem, "inapplicable", False) and role.startswith("mutant "):
+                out.setdefault("skipped", []).append(case.index)
+                out["reason"] = str(problem)
+                continue
+            return {**out, **_ended(problem, case, role)}
+        out["rows"] += rows(experiment, case, seen)
+        out["scalars"] += scalars(case.index, seen)
+        out["faults"] += faults(case, trace)
+        if seen.series:
+            out["series"][str(case.index)] = {n: [encode(v) for v in curve] for n, curve in seen.series.items()}
+        if each:
+            each(case, seen)
+    if len(out.get("skipped", [])) == len(cases):
+        out["status"] = "inapplicable"
+    return out
+
+
+def observe(
+    experiment: Experiment, target: Any, case: Case, role: str, *, lower: bool = False
+) -> tuple[Observation, Trace]:
+    """Call the falsifier once."""
+    trace = Trace()
+    subject = Boundary(target, role=role, dtype=case.dtype, device=experiment.device, trace=trace, lower=lower)
+    case.begin()
+    seen = experiment.falsifier(subject, case, **case.params)
+    if not isinstance(seen, Observation):
+        raise TypeError(f"the falsifier returned {type(seen).__name__}, expected harness.observation.Observation")
+    return seen, trace
+
+
+def rows(experiment: Experiment, case: Case, seen: Observation) -> list[Row]:
+    """The pairs of one observation, measured."""
+    return [
+        measure(
+            name,
+            got,
+            want,
+            case=case.index,
+            dtype=case.dtype,
+            extras=experiment.extras,
+            baseline=experiment.outputs.get((case.index, name)),
+        )
+        for name, (got, want) in seen.pairs.items()
+    ]
+
+
+def scalars(index: int, seen: Observation) -> list[Row]:
+    """The numbers of one observation; one that says what it is about has that for its pair."""
+    return [
+        {"case": index, "name": n, "value": encode(v)} | ({"pair": seen.where[n]} if n in seen.where else {})
+        for n, v in seen.scalars.items()
+    ]
+
+
+def faults(case: Case, trace: Trace) -> list[dict[str, Any]]:
+    """Violations of implicit limits that the boundary noticed."""
+    found = [
+        ("inputs_unchanged", trace.inputs_changed),
+        ("outputs_unchanged", [f"a later call overwrote what `{name}` returned" for name in trace.outputs_changed()]),
+        ("dtype", trace.dtypes_wrong),
+    ]
+    return [{"case": case.index, "limit": limit, "detail": texts[0]} for limit, texts in found if texts]
+
+
+class _Derived:
+    """The mutants that come free with every parity claim: wrong outputs made from the baseline's."""
+
+    def __init__(self) -> None:
+        self.subjects: dict[str, dict[str, Any]] = {}
+
+    def add(self, experiment: Experiment) -> Callable[[Case, Observation], None]:
+        def each(case: Case, seen: Observation) -> None:
+            for name in FREE[:2] if experiment.special else FREE:
+                pairs = {pair: (derive(name, got, case), want) for pair, (got, want) in seen.pairs.items()}
+                if all(got is None for got, _ in pairs.values()):
+                    continue
+                kept = {
+                    pair: (seen.pairs[pair][0] if got is None else got, want) for pair, (got, want) in pairs.items()
+                }
+                subject = self.subjects.setdefault(
+                    name, {"status": "ran", "reason": "", "rows": [], "scalars": [], "faults": [], "free": True}
+                )
+                wrong = Observation()
+                wrong.pairs = kept
+                subject["rows"] += rows(experiment, case, wrong)
+                subject["scalars"] += scalars(case.index, seen)
+
+        return each
+
+
+def derive(name: str, got: np.ndarray, case: Case) -> np.ndarray | None:
+    """A free mutant's output; None where shape or type make it not applicable, never the value."""
+    if got.dtype.kind != "f" or got.size == 0:
+        return None
+    if name == "zeros":
+        return np.zeros_like(got)
+    if name == "nan":
+        return np.full_like(got, np.nan)
+    if name == "mean":
+        with np.errstate(all="ignore"):
+            return np.full_like(got, got.mean(dtype=np.float64)) if got.size > 1 else None
+    same = [a for a in case.arrays.values() if a.shape == got.shape and a.dtype.kind == "f"]
+    return same[0].astype(got.dtype) if same else None
+
+
+def _run_mutant(experiment: Experiment, name: str, make: Callable[[Any], Any], cases: list[Case]) -> dict[str, Any]:
+    try:
+        target = make(experiment.baseline)
+    except Exception as problem:  # noqa: BLE001  (a mutant that cannot be made is not a kill)
+        return {"rows": [], "scalars": [], "faults": [], **_ended(problem, cases[0], f"mutant {name}")}
+    return run(experiment, target, cases, f"mutant {name}")
+
+
+def _ended(problem: Exception, case: Case, role: str) -> dict[str, Any]:
+    """How an exception ends a subject. Code that may not import the engine marks its own by attribute:
+    `unsupported` (the subject lacks what the claim needs), `not_run` (a mutant's device is absent)."""
+    if isinstance(problem, Unsupported) or getattr(problem, "unsupported", False):
+        return {"status": "unsupported", "reason": str(problem)}
+    if getattr(problem, "not_run", False) and role.startswith("mutant "):
+        return {"status": "not_run", "reason": str(problem)}
+    what = "out of memory" if isinstance(problem, MemoryError) else f"{type(problem).__name__}: {problem}"
+    text = f"{what} in case {case.index} ({_params(case)})"
+    return {"status": "crashed", "reason": text, "traceback": traceback.format_exc()}
+
+
+def _params(case: Case) -> str:
+    return ", ".join(f"{k}={v}" for k, v in {**case.params, "dtype": case.dtype}.items())

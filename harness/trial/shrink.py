@@ -1,0 +1,67 @@
+"""From a violating case to the smallest one that still violates, within a time budget."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+from harness.contract.cases import CaseSpec, spec, strategy
+from harness.contract.claim import Claim
+
+
+def shrink(claim: Claim, seed: int, start: CaseSpec, violates: Callable[[CaseSpec], bool], budget_s: float) -> CaseSpec:
+    """The smallest case Hypothesis finds between the simplest values and those of `start`.
+
+    The case's seed and index stay, so its arrays are drawn from the same streams.
+    """
+    import hypothesis
+    from hypothesis import errors
+    from hypothesis import strategies as st
+
+    domains = {name: _below(domain, _value(start, name)) for name, domain in claim.explore.items()}
+    if not domains:
+        return start
+    ends = time.monotonic() + budget_s
+    tried: dict[str, bool] = {}
+
+    def rebuilt(params: dict[str, Any]) -> CaseSpec:
+        fresh = spec(claim, seed, start.index, params)
+        return CaseSpec(start.index, start.seed, fresh.dtype, fresh.params)
+
+    def condition(params: dict[str, Any]) -> bool:
+        key = repr(sorted(params.items(), key=str))
+        if key not in tried and time.monotonic() < ends:
+            tried[key] = violates(rebuilt(params))
+        return tried.get(key, False)
+
+    settings = hypothesis.settings(
+        max_examples=60,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+        phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
+    )
+    try:
+        least = hypothesis.find(
+            st.fixed_dictionaries({name: strategy(domain) for name, domain in domains.items()}),
+            condition,
+            settings=settings,
+            random=random.Random(start.seed),
+        )
+    except errors.NoSuchExample:
+        return start
+    return rebuilt(least)
+
+
+def _value(start: CaseSpec, name: str) -> Any:
+    return start.dtype if name == "dtype" else start.params[name]
+
+
+def _below(domain: dict[str, Any], found: Any) -> dict[str, Any]:
+    """The part of a domain from its simplest value to the one found."""
+    (kind, values), *_ = domain.items()
+    if kind == "choices":
+        return {kind: values[: values.index(found) + 1]}
+    return {kind: [values[0], found]} if found > values[0] else {"choices": [found]}

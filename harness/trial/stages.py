@@ -1,0 +1,81 @@
+"""Naming the stage that went wrong: each stage on its own, and the first in the run that diverged.
+
+A falsifier `f` that can localise has a companion `f_stages(subject, case, *, replaced, **params)`
+in its module, which returns (stage, got, want) in order. With `replaced` every stage is fed the
+reference's inputs, so an error that merely passed through is not blamed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from harness.contract.cases import CaseSpec
+from harness.judging.measure import encode
+from harness.localisation import BAD_U, convicted, error_u
+from harness.subject.boundary import Boundary, Trace, Unsupported
+from harness.trial.experiment import Experiment
+
+Stages = Callable[..., list[tuple[str, np.ndarray, np.ndarray]]]
+
+
+def localise(experiment: Experiment, stages: Stages, start: CaseSpec) -> dict[str, Any]:
+    """Per-stage errors of the candidate in units of round-off, and the stages they convict.
+
+    Tried in float32 first, where most logic errors stand clear of round-off, then in the case's own dtype and in
+    float64, until a stage is convicted on its own: an error that only adds up on its way says little of where it began.
+    """
+    found: dict[str, Any] = {}
+    for dtype in dict.fromkeys(["float32", start.dtype, "float64"]):
+        tried = _tried(experiment, stages, CaseSpec(start.index, start.seed, dtype, start.params))
+        if not found or _tells_more(tried, found):
+            found = tried
+        if "unsupported" in found or found["independently_bad"]:
+            break
+    return found
+
+
+def _tried(experiment: Experiment, stages: Stages, case: CaseSpec) -> dict[str, Any]:
+    try:
+        alone = _errors(experiment, stages, case, replaced=True)
+        through = _errors(experiment, stages, case, replaced=False)
+    except Unsupported as lacking:
+        return {"unsupported": str(lacking)}
+    except Exception as problem:  # noqa: BLE001  (a candidate that fails here has already its verdict)
+        return {"unsupported": f"{type(problem).__name__}: {problem}"}
+    return _summary(case.dtype, alone, through)
+
+
+def _tells_more(tried: dict[str, Any], found: dict[str, Any]) -> bool:
+    """Whether `tried` convicts where `found` does not. Half of the stages at once is a dtype, no fault: a candidate
+    that computes in float32 inside is off everywhere in float64."""
+    if "unsupported" in tried or 2 * len(tried["independently_bad"]) >= len(tried["stages"]):
+        return False
+    return bool(tried["independently_bad"]) or not found["first_divergent"]
+
+
+def _summary(dtype: str, alone: dict[str, float], through: dict[str, float]) -> dict[str, Any]:
+    return {
+        "dtype": dtype,
+        "limit_u": BAD_U,
+        **convicted(alone, through),
+        "stages": [
+            {"stage": name, "alone_u": encode(alone[name]), "propagated_u": encode(through.get(name, math.nan))}
+            for name in alone
+        ],
+    }
+
+
+def _errors(experiment: Experiment, stages: Stages, spec: CaseSpec, *, replaced: bool) -> dict[str, float]:
+    case = experiment.make(spec)
+    subject = Boundary(
+        experiment.candidate, role="candidate", dtype=case.dtype, device=experiment.device, trace=Trace()
+    )
+    case.begin()
+    return {
+        name: error_u(got, want, case.dtype)
+        for name, got, want in stages(subject, case, replaced=replaced, **case.params)
+    }

@@ -1,0 +1,175 @@
+"""A claim in plain words, from its contract and the sources it binds; nothing is imported."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.contract.cases import corners
+from harness.contract.claim import Claim
+from harness.contract.limits import GROUPS, OPERATORS
+from harness.contract.names.modules import Missing, Modules
+from harness.contract.names.reference import find, is_path, path_file
+from harness.contract.names.resolve import Binding
+from harness.contract.names.source import Imported
+from harness.words.glossary import FREE, IMPLICIT, MEASUREMENTS
+from harness.words.glossary import OPERATORS as WORDS
+
+Lines = Iterator[tuple[int, str]]
+"""(indent, paragraph): whoever prints them wraps them."""
+
+
+def claimed(claim: Claim) -> Lines:
+    """What must hold, and what would be seen if it did not."""
+    yield 0, stopped(claim.rule)
+    if claim.prediction:
+        yield 0, stopped(f"Predicted: {claim.prediction}")
+
+
+def attacked(claim: Claim, binding: Binding, modules: Modules) -> Lines:
+    """The falsifier, the parameters and how many cases they make."""
+    yield 0, f"Falsifier {claim.falsifier}: {_docstring(claim.falsifier, _folder(claim), modules)}"
+    if claim.baseline:
+        yield 0, f"Baseline {claim.baseline}: the trusted implementation that candidate and mutants are seen beside."
+    for name, value in claim.given.items():
+        yield 2, f"{name} = {_written(value)}"
+    for name, domain in claim.explore.items():
+        yield 2, f"{name}: {_domain(domain)}"
+    yield 0, _cases(claim)
+
+
+def known_wrong(claim: Claim, binding: Binding, modules: Modules) -> Lines:
+    """Each mutant with the bug it comes from."""
+    if claim.mutants_exempt:
+        yield 0, stopped(f"No mutants of its own, because: {claim.mutants_exempt}")
+    else:
+        yield 0, "The same attack must catch each of these, or the claim proves nothing (VACUOUS):"
+    for name in claim.mutants:
+        yield 2, f"{name}: {mutant(binding.mutants[name], _folder(claim), modules)}"
+    yield 2, f"and, free with every comparison of arrays: {'; '.join(FREE.values())}."
+
+
+def limited(claim: Claim, binding: Binding, modules: Modules) -> Lines:
+    """Each limit as a sentence, why it is what it is, and what is measured."""
+    table = measures(binding, modules)
+    yield from _limits(claim.accept, 0, table, set())
+    yield 0, f"Always, besides: {'; '.join(IMPLICIT.values())}. A NaN keeps no limit."
+
+
+def mutant(where: str, folder: Path, modules: Modules) -> str:
+    """The first line of a mutant's docstring, which cites the bug; `where` is `module:name` of its MUTANTS."""
+    module, _, name = where.rpartition(":")
+    try:
+        file = path_file(module, folder) if is_path(module) else modules.file(module)
+        source = modules.source(file)
+        value = (source.literal("MUTANTS") or {}).get(name)
+        if isinstance(value, ast.Name):
+            return _docstring(f"{module}:{value.id}", folder, modules, first=True)
+        owner = source.names.get(value.value.id) if _dotted(value) else None  # type: ignore[union-attr]
+        if isinstance(owner, Imported) and isinstance(value, ast.Attribute):
+            return _docstring(f"{owner.module}.{owner.name}:{value.attr}", folder, modules, first=True)
+    except Missing:
+        pass
+    return "its source says no more"
+
+
+def _dotted(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name)
+
+
+def _folder(claim: Claim) -> Path:
+    return Path(claim.path).parent
+
+
+def _docstring(reference: str, folder: Path, modules: Modules, *, first: bool = False) -> str:
+    """The first paragraph of a function's docstring, or its first line."""
+    try:
+        node = find(reference, folder, modules).node
+    except Missing:
+        return "its source is not at hand"
+    text = ast.get_docstring(node) if isinstance(node, (ast.FunctionDef, ast.ClassDef)) else None
+    if not text:
+        return "it has no docstring"
+    return text.splitlines()[0] if first else " ".join(text.partition("\n\n")[0].split())
+
+
+def _domain(domain: Mapping[str, Any]) -> str:
+    (kind, values), *_ = domain.items()
+    if kind == "choices":
+        return "one of " + ", ".join(_written(value) for value in values)
+    low, high = (_written(value) for value in values)
+    how = {
+        "boundary": "whole numbers, both ends tried first",
+        "uniform": "any number between, both ends tried first",
+        "log_uniform": "any number between, evenly over its powers of ten, both ends tried first",
+    }
+    return f"{low} to {high}: {how[kind]}"
+
+
+def _cases(claim: Claim) -> str:
+    if not claim.explore:
+        return "One case, the same for the candidate, the baseline and every mutant."
+    fixed = len(corners(claim.explore))
+    drawn = max(claim.examples - fixed, 0)
+    return (
+        f"{fixed + drawn} cases, the same for the candidate, the baseline and every mutant: {fixed} corners in which "
+        f"every two parameters meet in every two of their values, then {drawn} seeded draws."
+    )
+
+
+def measures(binding: Binding, modules: Modules) -> dict[str, str]:
+    """The falsifier's own measurements, in its module's words."""
+    table = modules.source(Path(binding.falsifier.file)).literal("MEASURES") or {}
+    return {name: str(value.value) for name, value in table.items() if isinstance(value, ast.Constant)}
+
+
+def _limits(accept: Mapping[str, Any], indent: int, table: Mapping[str, str], told: set[str]) -> Lines:
+    for name, entry in accept.items():
+        if name in GROUPS:
+            yield indent, "At least one of these must hold:" if name == "any_of" else "All of these must hold:"
+            for branch in entry:
+                yield from _limits(branch, indent + 2, table, told)
+            continue
+        yield indent, f"{name}: {sentence(entry)}."
+        yield indent + 2, stopped(f"Why: {entry['why']}")
+        named = [entry[operator] for operator in OPERATORS if isinstance(entry.get(operator), str)]
+        for each in [each for each in (name, *named) if each not in told]:
+            told.add(each)
+            yield indent + 2, stopped(f"{'It' if each == name else each} is {measured(each, table)}")
+
+
+def sentence(entry: Mapping[str, Any]) -> str:
+    """The operators of one limit, spoken: `at most 8 in float32, 2 in float16`."""
+    parts = []
+    for operator in OPERATORS:
+        bound = entry.get(operator)
+        if isinstance(bound, dict):
+            by_dtype = (f"{_written(b)} in {'any other dtype' if d == 'default' else d}" for d, b in bound.items())
+            parts.append(f"{WORDS[operator]} {', '.join(by_dtype)}")
+        elif bound is not None:
+            parts.append(f"{WORDS[operator]} {_written(bound)}")
+    where = [f"{key} is {' or '.join(map(_written, v if isinstance(v, list) else [v]))}" for key, v in _when(entry)]
+    return " and ".join(parts) + (f", where {' and '.join(where)}" if where else "")
+
+
+def _when(entry: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return list(entry.get("when", {}).items())
+
+
+def measured(name: str, table: Mapping[str, str]) -> str:
+    """What a measurement is, whether built in or the falsifier's own."""
+    if name in MEASUREMENTS:
+        what, reads = MEASUREMENTS[name]
+        return f"{what}; {reads}"
+    return table.get(name, "a measurement of the falsifier's own")
+
+
+def stopped(text: str) -> str:
+    """A sentence with its full stop, where it has none."""
+    return text if text.endswith((".", "!", "?")) else text + "."
+
+
+def _written(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,191 @@
+"""Harness's words in plain language: verdicts, measurements, implicit limits, operators, free mutants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from harness.judging.verdict import Verdict
+from harness.words.meaning import MEANING
+
+Page = tuple[str, Iterator[tuple[int, str]]]
+"""A title, and paragraphs with their indent."""
+
+
+class Meaning(NamedTuple):
+    """What a measurement is, and how its number reads."""
+
+    what: str
+    reads: str
+
+
+MEASUREMENTS = {
+    "max_abs_err": Meaning(
+        "the largest absolute difference between the candidate's output and the float64 reference, over all cases",
+        "0 is exact; it has the units of the output, so a limit on it means something for one range of values only",
+    ),
+    "rel_l2_err": Meaning(
+        "the root mean square of the error, divided by that of the reference; the worst case counts",
+        "about 1e-16 is float64 round-off, 1e-7 float32, 1e-3 float16, 1e-2 bfloat16; 1 is no relation at all",
+    ),
+    "err_ratio": Meaning(
+        "the candidate's error, pooled over all cases of a dtype, divided by that of the trusted baseline in the same "
+        "dtype; both errors are against float64",
+        "1 is as exact as the baseline; correct code that adds in another order stays near 1, a bug reaches thousands",
+    ),
+    "worst_ratio": Meaning(
+        "the same ratio for the worst single case, in root mean square",
+        "it finds a bug of one shape or one setting, which pooling would dilute",
+    ),
+    "worst_ratio_max": Meaning(
+        "the same ratio for the worst single element of the worst case",
+        "it finds a bug in one row or one element, which the mean of a case would dilute",
+    ),
+    "baseline_err": Meaning(
+        "the trusted baseline's own error against the float64 reference",
+        "above the limit (64 unit round-offs if none is written) the claim is UNSOUND: such a baseline decides nothing",
+    ),
+    "ulp": Meaning(
+        "the largest error in units in the last place: steps from one number of the dtype to the next",
+        "0.5 is correctly rounded, 1 is one number off",
+    ),
+    "cosine": Meaning(
+        "the cosine of the angle between output and reference, both as one long vector; the worst case counts",
+        "1 is the same direction, whatever the length; 0 is no relation",
+    ),
+    "argmax_agreement": Meaning(
+        "the share of rows whose largest entry is at the same place as the reference's, over all cases",
+        "1 is every next token the same",
+    ),
+    "kl": Meaning(
+        "the Kullback-Leibler divergence from the reference's distribution (softmax of its rows) to the candidate's, "
+        "in nats, mean over rows; the worst case counts",
+        "0 is the same distribution",
+    ),
+    "nonfinite_mismatch": Meaning(
+        "how many elements are NaN or infinite where reference and baseline are both finite, plus how many rows are "
+        "finite where both hold a NaN or an infinity",
+        "0 is the only right answer; where reference and baseline disagree nothing is counted",
+    ),
+    "mismatches": Meaning(
+        "how many elements differ from the reference rounded to the dtype: ids, masks, bytes, bits",
+        "0 is equality",
+    ),
+}
+IMPLICIT = {
+    "shape": "the output has the reference's shape",
+    "dtype": "the output has the dtype that was asked for",
+    "finite": "the output is finite wherever the reference is",
+    "inputs_unchanged": "the implementation leaves the arrays that it is given as they are",
+    "outputs_unchanged": "a later call does not overwrite what an earlier one returned",
+}
+OPERATORS = {"le": "at most", "lt": "below", "ge": "at least", "gt": "above", "eq": "exactly"}
+FREE = {
+    "zeros": "an output of zeros",
+    "nan": "an output of NaN",
+    "mean": "the baseline's mean everywhere",
+    "input": "the input handed back, where shapes allow it",
+    "lower_precision": "the baseline on inputs and outputs rounded to a lower precision",
+}
+
+
+class Reading(NamedTuple):
+    """What to make of a verdict."""
+
+    arises: str
+    do: str
+    pytest: str
+
+
+VERDICTS = {
+    "ERROR": Reading(
+        "the falsifier raised or returned nonsense, its process crashed, or it ran out of its time (ten times "
+        "budget_s) or memory",
+        "read claims/CLAIM/log.txt in the evidence: it has the traceback and all that was printed; mend and run again",
+        "an error",
+    ),
+    "UNSOUND": Reading(
+        "the baseline, run on the same cases, breaks one of the claim's own limits",
+        "the candidate is not accused: look for a mistake in the falsifier or its reference, or for a limit tighter "
+        "than round-off; after widening it, every mutant must still die",
+        "an error",
+    ),
+    "FALSIFIED": Reading(
+        "a limit was broken, written or implicit; NaN breaks every limit",
+        "`harness replay .../counterexample.json` runs the smallest failing case again, same bytes; with --candidate "
+        "it tries your mended version on it. The claim's `if_fails` says where to look first",
+        "a failure",
+    ),
+    "VACUOUS": Reading(
+        "the candidate passed, but a mutant (a known-wrong version) passed the same check too, or a limit killed no "
+        "mutant at all: the reason names it",
+        "sharpen the explored domain or tighten the limit until the mutant dies (`harness mutants` has the margins); a "
+        "limit that kills nothing is decoration: remove it",
+        "an error",
+    ),
+    "BLOCKED": Reading(
+        "the claim itself survived, but a contract named in `depends_on`, directly or through others, is red",
+        "mend the contract that the reason names, then run again",
+        "a skip",
+    ),
+    "UNVERIFIED": Reading(
+        "it did not run: a device, a dependency, a function or an argument of the candidate is missing, or -k did not "
+        "select it; the reason says which",
+        "provide what the reason names, then run again; until then it counts as nothing",
+        "a skip",
+    ),
+    "STALE": Reading(
+        "`harness gate --contracts` met evidence of another contract, code or candidate than the one at hand",
+        "run again",
+        "a skip",
+    ),
+    "PARTIAL": Reading(
+        "it survived and every mutant was killed, but on a platform outside the claim's `discharges_on`, or with a "
+        "mutant that needs a device that is not here",
+        "run it on a platform that the claim names; the same survival there is DISCHARGED",
+        "a skip",
+    ),
+    "DISCHARGED": Reading(
+        "it survived and every mutant was killed, on a platform that the claim names",
+        "nothing; other cases come with --seed, and one that fails is a counterexample",
+        "a pass",
+    ),
+}
+
+
+def pages(word: str) -> Iterator[Page]:
+    """What a word of Harness's own means, case aside; nothing where it is none."""
+    folded = word.lower()
+    if word.upper() in VERDICTS:
+        yield _verdict(Verdict(word.upper()))
+    if folded in MEASUREMENTS:
+        what, reads = MEASUREMENTS[folded]
+        yield f"{folded}: a measurement", iter([(0, f"It is {what}."), (0, f"How it reads: {reads}.")])
+    if folded in IMPLICIT:
+        yield f"{folded}: an implicit limit, of every claim", iter([(0, f"It holds where {IMPLICIT[folded]}.")])
+    if folded in OPERATORS:
+        text = f"`{folded}: 2` holds where the measurement is {OPERATORS[folded]} 2; a NaN keeps no limit."
+        yield f"{folded}: an operator of limits", iter([(0, text)])
+    if folded in FREE:
+        yield f"{folded}: a free mutant", iter([(0, f"Every comparison of arrays must catch it: {FREE[folded]}.")])
+
+
+def _verdict(verdict: Verdict) -> Page:
+    reading = VERDICTS[verdict.value]
+    code = (
+        "1, whatever else there is"
+        if verdict.red
+        else "0 if nothing is red"
+        if verdict.survived
+        else "3 if it is all there is"
+    )
+    opens = {Verdict.DISCHARGED: "open"}.get(verdict, "shut, with exit code " + ("1" if verdict.red else "3"))
+
+    def lines() -> Iterator[tuple[int, str]]:
+        yield 0, MEANING[verdict.value]
+        yield 0, f"When: {reading.arises}."
+        yield 0, f"What to do: {reading.do}."
+        yield 0, f"Exit code: `harness run` gives {code}; `harness gate` is {opens}; in pytest it is {reading.pytest}."
+        yield 0, f"Credit: {verdict.credit:g} of a criterion's weight in ship-%, which is the least of its claims'."
+
+    return f"{verdict.value}: a verdict" + (" (red)" if verdict.red else ""), lines()

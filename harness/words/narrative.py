@@ -1,0 +1,175 @@
+"""The story of one claim: what was claimed, what was seen, what it means, and the next step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.contract.claim import Claim
+from harness.judging.limits import Group, Limit, parse
+from harness.words.meaning import MEANING
+
+NEXT = {
+    "ERROR": "Predict: with the cause in log.txt mended, the claim reaches a verdict on the same seed.",
+    "UNSOUND": "Predict: a limit above the baseline's value still kills every mutant; if not, the falsifier is wrong.",
+    "VACUOUS": "Predict: a sharper domain or a tighter limit kills the one named.",
+    "BLOCKED": "Mend the contract named first; this claim then counts without being run again.",
+    "UNVERIFIED": "Provide what the reason names, then run again; no prediction can be tested before.",
+    "STALE": "Run again.",
+    "PARTIAL": "Predict: the same run on {where} survives as well, and the claim is DISCHARGED.",
+    "DISCHARGED": "Predict: other seeds survive too (`--seed`); one that does not is a counterexample.",
+}
+
+
+def claim_page(claim: Claim, result: dict[str, Any], stages: dict[str, Any] | None) -> str:
+    """Markdown for `claims/<claim-id>/README.md`."""
+    verdict = result["verdict"]
+    parts = [
+        f"# {claim.id}: {verdict}",
+        f"Contract `{claim.contract}`, on `{result['device']}`, {result['seconds']:.1f} s.",
+        "## Claimed",
+        claim.rule + (f"\n\nPredicted: {claim.prediction}" if claim.prediction else ""),
+        "## Seen",
+        f"{result['reason']}.\n\n{_measured(result)}{_subjects(result)}{_beside(result)}",
+        *(_failure(claim, result) if verdict == "FALSIFIED" else []),
+        *(_stages(stages) if stages else []),
+        *(_mutants(result["mutants"], parse(claim.accept)) if result["mutants"] else []),
+        "## What it means",
+        MEANING[verdict],
+        "## Next falsifiable step",
+        next_step(claim, result),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def story(claim_id: str, contract: str, result: dict[str, Any], where: str) -> list[str]:
+    """A failure in a few lines, for a terminal."""
+    lines = [f"{result['verdict']} {claim_id} ({contract})", f"  because   {result['reason']}"]
+    found = result.get("counterexample")
+    if found:
+        first = found["violated"][0]
+        lines += [
+            f"  expected  {first['limit']}",
+            f"  found     {place(first)}",
+            f"  case      {case_text(found['case'])}" + ("" if found["reproducible"] else "  (not reproducible)"),
+        ]
+    beside = _unlimited(result)
+    if beside:
+        lines.append(f"  beside    {beside}")
+    if result.get("first_divergent_stage"):
+        lines.append(f"  stage     {result['first_divergent_stage']}")
+    if result.get("if_fails"):
+        lines.append(f"  look      {result['if_fails']}")
+    if found:
+        lines.append(f"  again     harness replay {where}/claims/{claim_id}/counterexample.json")
+    return lines
+
+
+def place(violated: dict[str, Any]) -> str:
+    """Where a limit was violated, with both values."""
+    if violated["at"] is None:
+        about = f", `{violated['pair']}`" if violated["pair"] else ""
+        return f"{violated['measure']} = {violated['value']}{about}"
+    index = ", ".join(str(i) for i in violated["at"])
+    value = "" if violated["value"] == "nan" else f" ({violated['measure']} = {_number(violated['value'])})"
+    place = f"[{index}]" if index else ""
+    return f"{violated['pair']}{place} = {violated['got']}, reference {violated['want']}{value}"
+
+
+def case_text(case: dict[str, Any]) -> str:
+    """A case's parameters, dtype and seed."""
+    params = ", ".join(f"{k}={v}" for k, v in {**case["params"], "dtype": case["dtype"]}.items())
+    return f"{params}, seed={case['seed']}"
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _measured(result: dict[str, Any]) -> str:
+    if not result["measurements"]:
+        return ""
+    dtypes = sorted({d for by in result["measurements"].values() for d in by})
+    lines = ["| measurement | " + " | ".join(dtypes) + " |", "|---|" + "---|" * len(dtypes)]
+    for name, by in result["measurements"].items():
+        lines.append(f"| {name} | " + " | ".join(_number(by.get(d, "")) for d in dtypes) + " |")
+    return "\n".join(lines)
+
+
+def _subjects(result: dict[str, Any]) -> str:
+    count = len(result["record"]["cases"])
+    return f"\n\n{count} case{'s' if count != 1 else ''}, the same for every subject." if count else ""
+
+
+def _unlimited(result: dict[str, Any]) -> str:
+    """What the candidate's cases measured that no limit names: predictions that were tried, rates behind a ratio."""
+    subjects = result.get("record", {}).get("subjects", {})
+    values: dict[str, list[str]] = {}
+    for row in subjects.get("candidate", {}).get("scalars", []):
+        if row["name"] not in result["measurements"]:
+            values.setdefault(row["name"], []).append(_number(row["value"]))
+    return ", ".join(f"{name} {' '.join(found[:4])}{' ...' * (len(found) > 4)}" for name, found in values.items())
+
+
+def _beside(result: dict[str, Any]) -> str:
+    found = _unlimited(result)
+    return f"\n\nMeasured beside the limits, case by case: {found}." if found else ""
+
+
+def _failure(claim: Claim, result: dict[str, Any]) -> list[str]:
+    found = result.get("counterexample")
+    if found is None:
+        return ["## No counterexample", "The case could not be run again on its own; log.txt has the traceback."]
+    lines = [f"- {v['limit']}: {place(v)}" for v in found["violated"]]
+    again = "" if found["reproducible"] else "\n\nNot reproducible on its own: the failure depends on earlier calls."
+    hint = f"\n\nIf it fails: {claim.if_fails}." if claim.if_fails else ""
+    return [
+        "## Smallest counterexample",
+        f"{case_text(found['case'])}\n\n" + "\n".join(lines) + again + hint,
+        "Show it again: `harness replay counterexample.json` in this folder.",
+    ]
+
+
+def _stages(stages: dict[str, Any]) -> list[str]:
+    if "unsupported" in stages:
+        return ["## Stage", f"Not localised: {stages['unsupported']}."]
+    bad = ", ".join(f"`{s}`" for s in stages["independently_bad"]) or "none"
+    first = f"`{stages['first_divergent']}`" if stages["first_divergent"] else "none"
+    return ["## Stage", f"First divergent: {first}. Bad on their own (fed the reference's inputs): {bad}."]
+
+
+def _mutants(mutants: list[dict[str, Any]], limits: list[Limit | Group]) -> list[str]:
+    lines = ["| mutant | killed by | margin | stays green |", "|---|---|---|---|"]
+    for mutant in mutants:
+        margin = "" if mutant["margin"] is None else f"{mutant['margin']:.3g}x" + (" (weak)" if mutant["weak"] else "")
+        by = mutant["by"] or f"{_alive(mutant)} {mutant['reason']}"
+        cells = (mutant["name"], by, margin, _green(mutant, limits))
+        # A limit for two dtypes has a bar in its label, which ends a cell.
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return ["## Known-wrong versions", "\n".join(lines)]
+
+
+def _green(mutant: dict[str, Any], limits: list[Limit | Group]) -> str:
+    """The measurements none of whose limits sees this mutant: what a check of them alone would have passed."""
+    if mutant["status"] != "ran" or mutant["free"]:
+        return ""  # a free mutant has the baseline's numbers: that they are green is no news
+    red = {_measure(limit) for limit in limits if limit.label in mutant["kills"]}
+    # baseline_err limits the baseline alone: of a mutant it says nothing.
+    return ", ".join(name for name in dict.fromkeys(map(_measure, limits)) if name not in {*red, "baseline_err"})
+
+
+def _measure(limit: Limit | Group) -> str:
+    return limit.measure if isinstance(limit, Limit) else limit.label
+
+
+def _alive(mutant: dict[str, Any]) -> str:
+    return {"inapplicable": "not applicable here:", "not_run": "not run:"}.get(mutant["status"], "**survived**")
+
+
+def next_step(claim: Claim, result: dict[str, Any]) -> str:
+    """The next falsifiable prediction that follows from the verdict."""
+    verdict = result["verdict"]
+    if verdict == "FALSIFIED":
+        stage = result["first_divergent_stage"]
+        where = f"mending stage `{stage}` alone" if stage else "mending the cause"
+        return f"Predict: {where} makes the replayed case pass and leaves every mutant killed."
+    return NEXT[verdict].format(where=" or ".join(claim.discharges_on))

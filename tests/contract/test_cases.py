@@ -1,0 +1,95 @@
+"""Cases are fixed by (claim digest, seed), corners first; shrinking leads to the simplest that still fails."""
+
+import itertools
+
+import pytest
+
+from harness.contract.cases import corners, plan
+from harness.contract.claim import Claim
+from harness.contract.selection import selector
+from harness.errors import UserError
+from harness.trial.shrink import shrink
+
+EXPLORE = {
+    "rows": {"boundary": [1, 129]},
+    "std": {"choices": [0.02, 1.0, 300.0]},
+    "eps": {"log_uniform": [1e-6, 1e-3]},
+    "dtype": {"choices": ["float32", "bfloat16"]},
+}
+
+
+def claim(explore=None, examples=40, **extra):
+    source = {"id": "FALSIFY-X-001", "explore": EXPLORE if explore is None else explore, "examples": examples, **extra}
+    return Claim("x", "x.yaml", 1, source)
+
+
+def test_the_same_claim_and_seed_give_the_same_cases_and_another_seed_others():
+    assert plan(claim(), 0) == plan(claim(), 0)
+    assert plan(claim(), 0) != plan(claim(), 1)
+    assert plan(claim(), 0)[0].seed != plan(claim(rule="other"), 0)[0].seed
+
+
+def test_corners_come_first_and_meet_pairwise():
+    values = {"rows": [1, 129], "std": [0.02, 1.0, 300.0], "eps": [1e-6, 1e-3], "dtype": ["float32", "bfloat16"]}
+    found = corners(EXPLORE)
+    for a, b in itertools.combinations(values, 2):
+        assert {(c[a], c[b]) for c in found} == set(itertools.product(values[a], values[b]))
+    assert len(found) < 12
+    cases = plan(claim(), 0)
+    assert [{**c.params, "dtype": c.dtype} for c in cases[: len(found)]] == found
+    assert len(cases) == 40
+
+
+def test_draws_stay_in_their_domains_and_reach_inside():
+    cases = plan(claim(), 0)
+    assert all(1 <= c.params["rows"] <= 129 and 1e-6 <= c.params["eps"] <= 1e-3 for c in cases)
+    assert len({c.params["rows"] for c in cases}) > 10
+    assert len({c.seed for c in cases}) == 40
+
+
+def test_all_corners_run_even_when_examples_is_smaller():
+    assert len(plan(claim(examples=1), 0)) == len(corners(EXPLORE))
+
+
+def test_a_small_space_repeats_with_other_seeds():
+    cases = plan(claim({"n": {"choices": [1, 2]}}, examples=6), 0)
+    assert len(cases) == 6
+    assert len({c.seed for c in cases}) == 6
+
+
+def test_without_explore_there_is_one_case():
+    assert len(plan(claim({}), 0)) == 1
+
+
+def test_shrinking_finds_the_simplest_violation_and_keeps_seed_and_index():
+    cases = plan(claim(), 0)
+    start = next(c for c in cases if c.params["rows"] > 60 and c.params["std"] == 300.0)
+    least = shrink(claim(), 0, start, lambda c: c.params["rows"] >= 37 and c.params["std"] >= 1.0, 20.0)
+    assert (least.params["rows"], least.params["std"], least.dtype) == (37, 1.0, "float32")
+    assert (least.seed, least.index) == (start.seed, start.index)
+
+
+def test_shrinking_without_budget_keeps_the_start():
+    start = plan(claim(), 0)[3]
+    assert shrink(claim(), 0, start, lambda c: True, 0.0) == start
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("softmax", True),
+        ("SOFTMAX and eps", False),
+        ("not rmsnorm and (state or norm)", True),
+        ("rmsnorm or state-001", True),
+        ("not softmax", False),
+    ],
+)
+def test_selection(expression, expected):
+    found = Claim("softmax-contract", "x.yaml", 1, {"id": "FALSIFY-NORM-STATE-001", "given": {"op": "softmax"}})
+    assert selector(expression)(found) is expected
+
+
+@pytest.mark.parametrize("expression", ["and", "a b", "(a", "a or", "not", "a )"])
+def test_a_bad_selection_is_one_line(expression):
+    with pytest.raises(UserError, match="-k "):
+        selector(expression)

@@ -1,0 +1,192 @@
+"""Every example, started by the command that its own header gives; its broken twin is FALSIFIED."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from tests.support.laboratory import ROOT
+
+EXAMPLES = ROOT / "examples"
+SURVIVED = {"PARTIAL", "DISCHARGED"}
+
+
+def commands(path: Path) -> list[str]:
+    """The `harness run` lines of an example's header."""
+    found = re.findall(r"^[ *#]*((?:\w+=\S+ )?harness run .*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert found, path
+    return found
+
+
+def house(folder: Path) -> Path:
+    """A copy of the examples, so that a test may build and break them; commands run in the folder above."""
+    shutil.copytree(
+        EXAMPLES, folder / "examples", ignore=shutil.ignore_patterns("kernels", "kernels_wrong", "__pycache__")
+    )
+    return folder
+
+
+def run(command: str, folder: Path, *more: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Exit code and the selected claims by id, of a command as a user types it."""
+    words = shlex.split(command)
+    settings = {}
+    while "=" in words[0]:
+        name, _, settings[name] = words.pop(0).partition("=")
+    assert words.pop(0) == "harness"
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "harness",
+            *words,
+            "--device",
+            "cpu",
+            "--evidence",
+            str(folder / "evidence"),
+            "--json",
+            *more,
+        ],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PATH": path, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    claims = json.loads(done.stdout)["claims"]
+    return done.returncode, {c["id"]: c for c in claims if "not selected" not in c["reason"]}
+
+
+def verdicts(claims: dict[str, dict[str, Any]]) -> dict[str, str]:
+    return {name.removeprefix("FALSIFY-"): claim["verdict"] for name, claim in claims.items()}
+
+
+def test_c_program_survives_and_its_twin_that_ignores_eps_is_falsified(tmp_path: Path) -> None:
+    folder = house(tmp_path)
+    subprocess.run(["make", "-C", "examples/exec_c"], cwd=folder, check=True, capture_output=True)
+    (command,) = commands(EXAMPLES / "exec_c" / "kernels.c")
+    code, claims = run(command, folder)
+    assert code == 0
+    assert len(claims) == 8
+    assert set(verdicts(claims).values()) <= SURVIVED, verdicts(claims)
+    code, claims = run(command + "_wrong", folder)
+    assert code == 1
+    red = {name for name, verdict in verdicts(claims).items() if verdict == "FALSIFIED"}
+    assert red == {"RMSNORM-EPS-001", "RMSNORM-STATE-001", "RMSNORM-F64-001"}
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["ops", "model"])
+def test_python_program_survives(tmp_path: Path, which: int) -> None:
+    code, claims = run(commands(EXAMPLES / "exec_python" / "program.py")[which], house(tmp_path))
+    assert code == 0
+    assert set(verdicts(claims).values()) <= SURVIVED, verdicts(claims)
+    assert set(verdicts(claims)) == [{"SWIGLU-001", "SWIGLU-SPECIAL-001"}, {"DECODER-LOGITS-001"}][which]
+
+
+def test_torch_port_survives_and_a_wrong_eps_is_named_by_its_stage(tmp_path: Path) -> None:
+    folder = house(tmp_path)
+    (command,) = commands(EXAMPLES / "torch_decoder.py")
+    code, claims = run(command, folder)
+    assert code == 0
+    assert set(verdicts(claims)) == {"DECODER-LOGITS-001"}
+    assert set(verdicts(claims).values()) <= SURVIVED, claims
+    broken(folder / "examples" / "torch_decoder.py", 'self.eps = config["rms_norm_eps"]', "self.eps = 1e-5")
+    code, claims = run(command, folder)
+    assert code == 1
+    assert verdicts(claims) == {"DECODER-LOGITS-001": "FALSIFIED"}
+    assert claims["FALSIFY-DECODER-LOGITS-001"]["first_divergent_stage"] == "layers.0.input_norm"
+
+
+def broken(path: Path, right: str, wrong: str) -> None:
+    """Plant one bug; the line must be there, or nothing is broken."""
+    text = path.read_text(encoding="utf-8")
+    assert text.count(right) == 1, right
+    path.write_text(text.replace(right, wrong), encoding="utf-8")
+
+
+def test_numpy_kernels_survive_and_a_hard_coded_eps_is_falsified(tmp_path: Path) -> None:
+    folder = house(tmp_path)
+    (command,) = commands(EXAMPLES / "kernels.py")
+    code, claims = run(command, folder)
+    assert code == 0, verdicts(claims)
+    assert len(claims) == 10
+    assert set(verdicts(claims).values()) <= SURVIVED, verdicts(claims)
+    broken(folder / "examples" / "kernels.py", "keepdims=True) + eps)", "keepdims=True) + 1e-5)")
+    code, claims = run(command, folder)
+    assert code == 1
+    red = {name for name, verdict in verdicts(claims).items() if verdict == "FALSIFIED"}
+    assert red == {"RMSNORM-EPS-001", "RMSNORM-STATE-001", "RMSNORM-F64-001"}
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "qwen3_5_text"])
+def test_a_folder_survives_and_another_s_weights_are_falsified(tmp_path: Path, kind: str) -> None:
+    folder = house(tmp_path)
+    example = folder / "examples" / "hf_checkpoint.py"
+    for name in ("tiny-qwen3", "other"):
+        subprocess.run([sys.executable, example, kind, folder / name], check=True, capture_output=True)
+    (command,) = commands(example)
+    code, claims = run(command, folder)
+    assert code == 0
+    assert set(verdicts(claims)) == {"DECODER-TRAINED-001"}
+    assert set(verdicts(claims).values()) <= SURVIVED, claims
+    if kind != "qwen3":
+        return  # shrinking a counterexample takes a minute; once is enough
+    weights = load_file(folder / "other" / "model.safetensors")
+    weights["model.layers.1.self_attn.q_norm.weight"] += 0.5
+    save_file(weights, folder / "other" / "model.safetensors", metadata={"format": "pt"})
+    code, claims = run(command, folder, "--weights", "other")
+    assert code == 1
+    assert set(verdicts(claims).values()) == {"FALSIFIED"}
+
+
+TRITON = {
+    "RMSNORM-EPS-001": ("/ width + EPS)", "/ width + 1e-5)"),
+    "ATTENTION-STATE-001": ("summed = summed * rescale[:, None] + added", "summed = summed + added"),
+}
+"""Claim -> one line of the Triton example, right and wrong."""
+needs_triton = pytest.mark.skipif(
+    not find_spec("triton"), reason="NOT TESTED: examples/triton_kernels.py; pip install harness[triton]"
+)
+
+
+def triton(folder: Path, *claims: str, interpret: bool = True) -> tuple[int, dict[str, dict[str, Any]]]:
+    """The example's command on some of its 19 claims: in the interpreter all of them take minutes."""
+    (command,) = commands(EXAMPLES / "triton_kernels.py")
+    return run("TRITON_INTERPRET=1 " * interpret + command, folder, "-k", " or ".join(claims))
+
+
+@needs_triton
+def test_triton_kernels_survive_in_the_interpreter_and_broken_ones_are_falsified(tmp_path: Path) -> None:
+    folder = house(tmp_path)
+    masks = ("ATTENTION-WINDOW-001", "ATTENTION-PADDING-001")
+    code, claims = triton(folder, *TRITON, "SOFTMAX-001", "SWIGLU-001", *masks)
+    found = verdicts(claims)
+    assert code == 0, found
+    assert found.pop("ATTENTION-PADDING-001") == "UNVERIFIED"
+    assert "does not take `padding`" in claims["FALSIFY-ATTENTION-PADDING-001"]["reason"]
+    assert set(found) == {*TRITON, "SOFTMAX-001", "SWIGLU-001", "ATTENTION-WINDOW-001"}
+    assert set(found.values()) <= SURVIVED, found
+    for right, wrong in TRITON.values():
+        broken(folder / "examples" / "triton_kernels.py", right, wrong)
+    code, claims = triton(folder, *TRITON)
+    assert code == 1
+    assert verdicts(claims) == dict.fromkeys(TRITON, "FALSIFIED")
+
+
+@needs_triton
+def test_triton_on_a_cpu_without_its_interpreter_is_no_survivor(tmp_path: Path) -> None:
+    code, claims = triton(house(tmp_path), "RMSNORM-EPS-001", interpret=False)
+    assert code == 1
+    assert verdicts(claims) == {"RMSNORM-EPS-001": "ERROR"}

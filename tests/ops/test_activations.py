@@ -1,0 +1,225 @@
+"""Activations, LayerNorm, L2 norm and special values: references pinned by others' code, claims end to end."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import yaml
+from reordered import KERNELS
+
+import harness
+import harness.candidates.torch as eager
+import harness.falsifiers.baselines.torch_ops as baseline
+from harness.case import Case
+from harness.contract.cases import plan
+from harness.contract.claim import Claim
+from harness.contract.names.resolve import bind
+from harness.errors import UserError
+from harness.falsifiers.ops.inputs import norm
+from harness.falsifiers.ops.inputs.special import OPS, special_call
+from harness.falsifiers.ops.mutants import special as special_mutants
+from harness.judging.judge import judge
+from harness.judging.limits import measures
+from harness.judging.verdict import Verdict
+from harness.reference.ops import activations as reference
+from harness.reference.ops.norm import l2norm_forward, layernorm_forward
+from harness.subject import binding
+from harness.subject.boundary import Boundary, Trace
+from harness.trial.experiment import Experiment, record
+
+CONTRACTS = Path(harness.__file__).parents[1] / "contracts" / "ops"
+ELEMENTWISE = ("gelu", "gelu_tanh", "silu", "relu", "leaky_relu", "elu", "sigmoid", "tanh")
+PARAMETERS = {"leaky_relu": (0.2,), "elu": (0.7,)}
+ROUND_OFF = 1e-14
+"""Relative L2 between two float64 computations of the same formula; measured: at most 1e-15."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small arrays: more threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def claims():
+    for name in ("activations", "layernorm", "l2norm", "special_values"):
+        path = CONTRACTS / f"{name}.yaml"
+        contract = yaml.safe_load(path.read_text())
+        for entry in contract["falsification_tests"]:
+            yield entry["id"], Claim(contract["metadata"]["id"], str(path), 0, entry)
+
+
+CLAIMS = dict(claims())
+PARITY = [name for name in CLAIMS if "SPECIAL" not in name]
+
+
+def judged(claim, candidate, *, mutants=False, examples=None, seed=0):
+    """The judgement on CPU; fewer examples keep the corners."""
+    claim = Claim(claim.contract, claim.path, claim.line, {**claim.source, "examples": examples or claim.examples})
+    named = bind(claim).mutants if mutants else {}
+    experiment = Experiment(
+        falsifier=binding.attribute(claim.falsifier),
+        given={key: value for key, value in claim.given.items() if key != "dtype"},
+        cases=plan(claim, seed),
+        extras=measures(claim.accept),
+        device="cpu",
+        candidate=candidate,
+        baseline=baseline,
+        mutants={name: mutant(where) for name, where in named.items()},
+    )
+    return judge(claim.source, record(experiment, "cpu"))
+
+
+def mutant(where):
+    module, _, name = where.partition(":")
+    return binding.module(module).MUTANTS[name]
+
+
+def survives(found):
+    """Whether every limit held; run without named mutants, a survivor may read VACUOUS."""
+    return found.verdict in (Verdict.VACUOUS, Verdict.PARTIAL) and not found.violated
+
+
+def rel_l2(got, want):
+    return np.linalg.norm(got - want) / np.linalg.norm(want)
+
+
+@pytest.mark.parametrize("op", ELEMENTWISE)
+@pytest.mark.parametrize("std", [1e-3, 1.0, 4.0, 1e3])
+def test_the_reference_is_torchs(op, std):
+    x = std * np.random.default_rng(1).standard_normal((3, 129))
+    want = getattr(baseline, op)(torch.from_numpy(x), *PARAMETERS.get(op, ())).numpy()
+    assert rel_l2(getattr(reference, f"{op}_forward")(x, *PARAMETERS.get(op, ()))[0], want) <= ROUND_OFF
+
+
+def test_swiglu_and_the_norms_are_torchs_and_transformers():
+    from transformers.models.qwen3_next.modeling_qwen3_next import l2norm
+
+    x, y = np.random.default_rng(2).standard_normal((2, 5, 129))
+    weight, bias = 1 + 0.3 * x[0], y[0]
+    a, b, w, c = map(torch.from_numpy, (x, y, weight, bias))
+    assert rel_l2(reference.swiglu_forward(x, y)[0], (F.silu(a) * b).numpy()) <= ROUND_OFF
+    for eps in (1e-6, 1e-1):
+        want = F.layer_norm(a, (129,), w, c, eps).numpy()
+        assert rel_l2(layernorm_forward(x, weight, bias, eps)[0], want) <= ROUND_OFF
+        assert rel_l2(l2norm_forward(x, eps)[0], l2norm(a, eps=eps).numpy()) <= ROUND_OFF
+
+
+def test_the_far_negative_tail_is_kept():
+    """1 + erf and 1 + tanh are 0 there; the asymptotic series of erfc and exp say what is right."""
+    x = np.array([-10.0, -30.0])
+    normal = np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+    series = 1 - 1 / x**2 + 3 / x**4 - 15 / x**6
+    np.testing.assert_allclose(reference.gelu_forward(x)[0], -normal * series, rtol=1e-5)
+    np.testing.assert_allclose(reference.sigmoid_forward(x)[0], np.exp(x), rtol=1e-4)
+    assert reference.elu_forward(np.array([-1e-12]))[0] == pytest.approx(-1e-12, rel=1e-11, abs=0)
+
+
+@pytest.mark.parametrize("op", [*ELEMENTWISE, "swiglu"])
+def test_the_reference_knows_the_limits_at_infinity_and_keeps_nan(op):
+    x = np.array([np.nan, np.inf, -np.inf])
+    arguments = (x, np.ones(3)) if op == "swiglu" else (x, *PARAMETERS.get(op, ()))
+    with np.errstate(all="ignore"):
+        nan, above, below = getattr(reference, f"{op}_forward")(*arguments)[0]
+    assert np.isnan(nan)
+    assert above == (1 if op in ("sigmoid", "tanh") else np.inf)
+    assert below == {"leaky_relu": -np.inf, "elu": -0.7, "tanh": -1}.get(op, 0)
+
+
+def test_wrong_shapes_get_one_clear_line():
+    with pytest.raises(ValueError, match=r"layernorm: found weight \(3,\) and bias \(4,\) for x \(2, 4\)"):
+        layernorm_forward(np.ones((2, 4)), np.ones(3), np.ones(4))
+    with pytest.raises(ValueError, match="l2norm: found a scalar"):
+        l2norm_forward(np.array(1.0))
+    with pytest.raises(ValueError, match="expected equal shapes"):
+        reference.swiglu_forward(np.ones(2), np.ones(3))
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_the_default_candidate_survives_and_every_mutant_dies_by_a_wide_margin(name):
+    found = judged(CLAIMS[name], eager, mutants=True)
+    assert found.verdict is Verdict.PARTIAL, found.reason
+    assert not [mutant["name"] for mutant in found.mutants if mutant["weak"]]
+
+
+def test_every_mutant_for_special_values_belongs_to_a_claim():
+    named = {mutant for claim in CLAIMS.values() for mutant in claim.mutants}
+    assert set(special_mutants.MUTANTS) <= named
+
+
+@pytest.mark.parametrize(("name", "kernel"), [(name, kernel) for name in CLAIMS for kernel in KERNELS[CLAIMS[name].op]])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_correct_kernels_written_otherwise_stay_within_the_limits(name, kernel):
+    found = judged(CLAIMS[name], KERNELS[CLAIMS[name].op][kernel], examples=1, seed=1)
+    assert survives(found), found.reason
+
+
+def test_a_users_gelu_by_tanh_is_falsified_as_gelu_and_survives_as_gelu_tanh():
+    def by_tanh(x):
+        w = x.astype(np.float64)
+        return (0.5 * w * (1 + np.tanh(np.sqrt(2 / np.pi) * (w + 0.044715 * w**3)))).astype(x.dtype)
+
+    assert judged(CLAIMS["FALSIFY-GELU-001"], SimpleNamespace(gelu=by_tanh)).verdict is Verdict.FALSIFIED
+    assert survives(judged(CLAIMS["FALSIFY-GELU-TANH-001"], SimpleNamespace(gelu_tanh=by_tanh)))
+
+
+def test_a_relu_that_swallows_nan_is_right_on_numbers_and_falsified_on_special_values():
+    wrong = SimpleNamespace(relu=lambda x: np.where(x > 0, x, np.zeros_like(x)))
+    assert survives(judged(CLAIMS["FALSIFY-RELU-001"], wrong))
+    found = judged(CLAIMS["FALSIFY-RELU-SPECIAL-001"], wrong)
+    assert found.verdict is Verdict.FALSIFIED
+    assert found.violated[0]["got"] == 0
+    assert found.violated[0]["want"] == "nan"
+
+
+def test_a_candidate_with_one_activation_is_judged_on_it_alone():
+    one = SimpleNamespace(relu=lambda x: np.maximum(x, 0))
+    assert survives(judged(CLAIMS["FALSIFY-RELU-SPECIAL-001"], one))
+    found = judged(CLAIMS["FALSIFY-TANH-SPECIAL-001"], one)
+    assert found.verdict is Verdict.UNVERIFIED
+    assert "no `tanh`" in found.reason
+
+
+def test_inputs_are_sharp():
+    """A row whose variance is near eps, a row whose length is near sqrt(eps), and both kinds of special values."""
+    x, *_ = norm.layernorm(Case(seed=1), rows=3, hidden=129, eps=1e-6, std=1.0).args
+    assert np.var(x[2]) == pytest.approx(1e-6, rel=0.5)
+    assert abs(np.mean(x[0])) > 0.5
+    x, _ = norm.l2norm(Case(seed=1), rows=3, hidden=129, eps=1e-6, std=1.0).args
+    assert np.sum(x[2] ** 2) == pytest.approx(1e-6, rel=1e-3)
+    with np.errstate(over="ignore"):
+        for op in ("rmsnorm", "silu"):
+            x = special_call(Case(seed=1, dtype="float16"), op, 6, 129).args[0]
+            assert (np.isnan(x).sum(axis=-1) <= 1).all()
+            assert np.isnan(x).any()
+            assert {np.inf, -np.inf} <= set(x[np.isinf(x)].tolist())
+            assert np.isinf(x[np.isfinite(x)] ** 2).any()
+
+
+@pytest.mark.parametrize("op", sorted(OPS))
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_special_inputs_make_both_claims_wherever_both_can_be_made(op, dtype):
+    """Rows that reference and torch agree are spoilt, and rows that they agree are finite; else nothing is tried.
+
+    Sigmoid, tanh and the rest have a single spoilt value, NaN; an empty set would make the claim vacuous.
+    """
+    case = Case(seed=1, dtype=dtype)
+    call = special_call(case, op, 7, 5)
+    subject = Boundary(baseline, role="baseline", dtype=dtype, device="cpu", trace=Trace())
+    got = getattr(subject, op)(*call.args, **call.options)
+    with np.errstate(all="ignore"):
+        want = call.reference(*(a.astype(float) if isinstance(a, np.ndarray) else a for a in call.args), **call.options)
+    spoilt = ~np.isfinite(want[0]).all(-1) & ~np.isfinite(got).all(-1)
+    finite = np.isfinite(want[0]).all(-1) & np.isfinite(got).all(-1)
+    assert spoilt.any()
+    assert finite.sum() > spoilt.sum() / 4
+
+
+def test_an_op_without_special_inputs_gets_one_clear_line():
+    with pytest.raises(UserError, match=r"given\.op: found 'rleu', expected one of attention, elu, gelu"):
+        special_call(Case(), "rleu", 2, 3)

@@ -1,0 +1,85 @@
+"""A sealed run as another host would have made it: forged from a real one, judged by the judge, sealed again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from harness.contract.text.reader import load_yaml
+from harness.evidence import manifest, store, summary
+from harness.judging.judge import judge
+from harness.trial.worker import platform
+from tests.run.test_run import CANDIDATE, contract
+
+DOUBLES, SLOWLY = "FALSIFY-DOUBLES-001", "FALSIFY-SLOWLY-001"
+SHIP = """targets:
+  doubling:
+    title: Doubling ships
+    criteria:
+    - {id: X1, title: doubles, weight: 3, effort_hours: 1, claims: [FALSIFY-DOUBLES-001]}
+    - {id: X2, title: slowly, weight: 1, effort_hours: 1, claims: [FALSIFY-SLOWLY-001]}
+"""
+
+
+def dies(claim: str, record: dict[str, Any]) -> None:
+    """What the engine records of a claim whose process died."""
+    if claim == DOUBLES:
+        record["error"] = "the driver died"
+
+
+def laboratory(folder: Path) -> Path:
+    """Contracts, ship.yaml and a candidate below `folder`; `slow` rests on `doubling`, which only CUDA discharges."""
+    contract(folder / "contracts", "doubling", ["doubles"], on="cuda")
+    contract(folder / "contracts", "slow", ["slowly"], after="doubling", on="cpu, cuda")
+    (folder / "contracts" / "ship.yaml").write_text(SHIP, encoding="utf-8")
+    (folder / "good.py").write_text(CANDIDATE, encoding="utf-8")
+    return folder
+
+
+def forge(
+    run: Path,
+    root: Path,
+    name: str,
+    *,
+    device: str = "cuda:0",
+    keep: Callable[[str], bool] = lambda claim: True,
+    record: Callable[[str, dict[str, Any]], None] = lambda claim, record: None,
+    body: Callable[[dict[str, Any]], None] = lambda body: None,
+) -> Path:
+    """The run at `root/name` on `device` with the claims that `keep` keeps; `record` and `body` change what it says."""
+    target = root / name
+    shutil.copytree(run, target)
+    text = store.read_json(target / "run.json")
+    text |= {"id": name, "device": device, "selected": [claim for claim in text["selected"] if keep(claim)]}
+    for claim, folder in list(store.claims(target)):
+        if keep(claim):
+            _judge(folder, device, lambda found, claim=claim: record(claim, found))
+        else:
+            shutil.rmtree(folder)
+    body(text)
+    kept = {contract["id"] for contract in text["contracts"]}
+    text["claims"] = [row for row in text["claims"] if row["contract"] in kept]
+    text |= summary.again(target, text)
+    reseal(target, text)
+    return target
+
+
+def reseal(target: Path, body: dict[str, Any]) -> None:
+    """Write run.json and a manifest over what the folder holds now."""
+    store.write_json(target / "run.json", body)
+    manifest.write(target)
+
+
+def _judge(folder: Path, device: str, change: Callable[[dict[str, Any]], None]) -> None:
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    result["device"] = device
+    result["record"]["platform"] = platform(device)
+    change(result["record"])
+    found = judge(load_yaml(folder / "claim.yaml")[0]["claim"], result["record"])
+    result |= {"verdict": found.verdict.value, "reason": found.reason, "measurements": found.measurements}
+    result |= {"violated": found.violated, "mutants": found.mutants}
+    store.write_json(folder / "result.json", result)
+    store.write_json(folder / store.SEAL, {"files": manifest.digests(folder, skip=(store.SEAL,))})
