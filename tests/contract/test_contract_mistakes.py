@@ -134,7 +134,7 @@ CLAIM = [
         "stub.py:parity",
         "falsifiers.opps:parity",
         "falsifiers.opps",
-        "no module 'opps' in falsifiers; did you mean 'ops'?",
+        "no module 'opps' in harness.falsifiers; did you mean 'ops'?",
     ),
     ("stub.py:parity", "falsifier.ops:parity", "falsifier.ops", "no package 'falsifier' on the path; did you mean"),
     ("stub.py:parity", "stub.py:Kind", "stub.py:Kind", "'Kind' is a class, expected a function"),
