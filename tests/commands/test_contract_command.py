@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands.validate import run
+from harness.commands.main import main
 from tests.contract.test_contract_example import CONTRACT, lay
 from tests.support.laboratory import ROOT
 
+CONTENT = ("harness.falsifiers", "harness.reference", "harness.candidates")
 HEAVY = ("numpy", "torch", "transformers", "hypothesis", "rich", "jinja2")
 
 
 def test_a_table_of_what_is_bound_and_a_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([str(lay(tmp_path))]) == 0
+    assert main(["validate", str(lay(tmp_path))]) == 0
     head, row, blank, summary = capsys.readouterr().out.splitlines()
     assert head.split() == ["claim", "falsifier", "baseline", "mutants"]
     assert row.split()[0] == "FALSIFY-RMSNORM-EPS-001"
@@ -29,14 +30,14 @@ def test_a_table_of_what_is_bound_and_a_summary(tmp_path: Path, capsys: pytest.C
 
 
 def test_an_error_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([str(lay(tmp_path, CONTRACT.replace("examples: 40", "examples: x")))]) == 2
+    assert main(["validate", str(lay(tmp_path, CONTRACT.replace("examples: 40", "examples: x")))]) == 2
     out = capsys.readouterr().out
     assert "rmsnorm.yaml:18:13: error: examples: found 'x', expected a whole number of at least 1" in out
     assert out.endswith("1 contracts, 1 claims: 1 errors, 0 warnings\n")
 
 
 def test_json_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([str(lay(tmp_path)), str(tmp_path / "none.yaml")], json_output=True) == 2
+    assert main(["validate", str(lay(tmp_path)), str(tmp_path / "none.yaml"), "--json"]) == 2
     report = json.loads(capsys.readouterr().out)
     assert (report["contracts"], report["claims"], report["errors"], report["warnings"]) == (1, 1, 1, 0)
     assert report["problems"][0]["severity"] == "error"
@@ -53,7 +54,16 @@ def in_a_fresh_python(path: Path) -> dict[str, object]:
         "    'loaded': sorted(set(sys.argv[2:]) & set(sys.modules))}))\n"
     )
     run_ = subprocess.run(
-        [sys.executable, "-c", code, str(path), *HEAVY, "falsifiers", "reference", "candidates"],
+        [
+            sys.executable,
+            "-c",
+            code,
+            str(path),
+            *HEAVY,
+            "harness.falsifiers",
+            "harness.reference",
+            "harness.candidates",
+        ],
         capture_output=True,
         text=True,
         timeout=120,

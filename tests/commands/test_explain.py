@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands import explain
 from harness.commands.main import main
 from harness.contract.limits import OPERATORS, RANGES
 from harness.contract.names.modules import Modules
 from harness.contract.validate import check
 from harness.judging.findings import IMPLICIT
 from harness.judging.verdict import Verdict
+from harness.report import word_pages
 from harness.trial.experiment import FREE
 from harness.words import explanation, glossary
 from tests.support.laboratory import CONTRACTS, shipped
@@ -173,13 +173,13 @@ def test_eighty_columns_hold_everything_but_a_command(
 def test_nothing_heavy_is_loaded() -> None:
     code = (
         "import sys; from harness.commands.main import main; main(['explain', 'FALSIFY-RMSNORM-EPS-001']); "
-        "print(sorted({'numpy', 'torch', 'hypothesis', 'falsifiers'} & set(sys.modules)))"
+        "print(sorted({'numpy', 'torch', 'hypothesis', 'harness.falsifiers'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_names_are_what_completion_offers() -> None:
-    known = explain.names("builtin:")
+    known = word_pages.names("builtin:")
     assert {RMSNORM, "PARTIAL", "err_ratio", "D5", "decoder-forward", "rmsnorm-eps-threading"} <= set(known)
     assert len(known) == len(set(known))

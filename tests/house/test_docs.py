@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.commands.arguments import parser
+from harness.commands.main import parser
 from harness.contract.validate import check
 from harness.judging.verdict import ORDER
 

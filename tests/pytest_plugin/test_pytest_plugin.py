@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands import verify
-from harness.evidence import store
+from harness.evidence import store, verify
 from harness.pytest_plugin.items import holds_claims
 from tests.support.laboratory import CONTRACTS, ROOT
 

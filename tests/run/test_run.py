@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.commands import verify
-from harness.evidence import manifest, store
+from harness.evidence import manifest, store, verify
 
 FALSIFIERS = '''
 import ctypes, os, time

@@ -9,7 +9,8 @@ from typing import Any
 from harness.contract.claim import Claim
 from harness.contract.validate import check
 from harness.judging.judge import Judgement
-from harness.trial import worker
+from harness.trial.examine import examine as examine_job
+from harness.trial.job import Job
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACTS = ROOT / "contracts"
@@ -31,7 +32,7 @@ def examine(
     claim: Claim, mutants: dict[str, str], folder: Path, candidate: str = "torch", seed: int = 0
 ) -> dict[str, Any]:
     """Record and judgement, as a claim's own process would have them."""
-    job = worker.Job(
+    job = Job(
         claim=claim,
         staging=folder,
         seed=seed,
@@ -40,7 +41,7 @@ def examine(
         candidate_folder=str(folder),
         mutants=mutants,
     )
-    return worker.examine(job, lambda stage: None)
+    return examine_job(job, lambda stage: None)
 
 
 def judged(claim_id: str, folder: Path, kernel: str | None = None, **fields: Any) -> Judgement:
