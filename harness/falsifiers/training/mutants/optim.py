@@ -172,8 +172,8 @@ def warmup_starts_at_one(baseline: Any) -> Any:
 
 
 def warmup_not_subtracted(baseline: Any) -> Any:
-    """The decay is measured from step 0, so the rate falls off a cliff where warm-up ends.
-    Synthetic: warm-up is added before a decay that was written for the whole run."""
+    """The decay is measured from step 0, so the rate falls off a cliff where warm-up ends
+    (huggingface/transformers#4940)."""
 
     def lr_at(step: int, *, warmup: int, **options: Any) -> Any:
         return baseline.lr_at(step, warmup=warmup if step < warmup else 0, **options)

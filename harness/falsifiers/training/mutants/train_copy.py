@@ -71,8 +71,8 @@ def swap_keeps_biases(baseline: Any) -> Any:
 
 
 def swap_begins_anew(baseline: Any) -> Any:
-    """The swap makes a new optimizer, without the moments: the next updates are those of a cold start.
-    Synthetic: an optimizer holds references to the old tensors, and the shortest repair is a new one."""
+    """The swap makes a new optimizer, without the moments: the next updates are those of a cold start
+    (alan-turing-institute/deepsensor#47)."""
 
     class Wrong(baseline.trainer_copy):
         optimizer: Any
