@@ -23,6 +23,7 @@ from harness.errors import UserError
 from harness.judging.judge import Judgement, judge, nearly_single
 from harness.judging.limits import measures
 from harness.judging.verdict import Verdict
+from harness.mutant import mutants_of
 from harness.subject import binding, candidate
 from harness.trial import attempt as counterexample
 from harness.trial import stages
@@ -42,7 +43,7 @@ class Job:
     candidate: str
     candidate_folder: str
     mutants: dict[str, str] = field(default_factory=dict)
-    """Mutant name -> `module:name` in whose literal MUTANTS it stands."""
+    """Mutant name -> `module:name` of the module that declares it."""
     weights: str | None = None
     threads: int = 1
 
@@ -118,7 +119,7 @@ def assemble(job: Job, tick: Any = lambda _: None) -> Experiment:
 
 def _mutant(where: str, folder: Path) -> Any:
     module, _, name = where.rpartition(":")
-    return binding.module(module, folder).MUTANTS[name]
+    return mutants_of(binding.module(module, folder))[name]
 
 
 def _follow_up(job: Job, experiment: Experiment, found: dict[str, Any], judgement: Judgement) -> dict[str, Any]:

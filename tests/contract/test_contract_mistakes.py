@@ -121,7 +121,7 @@ CLAIM = [
     ("[float32, bfloat16]", "[float32, bflaot16]", "bflaot16", "found 'bflaot16', expected one of float64"),
     ("{choices: [float32, bfloat16]}", "{boundary: [1, 2]}", "{boundary: [1, 2]}", "dtype: expected choices among"),
     ("[eps_hardcoded_1e-5,", "[eps_hardcoded_1e-6,", "eps_hardcoded_1e-6", "did you mean 'eps_hardcoded_1e-5'?"),
-    ("[eps_hardcoded_1e-5,", "[stub.py:eps, ", "stub.py:eps", "mutant 'stub.py:eps': not a key of a literal MUTANTS"),
+    ("[eps_hardcoded_1e-5,", "[stub.py:eps, ", "stub.py:eps", "mutant 'stub.py:eps': no function of this name under"),
     ("[eps_hardcoded_1e-5,", "[stbu.py:eps, ", "stbu.py:eps", "no file"),
     ("stub.py:parity", "stub.py:partiy", "stub.py:partiy", "stub.py has no 'partiy'; did you mean 'parity'?"),
     (

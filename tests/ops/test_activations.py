@@ -24,6 +24,7 @@ from harness.falsifiers.ops.mutants import special as special_mutants
 from harness.judging.judge import judge
 from harness.judging.limits import measures
 from harness.judging.verdict import Verdict
+from harness.mutant import mutants_of
 from harness.reference.ops import activations as reference
 from harness.reference.ops.norm import l2norm_forward, layernorm_forward
 from harness.subject import binding
@@ -77,7 +78,7 @@ def judged(claim, candidate, *, mutants=False, examples=None, seed=0):
 
 def mutant(where):
     module, _, name = where.partition(":")
-    return binding.module(module).MUTANTS[name]
+    return mutants_of(binding.module(module))[name]
 
 
 def survives(found):
@@ -149,7 +150,7 @@ def test_the_default_candidate_survives_and_every_mutant_dies_by_a_wide_margin(n
 
 def test_every_mutant_for_special_values_belongs_to_a_claim():
     named = {mutant for claim in CLAIMS.values() for mutant in claim.mutants}
-    assert set(special_mutants.MUTANTS) <= named
+    assert set(mutants_of(special_mutants)) <= named
 
 
 @pytest.mark.parametrize(("name", "kernel"), [(name, kernel) for name in CLAIMS for kernel in KERNELS[CLAIMS[name].op]])

@@ -21,7 +21,7 @@ class Binding:
     """Where a claim's parts are defined.
 
     ``mutants``: name in the claim -> `module:name` (or `path.py:name`, relative to the contract)
-    in whose literal ``MUTANTS`` it is a key.
+    of the module that declares it.
     """
 
     falsifier: Definition
@@ -181,14 +181,22 @@ def _beside(written: str, file: Path, inside: tuple[str, ...]) -> str:
 
 
 def _holder(name: str, places: Mapping[str, Path], modules: Modules) -> str:
-    """The first place in whose MUTANTS `name` stands."""
+    """The first place that declares a mutant `name`."""
     known: list[str] = []
     for where, file in places.items():
-        table = modules.source(file).literal("MUTANTS") or {}
-        if name in table:
+        declared = modules.source(file).mutants()
+        if name in declared:
+            _check_single(declared[name], file)
             return where
-        known += table
+        known += declared
     looked = listed(short(file) for file in places.values())
     raise Missing(
-        f"not a key of a literal MUTANTS = {{...}} in {looked}{nearest(name, known)} (known: {listed(known)})"
+        f"no function of this name under @mutant and no key of a literal MUTANTS = {{...}} in {looked}"
+        f"{nearest(name, known)} (known: {listed(known)})"
     )
+
+
+def _check_single(declared: list[ast.expr | ast.FunctionDef], file: Path) -> None:
+    if len(declared) > 1:
+        lines = " and ".join(str(node.lineno) for node in declared)
+        raise Missing(f"found {len(declared)} of this name in {short(file)}, lines {lines}, expected one; rename one")

@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 BLOCK = 128
 
 
+@mutant
 def mean_not_subtracted(baseline: Any) -> Any:
     """RMSNorm with a bias where LayerNorm is meant."""
 
@@ -22,6 +23,7 @@ def mean_not_subtracted(baseline: Any) -> Any:
     return replace(baseline, layernorm=layernorm)
 
 
+@mutant
 def unbiased_variance(baseline: Any) -> Any:
     """The sum of squares divided by C - 1 (FluxML/Flux.jl#529, LBANN/lbann#2024)."""
 
@@ -33,6 +35,7 @@ def unbiased_variance(baseline: Any) -> Any:
     return replace(baseline, layernorm=layernorm)
 
 
+@mutant
 def eps_outside_sqrt(baseline: Any) -> Any:
     """(x - mean) / (std + eps), as in the Annotated Transformer's own LayerNorm."""
 
@@ -53,6 +56,7 @@ def eps_hardcoded_1e_5(baseline: Any) -> Any:
     return replace(baseline, layernorm=layernorm)
 
 
+@mutant
 def bias_dropped(baseline: Any) -> Any:
     """The bias is not uploaded (the story of D3 and C, for a norm)."""
 
@@ -62,6 +66,7 @@ def bias_dropped(baseline: Any) -> Any:
     return replace(baseline, layernorm=layernorm)
 
 
+@mutant
 def bias_before_gain(baseline: Any) -> Any:
     """(normalised + bias) * weight: the affine part in the wrong order."""
 
@@ -71,6 +76,7 @@ def bias_before_gain(baseline: Any) -> Any:
     return replace(baseline, layernorm=layernorm)
 
 
+@mutant
 def tail_block_dropped(baseline: Any) -> Any:
     """Mean and variance from whole blocks of the row alone (ELS-RD/kernl#73: lengths had to be whole blocks)."""
 
@@ -83,6 +89,7 @@ def tail_block_dropped(baseline: Any) -> Any:
     return replace(baseline, layernorm=layernorm)
 
 
+@mutant
 def variance_by_difference(baseline: Any) -> Any:
     """E[x^2] - E[x]^2 in float32, which cancels for a large mean (pytorch/pytorch#51102, tracel-ai/burn#5607)."""
 
@@ -95,6 +102,7 @@ def variance_by_difference(baseline: Any) -> Any:
     return replace(baseline, layernorm=layernorm)
 
 
+@mutant
 def squares_in_16_bits(baseline: Any) -> Any:
     """(x - mean)^2 is kept in the input's 16 bits and overflows float16 (pytorch/pytorch#66707)."""
 
@@ -116,13 +124,5 @@ def _wide(x: torch.Tensor) -> torch.Tensor:
 
 
 MUTANTS = {
-    "mean_not_subtracted": mean_not_subtracted,
-    "unbiased_variance": unbiased_variance,
-    "eps_outside_sqrt": eps_outside_sqrt,
     "eps_hardcoded_1e-5": eps_hardcoded_1e_5,
-    "bias_dropped": bias_dropped,
-    "bias_before_gain": bias_before_gain,
-    "tail_block_dropped": tail_block_dropped,
-    "variance_by_difference": variance_by_difference,
-    "squares_in_16_bits": squares_in_16_bits,
 }

@@ -6,11 +6,12 @@ from typing import Any
 
 from torch import Tensor
 
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 BLOCK = 64
 
 
+@mutant
 def second_not_transposed_back(baseline: Any) -> Any:
     """b arrives as (N, K) from a column-major library and is not turned back: silent where it is square."""
 
@@ -22,6 +23,7 @@ def second_not_transposed_back(baseline: Any) -> Any:
     return replace(baseline, matmul=matmul)
 
 
+@mutant
 def tail_block_dropped(baseline: Any) -> Any:
     """The loop over the inner axis stops at the last whole block (pytorch/pytorch#159247, in attention)."""
 
@@ -34,6 +36,7 @@ def tail_block_dropped(baseline: Any) -> Any:
     return replace(baseline, matmul=matmul)
 
 
+@mutant
 def only_last_block_kept(baseline: Any) -> Any:
     """The block's product is stored instead of added: the accumulator is missing."""
 
@@ -46,6 +49,7 @@ def only_last_block_kept(baseline: Any) -> Any:
     return replace(baseline, matmul=matmul)
 
 
+@mutant
 def first_batch_for_all(baseline: Any) -> Any:
     """A batch stride of 0: every product reads the first b."""
 
@@ -53,11 +57,3 @@ def first_batch_for_all(baseline: Any) -> Any:
         return baseline.matmul(a, b[:1].expand_as(b))
 
     return replace(baseline, matmul=matmul)
-
-
-MUTANTS = {
-    "second_not_transposed_back": second_not_transposed_back,
-    "tail_block_dropped": tail_block_dropped,
-    "only_last_block_kept": only_last_block_kept,
-    "first_batch_for_all": first_batch_for_all,
-}

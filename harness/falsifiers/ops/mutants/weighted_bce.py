@@ -9,16 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
+@mutant
 def weight_inferred_from_label(baseline: Any) -> Any:
     """The weight is the label's size, the given one is dropped (systems C1)."""
     return _implied(baseline, lambda logits, labels, weights: _bce(logits, labels.clamp(0, 1), labels.abs()))
 
 
+@mutant
 def negative_label_as_weight(baseline: Any) -> Any:
     """A label of -0.5 is read as the weight 0.5 on the label 0 (systems C7)."""
 
@@ -28,11 +30,13 @@ def negative_label_as_weight(baseline: Any) -> Any:
     return _implied(baseline, loss)
 
 
+@mutant
 def label_above_1_as_weight(baseline: Any) -> Any:
     """A label of 1.5 raises the weight by half (systems C7)."""
     return _implied(baseline, lambda x, labels, weights: _bce(x, labels.clamp(0, 1), weights * labels.clamp(min=1)))
 
 
+@mutant
 def mean_before_weight(baseline: Any) -> Any:
     """The mean of the losses times the mean of the weights (systems C1)."""
     return _implied(
@@ -40,6 +44,7 @@ def mean_before_weight(baseline: Any) -> Any:
     )
 
 
+@mutant
 def divided_by_sum_of_weights(baseline: Any) -> Any:
     """The mean is weighted: sum(w * loss) / sum(w), so that a scale of all weights is lost."""
 
@@ -49,11 +54,13 @@ def divided_by_sum_of_weights(baseline: Any) -> Any:
     return _implied(baseline, loss)
 
 
+@mutant
 def labels_not_clamped(baseline: Any) -> Any:
     """A label of -1 or 1.5 goes into the formula as it is; the loss has no minimum."""
     return _implied(baseline, _bce)
 
 
+@mutant
 def weight_on_positives_only(baseline: Any) -> Any:
     """The weight is given as torch's `pos_weight`, which multiplies the positive part alone."""
 
@@ -63,11 +70,13 @@ def weight_on_positives_only(baseline: Any) -> Any:
     return _implied(baseline, loss)
 
 
+@mutant
 def count_missing(baseline: Any) -> Any:
     """The sum for the mean."""
     return _implied(baseline, lambda x, labels, weights: _bce(x, labels.clamp(0, 1), weights) * x.numel())
 
 
+@mutant
 def log_of_rounded_sigmoid(baseline: Any) -> Any:
     """log(sigmoid(x)) as it stands: log(0) for a confident mistake (T6: databricks/megablocks#133)."""
 
@@ -91,16 +100,3 @@ def _implied(baseline: Any, loss: Loss) -> Any:
         return torch.autograd.grad(out, leaf, torch.as_tensor(dout, dtype=out.dtype, device=out.device))[0]
 
     return replace(baseline, weighted_bce=loss, weighted_bce_backward=weighted_bce_backward)
-
-
-MUTANTS = {
-    "weight_inferred_from_label": weight_inferred_from_label,
-    "negative_label_as_weight": negative_label_as_weight,
-    "label_above_1_as_weight": label_above_1_as_weight,
-    "mean_before_weight": mean_before_weight,
-    "divided_by_sum_of_weights": divided_by_sum_of_weights,
-    "labels_not_clamped": labels_not_clamped,
-    "weight_on_positives_only": weight_on_positives_only,
-    "count_missing": count_missing,
-    "log_of_rounded_sigmoid": log_of_rounded_sigmoid,
-}

@@ -6,11 +6,12 @@ from typing import Any
 
 from torch import Tensor
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 IGNORED = -100
 
 
+@mutant
 def target_clamped(baseline: Any) -> Any:
     """A target beyond the vocabulary is taken for the last token."""
 
@@ -20,6 +21,7 @@ def target_clamped(baseline: Any) -> Any:
     return replace(baseline, cross_entropy=cross_entropy)
 
 
+@mutant
 def negative_target_wraps(baseline: Any) -> Any:
     """-1 is the last token, as a NumPy index has it."""
 
@@ -29,6 +31,7 @@ def negative_target_wraps(baseline: Any) -> Any:
     return replace(baseline, cross_entropy=cross_entropy)
 
 
+@mutant
 def bad_targets_ignored(baseline: Any) -> Any:
     """Whatever is no token is left out of the mean."""
 
@@ -39,6 +42,7 @@ def bad_targets_ignored(baseline: Any) -> Any:
     return replace(baseline, cross_entropy=cross_entropy)
 
 
+@mutant
 def shorter_one_decides(baseline: Any) -> Any:
     """zip(): the logits beyond the last target are dropped."""
 
@@ -48,6 +52,7 @@ def shorter_one_decides(baseline: Any) -> Any:
     return replace(baseline, cross_entropy=cross_entropy)
 
 
+@mutant
 def shorter_label_decides(baseline: Any) -> Any:
     """zip(): examples beyond the last label or weight are dropped."""
 
@@ -58,6 +63,7 @@ def shorter_label_decides(baseline: Any) -> Any:
     return replace(baseline, weighted_bce=weighted_bce)
 
 
+@mutant
 def error_without_value(baseline: Any) -> Any:
     """The refusal says "invalid input", and not which."""
 
@@ -68,13 +74,3 @@ def error_without_value(baseline: Any) -> Any:
             raise ValueError("invalid input") from None
 
     return replace(baseline, cross_entropy=cross_entropy)
-
-
-MUTANTS = {
-    "target_clamped": target_clamped,
-    "negative_target_wraps": negative_target_wraps,
-    "bad_targets_ignored": bad_targets_ignored,
-    "shorter_one_decides": shorter_one_decides,
-    "shorter_label_decides": shorter_label_decides,
-    "error_without_value": error_without_value,
-}

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 
+@mutant
 def overflows(baseline: Any) -> Any:
     """exp(x) / (1 + exp(x)), NaN once exp overflows (clab/dynet#1525)."""
 
@@ -20,6 +21,7 @@ def overflows(baseline: Any) -> Any:
     return replace(baseline, sigmoid=sigmoid)
 
 
+@mutant
 def hard_sigmoid(baseline: Any) -> Any:
     """relu6(x + 3) / 6, the piecewise stand-in of arXiv:1905.02244."""
 
@@ -29,6 +31,7 @@ def hard_sigmoid(baseline: Any) -> Any:
     return replace(baseline, sigmoid=sigmoid)
 
 
+@mutant
 def half_angle_missing(baseline: Any) -> Any:
     """(1 + tanh(x)) / 2 for (1 + tanh(x / 2)) / 2."""
 
@@ -39,6 +42,7 @@ def half_angle_missing(baseline: Any) -> Any:
     return replace(baseline, sigmoid=sigmoid)
 
 
+@mutant
 def sign_wrong(baseline: Any) -> Any:
     """exp(x) for exp(-x) in the denominator."""
 
@@ -48,6 +52,7 @@ def sign_wrong(baseline: Any) -> Any:
     return replace(baseline, sigmoid=sigmoid)
 
 
+@mutant
 def tail_left_unprocessed(baseline: Any) -> Any:
     """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
     return replace(baseline, sigmoid=tail_dropped(baseline.sigmoid))
@@ -55,12 +60,3 @@ def tail_left_unprocessed(baseline: Any) -> Any:
 
 def _wide(x: torch.Tensor) -> torch.Tensor:
     return x if x.dtype == torch.float64 else x.float()
-
-
-MUTANTS = {
-    "overflows": overflows,
-    "hard_sigmoid": hard_sigmoid,
-    "half_angle_missing": half_angle_missing,
-    "sign_wrong": sign_wrong,
-    "tail_left_unprocessed": tail_left_unprocessed,
-}

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 
+@mutant
 def sign_wrong(baseline: Any) -> Any:
     """exp(x) for exp(-x) in the denominator: x * sigmoid(-x)."""
 
@@ -20,6 +21,7 @@ def sign_wrong(baseline: Any) -> Any:
     return replace(baseline, silu=silu)
 
 
+@mutant
 def beta_of_quick_gelu(baseline: Any) -> Any:
     """Swish with the 1.702 of the quick GELU (its constant was 1.773 in ml-explore/mlx#744)."""
 
@@ -30,6 +32,7 @@ def beta_of_quick_gelu(baseline: Any) -> Any:
     return replace(baseline, silu=silu)
 
 
+@mutant
 def hard_swish(baseline: Any) -> Any:
     """x * relu6(x + 3) / 6, the piecewise stand-in of arXiv:1905.02244, for the function itself."""
 
@@ -39,6 +42,7 @@ def hard_swish(baseline: Any) -> Any:
     return replace(baseline, silu=silu)
 
 
+@mutant
 def factor_missing(baseline: Any) -> Any:
     """The sigmoid alone, without the x before it."""
 
@@ -48,6 +52,7 @@ def factor_missing(baseline: Any) -> Any:
     return replace(baseline, silu=silu)
 
 
+@mutant
 def tail_left_unprocessed(baseline: Any) -> Any:
     """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
     return replace(baseline, silu=tail_dropped(baseline.silu))
@@ -55,12 +60,3 @@ def tail_left_unprocessed(baseline: Any) -> Any:
 
 def _wide(x: torch.Tensor) -> torch.Tensor:
     return x if x.dtype == torch.float64 else x.float()
-
-
-MUTANTS = {
-    "sign_wrong": sign_wrong,
-    "beta_of_quick_gelu": beta_of_quick_gelu,
-    "hard_swish": hard_swish,
-    "factor_missing": factor_missing,
-    "tail_left_unprocessed": tail_left_unprocessed,
-}

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 
+@mutant
 def overflows(baseline: Any) -> Any:
     """(exp(2x) - 1) / (exp(2x) + 1), NaN once exp overflows (deeplearning4j/deeplearning4j#7382, BVLC/caffe#1455)."""
 
@@ -20,6 +21,7 @@ def overflows(baseline: Any) -> Any:
     return replace(baseline, tanh=tanh)
 
 
+@mutant
 def cancellation_near_zero(baseline: Any) -> Any:
     """1 - 2 / (exp(2x) + 1), which saturates right and is 0 for small x (the repair in ROCm/triton#900)."""
 
@@ -30,6 +32,7 @@ def cancellation_near_zero(baseline: Any) -> Any:
     return replace(baseline, tanh=tanh)
 
 
+@mutant
 def hard_tanh(baseline: Any) -> Any:
     """x clipped to [-1, 1]."""
 
@@ -39,6 +42,7 @@ def hard_tanh(baseline: Any) -> Any:
     return replace(baseline, tanh=tanh)
 
 
+@mutant
 def pade_approximant(baseline: Any) -> Any:
     """x (27 + x^2) / (27 + 9 x^2), clipped: the fast tanh of audio and games."""
 
@@ -49,6 +53,7 @@ def pade_approximant(baseline: Any) -> Any:
     return replace(baseline, tanh=tanh)
 
 
+@mutant
 def factor_two_missing(baseline: Any) -> Any:
     """2 * sigmoid(x) - 1 for 2 * sigmoid(2 x) - 1."""
 
@@ -59,6 +64,7 @@ def factor_two_missing(baseline: Any) -> Any:
     return replace(baseline, tanh=tanh)
 
 
+@mutant
 def tail_left_unprocessed(baseline: Any) -> Any:
     """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
     return replace(baseline, tanh=tail_dropped(baseline.tanh))
@@ -66,13 +72,3 @@ def tail_left_unprocessed(baseline: Any) -> Any:
 
 def _wide(x: torch.Tensor) -> torch.Tensor:
     return x if x.dtype == torch.float64 else x.float()
-
-
-MUTANTS = {
-    "overflows": overflows,
-    "cancellation_near_zero": cancellation_near_zero,
-    "hard_tanh": hard_tanh,
-    "pade_approximant": pade_approximant,
-    "factor_two_missing": factor_two_missing,
-    "tail_left_unprocessed": tail_left_unprocessed,
-}

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 Gradients = tuple[Tensor, Tensor, Tensor]
 
 
+@mutant
 def scale_missing_in_ds(baseline: Any) -> Any:
     """dQ and dK without the 1/sqrt(D) of the scores (systems C2)."""
 
@@ -23,6 +24,7 @@ def scale_missing_in_ds(baseline: Any) -> Any:
     return replace(baseline, attention_backward=attention_backward)
 
 
+@mutant
 def scale_applied_twice(baseline: Any) -> Any:
     """The scale multiplies dS, and again dQ and dK."""
 
@@ -33,41 +35,49 @@ def scale_applied_twice(baseline: Any) -> Any:
     return replace(baseline, attention_backward=attention_backward)
 
 
+@mutant
 def dk_transposed(baseline: Any) -> Any:
     """dK = dS Q for dS^T Q: the shapes fit when there are as many keys as queries (systems C2)."""
     return _steps(baseline, dk=lambda ds, q: ds @ q)
 
 
+@mutant
 def dv_transposed(baseline: Any) -> Any:
     """dV = P dO for P^T dO."""
     return _steps(baseline, dv=lambda p, dout: p @ dout)
 
 
+@mutant
 def row_sum_missing(baseline: Any) -> Any:
     """dS = P * dP: the softmax Jacobian's diagonal alone (systems C2)."""
     return _steps(baseline, ds=lambda p, dp: p * dp)
 
 
+@mutant
 def row_sum_over_queries(baseline: Any) -> Any:
     """The sum of P * dP is taken down the columns."""
     return _steps(baseline, ds=lambda p, dp: p * (dp - (p * dp).sum(dim=-2, keepdim=True)))
 
 
+@mutant
 def mask_missing_in_backward(baseline: Any) -> Any:
     """The probabilities are computed again without the causal mask."""
     return _steps(baseline, masked=False)
 
 
+@mutant
 def kv_gradient_of_last_head(baseline: Any) -> Any:
     """Each query head of a group overwrites dK and dV of its key/value head, where it should add."""
     return _steps(baseline, gather=lambda heads: heads[:, :, -1])
 
 
+@mutant
 def kv_gradient_averaged(baseline: Any) -> Any:
     """dK and dV are the mean over a group's query heads, where they are the sum."""
     return _steps(baseline, gather=lambda heads: heads.mean(dim=2))
 
 
+@mutant
 def softmax_row_sum_missing(baseline: Any) -> Any:
     """dx = p * dout: the diagonal of the Jacobian alone (systems C2)."""
 
@@ -77,6 +87,7 @@ def softmax_row_sum_missing(baseline: Any) -> Any:
     return replace(baseline, softmax_backward=softmax_backward)
 
 
+@mutant
 def softmax_derivative_of_sigmoid(baseline: Any) -> Any:
     """dx = p * (1 - p) * dout, as if every element were alone."""
 
@@ -87,6 +98,7 @@ def softmax_derivative_of_sigmoid(baseline: Any) -> Any:
     return replace(baseline, softmax_backward=softmax_backward)
 
 
+@mutant
 def softmax_row_sum_of_dout(baseline: Any) -> Any:
     """The sum that is subtracted lacks its weights: p * (dout - sum(dout))."""
 

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 
+@mutant
 def rmsnorm_gain_divided(baseline: Any) -> Any:
     """dweight = sum of dout * out / weight, without a guard: 0/0 where the gain is 0 (systems A2)."""
 
@@ -21,6 +22,7 @@ def rmsnorm_gain_divided(baseline: Any) -> Any:
     return replace(baseline, rmsnorm_backward=rmsnorm_backward)
 
 
+@mutant
 def rmsnorm_zero_gain_frozen(baseline: Any) -> Any:
     """The division by the gain is guarded, and a gain of 0 never learns (systems A2)."""
 
@@ -31,6 +33,7 @@ def rmsnorm_zero_gain_frozen(baseline: Any) -> Any:
     return replace(baseline, rmsnorm_backward=rmsnorm_backward)
 
 
+@mutant
 def rmsnorm_projection_missing(baseline: Any) -> Any:
     """dx = dout * weight / rms: the root mean square is taken for a constant."""
 
@@ -41,6 +44,7 @@ def rmsnorm_projection_missing(baseline: Any) -> Any:
     return replace(baseline, rmsnorm_backward=rmsnorm_backward)
 
 
+@mutant
 def rmsnorm_eps_ignored(baseline: Any) -> Any:
     """The backward computes the root mean square again, and without eps (as N1: ggml-org/llama.cpp#2373)."""
 
@@ -50,6 +54,7 @@ def rmsnorm_eps_ignored(baseline: Any) -> Any:
     return replace(baseline, rmsnorm_backward=rmsnorm_backward)
 
 
+@mutant
 def rmsnorm_gain_gradient_of_raw_x(baseline: Any) -> Any:
     """dweight = sum of dout * x: the cached input is not normalised."""
 
@@ -60,6 +65,7 @@ def rmsnorm_gain_gradient_of_raw_x(baseline: Any) -> Any:
     return replace(baseline, rmsnorm_backward=rmsnorm_backward)
 
 
+@mutant
 def layernorm_mean_missing(baseline: Any) -> Any:
     """dx without the term mean(dout * weight): RMSNorm's backward on a LayerNorm (systems C2)."""
 
@@ -72,6 +78,7 @@ def layernorm_mean_missing(baseline: Any) -> Any:
     return replace(baseline, layernorm_backward=layernorm_backward)
 
 
+@mutant
 def layernorm_variance_missing(baseline: Any) -> Any:
     """dx without the term n * mean(n * dout * weight): the variance is taken for a constant."""
 
@@ -84,6 +91,7 @@ def layernorm_variance_missing(baseline: Any) -> Any:
     return replace(baseline, layernorm_backward=layernorm_backward)
 
 
+@mutant
 def layernorm_gain_after_the_terms(baseline: Any) -> Any:
     """The weight multiplies dx at the end, where it belongs into the means."""
 
@@ -95,6 +103,7 @@ def layernorm_gain_after_the_terms(baseline: Any) -> Any:
     return replace(baseline, layernorm_backward=layernorm_backward)
 
 
+@mutant
 def layernorm_bias_gradient_of_last_row(baseline: Any) -> Any:
     """dbias is overwritten row by row, where it should add up."""
 
@@ -105,6 +114,7 @@ def layernorm_bias_gradient_of_last_row(baseline: Any) -> Any:
     return replace(baseline, layernorm_backward=layernorm_backward)
 
 
+@mutant
 def l2norm_projection_missing(baseline: Any) -> Any:
     """dx = dout / length: the length is taken for a constant."""
 
@@ -114,6 +124,7 @@ def l2norm_projection_missing(baseline: Any) -> Any:
     return replace(baseline, l2norm_backward=l2norm_backward)
 
 
+@mutant
 def l2norm_eps_ignored(baseline: Any) -> Any:
     """The backward computes the length again, and without eps."""
     return replace(baseline, l2norm_backward=lambda dout, x, eps: baseline.l2norm_backward(dout, x, 0.0))
