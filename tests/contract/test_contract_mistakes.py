@@ -141,7 +141,7 @@ CLAIM = [
     ("stub.py:parity", "stub.py:one", "stub.py:one", "takes subject by position, expected (subject, case"),
     ("stub.py:parity", "stub.py", "stub.py\n", "expected package.module:function, or path.py:function"),
     ("baseline: torch_ops.py", "baseline: torch_op.py", "torch_op.py", "did you mean 'torch_ops.py'?"),
-    ("{op: rmsnorm,", "{op: rmsnrom,", "rmsnrom", "found 'rmsnrom', expected an op of INPUTS in"),
+    ("{op: rmsnorm,", "{op: rmsnrom,", "rmsnrom", "given.op 'rmsnrom': expected an op of INPUTS in"),
     ("hidden: 896}", "hiden: 896, hidden: 896}", "hiden", "takes no 'hiden'; did you mean 'hidden'?"),
     (", hidden: 896}", "}", "given", "requires the parameter 'hidden'; add it to given or explore"),
     ("hidden: 896}", "hidden: 896, std: 1, weights: 'stub.py:nowhere'}", "'stub.py:nowhere'", "has no 'nowhere'"),

@@ -97,7 +97,7 @@ def test_open_parameters_need_a_table_of_inputs(tmp_path: Path) -> None:
 def test_a_table_entry_that_leads_nowhere_is_told_at_the_op(tmp_path: Path) -> None:
     lines = told(check([lay(tmp_path, builders="")]))
     assert len(lines) == 1
-    assert lines[0].startswith("rmsnorm.yaml:16:15: error: given.op 'builders.py:rmsnorm'")
+    assert lines[0].startswith("rmsnorm.yaml:16:15: error: given.op 'rmsnorm': ")
 
 
 def test_mutants_that_are_no_literal_are_not_found(tmp_path: Path) -> None:

@@ -161,7 +161,10 @@ def test_inputs_are_sharp():
 @pytest.mark.parametrize(
     ("params", "told"),
     [
-        ({"op": "rmsnrom"}, "given.op: found 'rmsnrom', expected one of .*attention.*rmsnorm.*softmax"),
+        (
+            {"op": "rmsnrom"},
+            "found no function 'rmsnrom' among the inputs, expected one of .*attention.*rmsnorm.*softmax",
+        ),
         ({"op": "softmax", "rows": 2}, "missing a required argument: 'length'"),
         ({"op": "softmax", "rows": 2, "length": 3, "hiden": 1}, "unexpected keyword argument 'hiden'"),
     ],

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.falsifiers.baselines.width import widened
 from harness.mutant import mutant, replace
 
 BLOCK = 32
@@ -107,7 +108,7 @@ def _online(*, rescale_sum: bool, rescale_accumulator: bool) -> Any:
         q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, scale: float | None = None, offset: int = 0
     ) -> Tensor:
         scores = _scores(q, k, causal, scale, offset)
-        values = _wide(v).repeat_interleave(q.shape[1] // v.shape[1], dim=1)
+        values = widened(v).repeat_interleave(q.shape[1] // v.shape[1], dim=1)
         maximum = torch.full_like(scores[..., :1], -1e30)
         total = torch.zeros_like(maximum)
         out = torch.zeros(*scores.shape[:3], v.shape[3], dtype=scores.dtype, device=q.device)
@@ -124,16 +125,12 @@ def _online(*, rescale_sum: bool, rescale_accumulator: bool) -> Any:
 
 
 def _scores(q: Tensor, k: Tensor, causal: bool, scale: float | None, offset: int) -> Tensor:
-    keys = _wide(k).repeat_interleave(q.shape[1] // k.shape[1], dim=1)
-    scores = _wide(q) @ keys.transpose(-1, -2) * (q.shape[-1] ** -0.5 if scale is None else scale)
+    keys = widened(k).repeat_interleave(q.shape[1] // k.shape[1], dim=1)
+    scores = widened(q) @ keys.transpose(-1, -2) * (q.shape[-1] ** -0.5 if scale is None else scale)
     if causal:
         hidden = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(offset + 1)
         scores = scores.masked_fill(hidden, float("-inf"))
     return scores
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()
 
 
 @mutant

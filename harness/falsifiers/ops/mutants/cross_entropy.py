@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.falsifiers.baselines.width import widened
 from harness.mutant import mutant, replace
 
 IGNORED = -100
@@ -69,7 +70,7 @@ def maximum_not_subtracted(baseline: Any) -> Any:
     """log(sum(exp)) as it stands, infinite for large logits (T6: databricks/megablocks#133)."""
 
     def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-        wide = logits if logits.dtype == torch.float64 else logits.float()
+        wide = widened(logits)
         kept = targets != IGNORED
         picked = wide[kept].gather(-1, targets[kept][:, None])[:, 0]
         return (wide[kept].exp().sum(-1).log() - picked).mean().to(logits.dtype)

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from harness.falsifiers.baselines.width import widened
 from harness.mutant import mutant, replace
 
 BLOCK = 128
@@ -16,7 +17,7 @@ def mean_not_subtracted(baseline: Any) -> Any:
     """RMSNorm with a bias where LayerNorm is meant."""
 
     def layernorm(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         normalised = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
         return (normalised * weight + bias).to(x.dtype)
 
@@ -81,7 +82,7 @@ def tail_block_dropped(baseline: Any) -> Any:
     """Mean and variance from whole blocks of the row alone (ELS-RD/kernl#73: lengths had to be whole blocks)."""
 
     def layernorm(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         seen = wide[..., : x.shape[-1] // BLOCK * BLOCK or x.shape[-1]]
         variance, mean = torch.var_mean(seen, -1, correction=0, keepdim=True)
         return ((wide - mean) * torch.rsqrt(variance + eps) * weight + bias).to(x.dtype)
@@ -94,7 +95,7 @@ def variance_by_difference(baseline: Any) -> Any:
     """E[x^2] - E[x]^2 in float32, which cancels for a large mean (pytorch/pytorch#51102, tracel-ai/burn#5607)."""
 
     def layernorm(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         mean = wide.mean(-1, keepdim=True)
         variance = (wide.square().mean(-1, keepdim=True) - mean.square()).clamp(min=0)
         return ((wide - mean) * torch.rsqrt(variance + eps) * weight + bias).to(x.dtype)
@@ -115,12 +116,8 @@ def squares_in_16_bits(baseline: Any) -> Any:
 
 
 def _centred(x: torch.Tensor) -> torch.Tensor:
-    wide = _wide(x)
+    wide = widened(x)
     return wide - wide.mean(-1, keepdim=True)
-
-
-def _wide(x: torch.Tensor) -> torch.Tensor:
-    return x if x.dtype == torch.float64 else x.float()
 
 
 MUTANTS = {

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from harness.falsifiers.baselines.width import widened
 from harness.mutant import mutant, replace
 
 BLOCK = 128
@@ -27,7 +28,7 @@ def no_max_subtraction(baseline: Any) -> Any:
     """exp(x) / sum(exp(x)) as written, which overflows (deeplearning4j/deeplearning4j#6039)."""
 
     def softmax(x: torch.Tensor) -> torch.Tensor:
-        weights = torch.exp(_wide(x))
+        weights = torch.exp(widened(x))
         return (weights / weights.sum(-1, keepdim=True)).to(x.dtype)
 
     return replace(baseline, softmax=softmax)
@@ -38,7 +39,7 @@ def max_starts_at_zero(baseline: Any) -> Any:
     """The running maximum starts at 0, so a row far below zero underflows to 0 / 0 (uTensor/uTensor#176)."""
 
     def softmax(x: torch.Tensor) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         weights = torch.exp(wide - wide.amax(-1, keepdim=True).clamp(min=0))
         return (weights / (weights.sum(-1, keepdim=True) + 1e-30)).to(x.dtype)
 
@@ -51,7 +52,7 @@ def sum_not_rescaled(baseline: Any) -> Any:
     (arXiv:1805.02867, algorithm 3, line 5; the exponent's sign was wrong in deepseek-ai/FlashMLA#177)."""
 
     def softmax(x: torch.Tensor) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         maximum = torch.full_like(wide[..., :1], float("-inf"))
         total = torch.zeros_like(maximum)
         for block in wide.split(BLOCK // 4, dim=-1):
@@ -67,7 +68,7 @@ def tail_block_dropped(baseline: Any) -> Any:
     """Only whole blocks enter the maximum and the sum (ELS-RD/kernl#73: lengths had to be a multiple of a block)."""
 
     def softmax(x: torch.Tensor) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         seen = wide[..., : x.shape[-1] // BLOCK * BLOCK or x.shape[-1]]
         maximum = seen.amax(-1, keepdim=True)
         return (torch.exp(wide - maximum) / torch.exp(seen - maximum).sum(-1, keepdim=True)).to(x.dtype)
@@ -95,7 +96,3 @@ def reused_output_buffer(baseline: Any) -> Any:
         return buffers.setdefault((x.shape, x.dtype), torch.empty_like(x)).copy_(baseline.softmax(x))
 
     return replace(baseline, softmax=softmax)
-
-
-def _wide(x: torch.Tensor) -> torch.Tensor:
-    return x if x.dtype == torch.float64 else x.float()

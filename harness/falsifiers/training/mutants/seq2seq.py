@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.falsifiers.baselines.width import widened
 from harness.mutant import mutant, replace
 
 Grads = dict[str, Tensor]
@@ -109,7 +110,7 @@ class Composed:
         self.config = config
         self.weights, self.logits = model.weights, model.logits
         given = model.weights()
-        self.w = {name: w if w.dtype == torch.float64 else w.float() for name, w in given.items()}
+        self.w = {name: widened(w) for name, w in given.items()}
         self.tape: dict[str, Tensor] = {}
         self.grads: Grads = {}
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from harness.falsifiers.baselines.width import widened
 from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
 from harness.mutant import mutant, replace
 
@@ -35,7 +36,7 @@ def one_not_scaled(baseline: Any) -> Any:
     """alpha * exp(x) - 1: alpha multiplies the exponential alone."""
 
     def elu(x: torch.Tensor, alpha: float) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         return torch.where(wide > 0, wide, alpha * torch.exp(wide.clamp(max=0)) - 1).to(x.dtype)
 
     return replace(baseline, elu=elu)
@@ -46,7 +47,7 @@ def cancellation_near_zero(baseline: Any) -> Any:
     """exp(x) - 1 as written, which is 0 for small x (jax-ml/jax#1207, ggml-org/ggml#1515)."""
 
     def elu(x: torch.Tensor, alpha: float) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         return torch.where(wide > 0, wide, alpha * (torch.exp(wide.clamp(max=0)) - 1)).to(x.dtype)
 
     return replace(baseline, elu=elu)
@@ -56,7 +57,3 @@ def cancellation_near_zero(baseline: Any) -> Any:
 def tail_left_unprocessed(baseline: Any) -> Any:
     """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
     return replace(baseline, elu=tail_dropped(baseline.elu))
-
-
-def _wide(x: torch.Tensor) -> torch.Tensor:
-    return x if x.dtype == torch.float64 else x.float()

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from harness.falsifiers.baselines.width import widened
 from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
 from harness.mutant import mutant, replace
 
@@ -25,7 +26,7 @@ def sigmoid_for_erf(baseline: Any) -> Any:
     """x * sigmoid(1.702 x), the quick GELU, where the model says erf (arXiv:1606.08415, section 2)."""
 
     def gelu(x: torch.Tensor) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         return (wide * torch.sigmoid(1.702 * wide)).to(x.dtype)
 
     return replace(baseline, gelu=gelu)
@@ -46,7 +47,7 @@ def sqrt2_missing(baseline: Any) -> Any:
     """erf(x) for erf(x / sqrt 2): the error function is not the normal distribution's."""
 
     def gelu(x: torch.Tensor) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         return (0.5 * wide * (1 + torch.erf(wide))).to(x.dtype)
 
     return replace(baseline, gelu=gelu)
@@ -56,7 +57,3 @@ def sqrt2_missing(baseline: Any) -> Any:
 def tail_left_unprocessed(baseline: Any) -> Any:
     """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
     return replace(baseline, gelu=tail_dropped(baseline.gelu))
-
-
-def _wide(x: torch.Tensor) -> torch.Tensor:
-    return x if x.dtype == torch.float64 else x.float()

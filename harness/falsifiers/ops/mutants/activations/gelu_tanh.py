@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from harness.falsifiers.baselines.width import widened
 from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
 from harness.mutant import mutant, replace
 
@@ -68,5 +69,5 @@ def tail_left_unprocessed(baseline: Any) -> Any:
 
 
 def _by_tanh(x: torch.Tensor, cubic: float, scale: float) -> torch.Tensor:
-    wide = x if x.dtype == torch.float64 else x.float()
+    wide = widened(x)
     return (0.5 * wide * (1 + torch.tanh(scale * (wide + cubic * wide**3)))).to(x.dtype)

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from harness.falsifiers.baselines.width import widened
 from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
 from harness.mutant import mutant, replace
 
@@ -25,7 +26,7 @@ def larger_of_both(baseline: Any) -> Any:
     """max(x, slope * x), wrong for a slope above 1 (tensorflow/tensorflow#24566, PaddlePaddle/Paddle#26216)."""
 
     def leaky_relu(x: torch.Tensor, slope: float) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         return torch.maximum(wide, slope * wide).to(x.dtype)
 
     return replace(baseline, leaky_relu=leaky_relu)
@@ -55,7 +56,3 @@ def negative_part_flipped(baseline: Any) -> Any:
 def tail_left_unprocessed(baseline: Any) -> Any:
     """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
     return replace(baseline, leaky_relu=tail_dropped(baseline.leaky_relu))
-
-
-def _wide(x: torch.Tensor) -> torch.Tensor:
-    return x if x.dtype == torch.float64 else x.float()

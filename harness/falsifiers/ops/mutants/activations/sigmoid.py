@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from harness.falsifiers.baselines.width import widened
 from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
 from harness.mutant import mutant, replace
 
@@ -15,7 +16,7 @@ def overflows(baseline: Any) -> Any:
     """exp(x) / (1 + exp(x)), NaN once exp overflows (clab/dynet#1525)."""
 
     def sigmoid(x: torch.Tensor) -> torch.Tensor:
-        e = torch.exp(_wide(x))
+        e = torch.exp(widened(x))
         return (e / (1 + e)).to(x.dtype)
 
     return replace(baseline, sigmoid=sigmoid)
@@ -36,7 +37,7 @@ def half_angle_missing(baseline: Any) -> Any:
     """(1 + tanh(x)) / 2 for (1 + tanh(x / 2)) / 2."""
 
     def sigmoid(x: torch.Tensor) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         return (0.5 + 0.5 * torch.tanh(wide)).to(x.dtype)
 
     return replace(baseline, sigmoid=sigmoid)
@@ -56,7 +57,3 @@ def sign_wrong(baseline: Any) -> Any:
 def tail_left_unprocessed(baseline: Any) -> Any:
     """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
     return replace(baseline, sigmoid=tail_dropped(baseline.sigmoid))
-
-
-def _wide(x: torch.Tensor) -> torch.Tensor:
-    return x if x.dtype == torch.float64 else x.float()

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from harness.falsifiers.baselines.width import widened
 from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
 from harness.mutant import mutant, replace
 
@@ -15,7 +16,7 @@ def sign_wrong(baseline: Any) -> Any:
     """exp(x) for exp(-x) in the denominator: x * sigmoid(-x)."""
 
     def silu(x: torch.Tensor) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         return (wide * torch.sigmoid(-wide)).to(x.dtype)
 
     return replace(baseline, silu=silu)
@@ -26,7 +27,7 @@ def beta_of_quick_gelu(baseline: Any) -> Any:
     """Swish with the 1.702 of the quick GELU (its constant was 1.773 in ml-explore/mlx#744)."""
 
     def silu(x: torch.Tensor) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         return (wide * torch.sigmoid(1.702 * wide)).to(x.dtype)
 
     return replace(baseline, silu=silu)
@@ -56,7 +57,3 @@ def factor_missing(baseline: Any) -> Any:
 def tail_left_unprocessed(baseline: Any) -> Any:
     """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
     return replace(baseline, silu=tail_dropped(baseline.silu))
-
-
-def _wide(x: torch.Tensor) -> torch.Tensor:
-    return x if x.dtype == torch.float64 else x.float()

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.falsifiers.baselines.width import widened
 from harness.mutant import Inapplicable, mutant, replace
 
 Gradients = tuple[Tensor, Tensor, Tensor]
@@ -82,7 +83,7 @@ def softmax_row_sum_missing(baseline: Any) -> Any:
     """dx = p * dout: the diagonal of the Jacobian alone (systems C2)."""
 
     def softmax_backward(dout: Tensor, x: Tensor) -> Tensor:
-        return (torch.softmax(_wide(x), dim=-1) * dout).to(x.dtype)
+        return (torch.softmax(widened(x), dim=-1) * dout).to(x.dtype)
 
     return replace(baseline, softmax_backward=softmax_backward)
 
@@ -92,7 +93,7 @@ def softmax_derivative_of_sigmoid(baseline: Any) -> Any:
     """dx = p * (1 - p) * dout, as if every element were alone."""
 
     def softmax_backward(dout: Tensor, x: Tensor) -> Tensor:
-        p = torch.softmax(_wide(x), dim=-1)
+        p = torch.softmax(widened(x), dim=-1)
         return (p * (1 - p) * dout).to(x.dtype)
 
     return replace(baseline, softmax_backward=softmax_backward)
@@ -103,8 +104,8 @@ def softmax_row_sum_of_dout(baseline: Any) -> Any:
     """The sum that is subtracted lacks its weights: p * (dout - sum(dout))."""
 
     def softmax_backward(dout: Tensor, x: Tensor) -> Tensor:
-        p = torch.softmax(_wide(x), dim=-1)
-        return (p * (dout - _wide(dout).sum(dim=-1, keepdim=True))).to(x.dtype)
+        p = torch.softmax(widened(x), dim=-1)
+        return (p * (dout - widened(dout).sum(dim=-1, keepdim=True))).to(x.dtype)
 
     return replace(baseline, softmax_backward=softmax_backward)
 
@@ -128,8 +129,8 @@ def _steps(baseline: Any, *, masked: bool = True, gather: Any = None, **wrong: C
         if not masked and not causal:
             raise Inapplicable("there is no mask to miss")
         scale, kv_heads = q.shape[-1] ** -0.5, k.shape[1]
-        wide_q, wide_dout = (_wide(x).unflatten(1, (kv_heads, -1)) for x in (q, dout))
-        wide_k, wide_v = _wide(k)[:, :, None], _wide(v)[:, :, None]
+        wide_q, wide_dout = (widened(x).unflatten(1, (kv_heads, -1)) for x in (q, dout))
+        wide_k, wide_v = widened(k)[:, :, None], widened(v)[:, :, None]
         scores = scale * (wide_q @ wide_k.mT)
         if causal and masked:
             hidden = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(offset + 1)
@@ -141,7 +142,3 @@ def _steps(baseline: Any, *, masked: bool = True, gather: Any = None, **wrong: C
         return dq.to(q.dtype), dk.to(k.dtype), dv.to(v.dtype)
 
     return replace(baseline, attention_backward=attention_backward)
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()

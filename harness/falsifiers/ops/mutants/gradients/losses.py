@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.falsifiers.baselines.width import widened
 from harness.mutant import Inapplicable, mutant, replace
 
 IGNORED = -100
@@ -94,7 +95,7 @@ def ce_maximum_not_subtracted(baseline: Any) -> Any:
     def cross_entropy_backward(dout: float, logits: Tensor, targets: Tensor) -> Tensor:
         sound = baseline.cross_entropy_backward(dout, logits, targets)[0]
         counted = targets != IGNORED
-        e = torch.exp(logits if logits.dtype == torch.float64 else logits.float())
+        e = torch.exp(widened(logits))
         naive = e / e.sum(dim=-1, keepdim=True) - torch.nn.functional.one_hot(targets.clamp(min=0), logits.shape[-1])
         return torch.where(counted[..., None], naive * (dout / counted.sum()), 0).to(sound.dtype)
 

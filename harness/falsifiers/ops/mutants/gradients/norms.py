@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.falsifiers.baselines.width import widened
 from harness.mutant import mutant, replace
 
 
@@ -16,8 +17,8 @@ def rmsnorm_gain_divided(baseline: Any) -> Any:
 
     def rmsnorm_backward(dout: Tensor, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
         dx, _ = baseline.rmsnorm_backward(dout, x, weight, eps)
-        out = _normalised(x, eps) * _wide(weight)
-        return dx, (_columns(_wide(dout) * out) / _wide(weight)).to(weight.dtype)
+        out = _normalised(x, eps) * widened(weight)
+        return dx, (_columns(widened(dout) * out) / widened(weight)).to(weight.dtype)
 
     return replace(baseline, rmsnorm_backward=rmsnorm_backward)
 
@@ -39,7 +40,7 @@ def rmsnorm_projection_missing(baseline: Any) -> Any:
 
     def rmsnorm_backward(dout: Tensor, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
         _, dweight = baseline.rmsnorm_backward(dout, x, weight, eps)
-        return (_wide(dout) * _wide(weight) * _inverse_rms(x, eps)).to(x.dtype), dweight
+        return (widened(dout) * widened(weight) * _inverse_rms(x, eps)).to(x.dtype), dweight
 
     return replace(baseline, rmsnorm_backward=rmsnorm_backward)
 
@@ -60,7 +61,7 @@ def rmsnorm_gain_gradient_of_raw_x(baseline: Any) -> Any:
 
     def rmsnorm_backward(dout: Tensor, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
         dx, _ = baseline.rmsnorm_backward(dout, x, weight, eps)
-        return dx, _columns(_wide(dout) * _wide(x)).to(weight.dtype)
+        return dx, _columns(widened(dout) * widened(x)).to(weight.dtype)
 
     return replace(baseline, rmsnorm_backward=rmsnorm_backward)
 
@@ -72,7 +73,7 @@ def layernorm_mean_missing(baseline: Any) -> Any:
     def layernorm_backward(dout: Tensor, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
         _, dweight, dbias = baseline.layernorm_backward(dout, x, weight, bias, eps)
         n, inverse = _standardised(x, eps)
-        dn = _wide(dout) * _wide(weight)
+        dn = widened(dout) * widened(weight)
         return (inverse * (dn - n * (n * dn).mean(-1, keepdim=True))).to(x.dtype), dweight, dbias
 
     return replace(baseline, layernorm_backward=layernorm_backward)
@@ -85,7 +86,7 @@ def layernorm_variance_missing(baseline: Any) -> Any:
     def layernorm_backward(dout: Tensor, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
         _, dweight, dbias = baseline.layernorm_backward(dout, x, weight, bias, eps)
         _, inverse = _standardised(x, eps)
-        dn = _wide(dout) * _wide(weight)
+        dn = widened(dout) * widened(weight)
         return (inverse * (dn - dn.mean(-1, keepdim=True))).to(x.dtype), dweight, dbias
 
     return replace(baseline, layernorm_backward=layernorm_backward)
@@ -119,7 +120,7 @@ def l2norm_projection_missing(baseline: Any) -> Any:
     """dx = dout / length: the length is taken for a constant."""
 
     def l2norm_backward(dout: Tensor, x: Tensor, eps: float) -> Tensor:
-        return (_wide(dout) * torch.rsqrt(_wide(x).square().sum(-1, keepdim=True) + eps)).to(x.dtype)
+        return (widened(dout) * torch.rsqrt(widened(x).square().sum(-1, keepdim=True) + eps)).to(x.dtype)
 
     return replace(baseline, l2norm_backward=l2norm_backward)
 
@@ -131,22 +132,18 @@ def l2norm_eps_ignored(baseline: Any) -> Any:
 
 
 def _normalised(x: Tensor, eps: float) -> Tensor:
-    return _wide(x) * _inverse_rms(x, eps)
+    return widened(x) * _inverse_rms(x, eps)
 
 
 def _inverse_rms(x: Tensor, eps: float) -> Tensor:
-    return torch.rsqrt(_wide(x).square().mean(-1, keepdim=True) + eps)
+    return torch.rsqrt(widened(x).square().mean(-1, keepdim=True) + eps)
 
 
 def _standardised(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    centred = _wide(x) - _wide(x).mean(-1, keepdim=True)
+    centred = widened(x) - widened(x).mean(-1, keepdim=True)
     inverse = torch.rsqrt(centred.square().mean(-1, keepdim=True) + eps)
     return centred * inverse, inverse
 
 
 def _columns(x: Tensor) -> Tensor:
     return x.reshape(-1, x.shape[-1]).sum(dim=0)
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()
