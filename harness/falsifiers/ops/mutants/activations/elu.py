@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from harness.falsifiers.baselines.width import widened
-from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
 from harness.mutant import mutant, replace
 
 
@@ -51,9 +50,3 @@ def cancellation_near_zero(baseline: Any) -> Any:
         return torch.where(wide > 0, wide, alpha * (torch.exp(wide.clamp(max=0)) - 1)).to(x.dtype)
 
     return replace(baseline, elu=elu)
-
-
-@mutant
-def tail_left_unprocessed(baseline: Any) -> Any:
-    """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
-    return replace(baseline, elu=tail_dropped(baseline.elu))

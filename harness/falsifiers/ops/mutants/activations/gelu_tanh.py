@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from harness.falsifiers.baselines.width import widened
-from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
 from harness.mutant import mutant, replace
 
 
@@ -60,12 +59,6 @@ def half_missing(baseline: Any) -> Any:
         return baseline.gelu_tanh(x) * 2
 
     return replace(baseline, gelu_tanh=gelu_tanh)
-
-
-@mutant
-def tail_left_unprocessed(baseline: Any) -> Any:
-    """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
-    return replace(baseline, gelu_tanh=tail_dropped(baseline.gelu_tanh))
 
 
 def _by_tanh(x: torch.Tensor, cubic: float, scale: float) -> torch.Tensor:

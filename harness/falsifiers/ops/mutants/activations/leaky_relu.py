@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from harness.falsifiers.baselines.width import widened
-from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
 from harness.mutant import mutant, replace
 
 
@@ -50,9 +49,3 @@ def negative_part_flipped(baseline: Any) -> Any:
         return baseline.leaky_relu(x, -slope)
 
     return replace(baseline, leaky_relu=leaky_relu)
-
-
-@mutant
-def tail_left_unprocessed(baseline: Any) -> Any:
-    """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
-    return replace(baseline, leaky_relu=tail_dropped(baseline.leaky_relu))

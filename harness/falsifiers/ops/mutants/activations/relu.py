@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
 from harness.mutant import mutant, replace
 
 
@@ -38,9 +37,3 @@ def absolute_value(baseline: Any) -> Any:
         return x.abs()
 
     return replace(baseline, relu=relu)
-
-
-@mutant
-def tail_left_unprocessed(baseline: Any) -> Any:
-    """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
-    return replace(baseline, relu=tail_dropped(baseline.relu))

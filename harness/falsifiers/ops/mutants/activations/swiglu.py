@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
 from harness.mutant import mutant, replace
 
 
@@ -58,9 +57,3 @@ def sigmoid_for_silu(baseline: Any) -> Any:
         return torch.sigmoid(gate) * up
 
     return replace(baseline, swiglu=swiglu)
-
-
-@mutant
-def tail_left_unprocessed(baseline: Any) -> Any:
-    """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
-    return replace(baseline, swiglu=tail_dropped(baseline.swiglu))

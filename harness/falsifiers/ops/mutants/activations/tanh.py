@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from harness.falsifiers.baselines.width import widened
-from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
 from harness.mutant import mutant, replace
 
 
@@ -63,9 +62,3 @@ def factor_two_missing(baseline: Any) -> Any:
         return torch.tanh(wide / 2).to(x.dtype)
 
     return replace(baseline, tanh=tanh)
-
-
-@mutant
-def tail_left_unprocessed(baseline: Any) -> Any:
-    """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
-    return replace(baseline, tanh=tail_dropped(baseline.tanh))
