@@ -1,6 +1,5 @@
 """The documents name what exists: mutants, claims, files and commands."""
 
-import ast
 import json
 import os
 import re
@@ -9,6 +8,7 @@ import sys
 from pathlib import Path
 
 from harness.commands.main import parser
+from harness.contract.names.modules import Modules
 from harness.contract.validate import check
 from harness.judging.verdict import ORDER
 
@@ -16,12 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def known_mutants():
-    names = set()
-    for path in (ROOT / "falsifiers" / "mutants").glob("*.py"):
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "MUTANTS":
-                names |= {ast.literal_eval(key) for key in node.value.keys}
-    return names
+    modules = Modules()
+    files = (ROOT / "harness" / "falsifiers").rglob("mutants/**/*.py")
+    return {name for file in files for name in modules.source(file).mutants()}
 
 
 def test_every_mutant_in_the_table_of_public_bugs_exists_in_the_claim_it_is_said_to_be_in():

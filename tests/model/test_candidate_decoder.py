@@ -24,9 +24,12 @@ from harness.falsifiers.model.decoder import (
     logit_parity_stages,
     synthetic_config,
 )
-from harness.falsifiers.model.mutants.decoder import MUTANTS
+from harness.falsifiers.model.mutants import decoder as decoder_mutants
+from harness.mutant import mutants_of
 from harness.reference.random_weights import random_weights
 from harness.subject.boundary import Boundary, Trace, Unsupported
+
+MUTANTS = mutants_of(decoder_mutants)
 
 MODEL = {
     "model_type": "qwen2",

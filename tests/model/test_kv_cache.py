@@ -18,12 +18,14 @@ from harness.dtypes import FORMATS, round_to
 from harness.falsifiers.baselines.transformers import decoder
 from harness.falsifiers.model import kv_cache
 from harness.falsifiers.model.decoder import synthetic_config
-from harness.falsifiers.model.mutants.kv_cache import MUTANTS
-from harness.mutant import Inapplicable
+from harness.falsifiers.model.mutants import kv_cache as kv_cache_mutants
+from harness.mutant import Inapplicable, mutants_of
 from harness.reference.model.decoder import decoder_logits
 from harness.reference.model.decoder_cache import decode, prefill
 from harness.reference.random_weights import random_weights
 from harness.subject.boundary import Boundary, Trace
+
+MUTANTS = mutants_of(kv_cache_mutants)
 
 MODEL: dict[str, Any] = {
     "layers": 2,

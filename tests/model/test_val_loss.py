@@ -20,13 +20,16 @@ from harness.falsifiers.inputs.synthetic_model import small_config
 from harness.falsifiers.model import corpus
 from harness.falsifiers.model.corpus import NoHeldOutText, documents, held_out_text
 from harness.falsifiers.model.logit_shape import _root_mean_square
-from harness.falsifiers.model.mutants.corpus import MUTANTS
+from harness.falsifiers.model.mutants import corpus as corpus_mutants
 from harness.falsifiers.model.val_loss import _counted, _windows, token_losses
 from harness.models import tokenizer
+from harness.mutant import mutants_of
 from harness.observation import Observation
 from harness.reference.random_weights import random_weights
 from harness.subject.boundary import Boundary, Trace
 from tests.support.laboratory import judged
+
+MUTANTS = mutants_of(corpus_mutants)
 
 TEXTS = {f"part{i}.py": "".join(f"def f{i}_{n}(x):\n    return x + {n * i}\n" for n in range(40)) for i in range(12)}
 SPLIT = """

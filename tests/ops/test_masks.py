@@ -9,10 +9,13 @@ from reordered import KERNELS
 from transformers import masking_utils
 
 from harness.contract.validate import check
-from harness.falsifiers.ops.mutants.attention_masks import MUTANTS
+from harness.falsifiers.ops.mutants import attention_masks as attention_masks_mutants
 from harness.judging.verdict import Verdict
+from harness.mutant import mutants_of
 from harness.reference.ops.attention import attention_forward, visible_keys
 from tests.support.laboratory import CONTRACTS, changed, examine
+
+MUTANTS = mutants_of(attention_masks_mutants)
 
 CHECKED = check([CONTRACTS / "ops" / "attention_masks.yaml"])
 CLAIMS = {claim.id: claim for contract in CHECKED.contracts for claim in contract.claims}

@@ -26,14 +26,15 @@ from harness.falsifiers.ops.mutants import softmax as softmax_mutants
 from harness.judging.judge import judge
 from harness.judging.limits import measures
 from harness.judging.verdict import Verdict
+from harness.mutant import mutants_of
 from harness.subject.boundary import Boundary, Trace
 from harness.trial.experiment import Experiment, record
 
 CONTRACTS = Path(harness.__file__).parents[1] / "contracts" / "ops"
 MUTANTS = {
-    "rmsnorm": rmsnorm_mutants.MUTANTS,
-    "softmax": softmax_mutants.MUTANTS,
-    "attention": attention_mutants.MUTANTS,
+    "rmsnorm": mutants_of(rmsnorm_mutants),
+    "softmax": mutants_of(softmax_mutants),
+    "attention": mutants_of(attention_mutants),
 }
 
 
@@ -160,7 +161,10 @@ def test_inputs_are_sharp():
 @pytest.mark.parametrize(
     ("params", "told"),
     [
-        ({"op": "rmsnrom"}, "given.op: found 'rmsnrom', expected one of .*attention.*rmsnorm.*softmax"),
+        (
+            {"op": "rmsnrom"},
+            "found no function 'rmsnrom' among the inputs, expected one of .*attention.*rmsnorm.*softmax",
+        ),
         ({"op": "softmax", "rows": 2}, "missing a required argument: 'length'"),
         ({"op": "softmax", "rows": 2, "length": 3, "hiden": 1}, "unexpected keyword argument 'hiden'"),
     ],

@@ -21,10 +21,10 @@ import pytest
 from safetensors.numpy import load_file
 
 from harness.candidates.process import calls
+from harness.contract.validate import check
+from harness.definitions import defining
 from harness.dtypes import round_to
 from harness.errors import UserError
-from harness.falsifiers import ops
-from harness.falsifiers.ops import gradients
 from harness.subject import candidate
 from harness.subject.boundary import Boundary, Trace, Unsupported
 from harness.subject.identity import identity
@@ -133,14 +133,18 @@ def test_gradients_come_back_by_name_in_the_order_of_the_inputs(tmp_path: Path) 
 
 
 def test_the_calls_are_the_ops_of_the_contracts_with_the_reference_s_own_names() -> None:
-    assert set(calls.OPS) == set(ops.INPUTS)
-    assert {op for op in calls.OPS if calls.gradients(op)} == set(gradients.INPUTS)
-    page = (ROOT / "docs" / "exec.md").read_text()
-    rows = dict(re.findall(r"^\| `(\w+)` \| ((?:`[\w*]+` ?)+)\| `reference", page, re.MULTILINE))
-    assert {op: text.replace("`", "").strip() for op, text in rows.items()} == calls.OPS
-    for op, module in re.findall(r"^\| `(\w+)` \|.*\| `(reference/\w+)\.py` \|", page, re.MULTILINE):
-        forward = getattr(import_module(module.replace("/", ".")), f"{op}_forward")
-        assert calls.arguments(op) == list(inspect.signature(forward).parameters), op
+    claims = [claim for contract in check([ROOT / "contracts"]).contracts for claim in contract.claims]
+    forward = {claim.op for claim in claims if claim.falsifier.startswith("harness.falsifiers.ops:")}
+    backward = {claim.op for claim in claims if claim.falsifier == "harness.falsifiers.ops.gradients:op_backward"}
+    assert set(calls.ops()) == forward | backward
+    assert {op for op in calls.ops() if calls.gradients(op)} == backward
+    for op in calls.ops():
+        (file,) = defining(calls.REFERENCE, f"{op}_forward")
+        reference = getattr(import_module(f"harness.reference.ops.{file.stem}"), f"{op}_forward")
+        assert calls.arguments(op) == list(inspect.signature(reference).parameters), op
+    assert calls.ops()["rmsnorm"] == "x* weight* eps"
+    assert calls.ops()["embedding"] == "tokens weight*"
+    assert calls.ops()["weighted_bce"] == "logits* labels weights"
     assert calls.arguments("rmsnorm_backward") == ["dout", "x", "weight", "eps"]
     assert [calls.arguments(name) for name in ("top_k_backward", "own_kind", "train")] == [None] * 3
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from functools import cache
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.contract.names.modules import Modules
 from harness.judging.verdict import Verdict
 from tests.support.laboratory import CONTRACTS, changed, examine, shipped
 
@@ -169,7 +169,6 @@ def test_every_mutant_belongs_to_a_claim() -> None:
 
 
 def listed(module: str) -> list[str]:
-    """The keys of a module's MUTANTS, as `validate` reads them."""
-    text = (CONTRACTS.parent / "falsifiers" / "mutants" / f"{module}.py").read_text(encoding="utf-8")
-    table = next(n for n in ast.parse(text).body if isinstance(n, ast.Assign) and n.targets[0].id == "MUTANTS")
-    return [ast.literal_eval(key) for key in table.value.keys]
+    """A module's mutants, as `validate` reads them."""
+    modules = Modules()
+    return list(modules.source(modules.file(f"harness.falsifiers.training.mutants.{module}")).mutants())

@@ -62,7 +62,7 @@ def open(command: str, folder: str | Path) -> Command:
 
 
 class Command:
-    """A program's ops, by the names in `calls.OPS`, and `load` for a language model."""
+    """A program's ops, by the names in `calls.ops()`, and `load` for a language model."""
 
     def __init__(self, words: Sequence[str], folder: Path, seconds: float) -> None:
         self._words = list(words)

@@ -4,8 +4,7 @@ Each kind of input compiles its own kernel, several seconds each on a CPU, so th
 `harness run contracts/ops/rmsnorm.yaml --candidate torch_compile`.
 """
 
-from harness.candidates.torch import *  # noqa: F403
-from harness.candidates.torch_compile.decoder import load
-from harness.candidates.torch_compile.ops import ARRAYS, attention, rmsnorm, softmax
+from harness.candidates.offered import offered
 
-__all__ = ["ARRAYS", "attention", "load", "rmsnorm", "softmax"]
+ARRAYS = "torch"
+__getattr__, __dir__ = offered(__name__, otherwise="harness.candidates.torch")

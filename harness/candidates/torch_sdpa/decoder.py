@@ -9,7 +9,8 @@ import torch
 
 from harness.candidates.torch.adapters.lora import Adapter
 from harness.candidates.torch.model import decoder as eager
-from harness.candidates.torch_sdpa.ops import masked, rmsnorm
+from harness.candidates.torch_sdpa._masked import masked
+from harness.candidates.torch_sdpa.ops import rmsnorm
 
 ARRAYS = "torch"
 INSIDE = ("scores", "probs")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
+from harness.candidates.torch_sdpa._masked import masked
+
 ARRAYS = "torch"
 
 
@@ -51,10 +53,3 @@ def attention(
     if segments is not None:
         visible = visible & (segments[:, at, None] == segments[:, None])[:, None]
     return masked(q, k, v, visible, scale).masked_fill(~visible.any(dim=-1, keepdim=True), 0)
-
-
-def masked(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, visible: torch.Tensor, scale: float | None = None
-) -> torch.Tensor:
-    """The same under any mask. Shapes: visible broadcasts to (B, H, Tq, Tk), True where a key is seen."""
-    return functional.scaled_dot_product_attention(q, k, v, attn_mask=visible, scale=scale, enable_gqa=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def linear_forward(
@@ -56,7 +57,7 @@ def matmul_backward(dout: np.ndarray, cache: tuple[Any, ...]) -> tuple[np.ndarra
     return dout @ b.swapaxes(-1, -2), a.swapaxes(-1, -2) @ dout
 
 
-def embedding_forward(tokens: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, tuple[Any, ...]]:
+def embedding_forward(tokens: NDArray[np.integer], weight: np.ndarray) -> tuple[np.ndarray, tuple[Any, ...]]:
     """Row tokens[i] of weight for each i, unscaled.
 
     Shapes: tokens (...) of integers in [0, V), weight (V, C) -> out (..., C), cache (tokens, V).

@@ -31,7 +31,7 @@ def argmax_forward(logits: np.ndarray, vocab_size: int | None = None) -> tuple[n
     return np.asarray(ids, dtype=np.int64), (np.take_along_axis(logits, ids[..., None], axis=-1)[..., 0],)
 
 
-def margin_forward(logits: np.ndarray) -> tuple[np.ndarray, tuple[Any, ...]]:
+def margin(logits: np.ndarray) -> tuple[np.ndarray, tuple[Any, ...]]:
     """Largest logit less the second largest: what an error must exceed before a greedy token can flip.
 
     Shapes: logits (..., V), V >= 2 -> out (...), cache (ids (..., 2),).

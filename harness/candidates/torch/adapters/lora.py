@@ -7,9 +7,9 @@ import math
 import torch
 from torch.nn.functional import linear
 
+from harness.candidates.torch.adapters._fitting import Adapter, fitting
+
 ARRAYS = "torch"
-Adapter = tuple[torch.Tensor, torch.Tensor, float]
-"""(A (r, I), B (O, r), scale)."""
 
 
 def lora_scale(r: int, lora_alpha: float, use_rslora: bool = False) -> float:
@@ -43,15 +43,3 @@ def unmerge_lora(weight: torch.Tensor, adapter: Adapter) -> torch.Tensor:
     """W - scale B A: the weight that was merged, up to the rounding of both."""
     A, B, scale = adapter
     return merge_lora(weight, (A, B, -scale))
-
-
-def fitting(weight: torch.Tensor, adapter: Adapter) -> Adapter:
-    """The adapter in the weight's type and place. Raises: ValueError naming the shapes if it does not fit."""
-    A, B, scale = adapter
-    rows, columns = weight.shape
-    if A.ndim != 2 or A.shape[1] != columns or tuple(B.shape) != (rows, A.shape[0]):
-        raise ValueError(
-            f"lora: found A {tuple(A.shape)} and B {tuple(B.shape)} for weight {(rows, columns)}, "
-            f"expected A (r, {columns}) and B ({rows}, r)"
-        )
-    return A.to(weight), B.to(weight), scale

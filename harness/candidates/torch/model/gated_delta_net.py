@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch.nn.functional import silu, softplus
 
+from harness.candidates.torch._width import widened
 from harness.candidates.torch.adapters.lora import Adapter, lora_linear
-from harness.candidates.torch.model.delta_rule import delta_rule
+from harness.candidates.torch.model._delta_rule import delta_rule
 from harness.candidates.torch.ops.attention import rmsnorm
 from harness.candidates.torch.ops.norms import l2norm
 
@@ -84,7 +85,7 @@ class GatedDeltaNet:
         self.key_dim, self.value_dim = config["linear_key_head_dim"], config["linear_value_head_dim"]
         self.eps = float(config["rms_norm_eps"])
         self.weights = weights
-        _check(shapes_of(config), weights)
+        _check(_shapes_of(config), weights)
 
     def forward(
         self,
@@ -144,22 +145,22 @@ class GatedDeltaNet:
         mixed, conv_state = _causal_conv(qkv, w["conv1d.weight"], conv_state)
         keys, values = self.key_heads * self.key_dim, self.value_heads * self.value_dim
         q, k, v = silu(mixed).split([keys, keys, values], dim=-1)
-        q, k = (l2norm(_wide(part.unflatten(-1, (-1, self.key_dim))), LENGTH_EPS) for part in (q, k))
-        v = _wide(v.unflatten(-1, (-1, self.value_dim)))
-        rate = -_wide(w["A_log"]).exp()
-        g = rate * softplus(_wide(a) + _wide(w["dt_bias"]))
+        q, k = (l2norm(widened(part.unflatten(-1, (-1, self.key_dim))), LENGTH_EPS) for part in (q, k))
+        v = widened(v.unflatten(-1, (-1, self.value_dim)))
+        rate = -widened(w["A_log"]).exp()
+        g = rate * softplus(widened(a) + widened(w["dt_bias"]))
         repeats = self.value_heads // self.key_heads
         q, k = (part.repeat_interleave(repeats, dim=2) for part in (q * self.key_dim**-0.5, k))
         if state is None:
             state = v.new_zeros(x.shape[0], self.value_heads, self.key_dim, self.value_dim)
-        q, k, v, g, beta = (part.transpose(1, 2) for part in (q, k, v, g, _wide(b).sigmoid()))
-        core, state = delta_rule(q, k, v, g, beta, _wide(state))
-        normed = rmsnorm(core.transpose(1, 2), _wide(w["norm.weight"]), self.eps)
-        gated = (normed * silu(_wide(z.unflatten(-1, (-1, self.value_dim))))).flatten(2).to(x.dtype)
+        q, k, v, g, beta = (part.transpose(1, 2) for part in (q, k, v, g, widened(b).sigmoid()))
+        core, state = delta_rule(q, k, v, g, beta, widened(state))
+        normed = rmsnorm(core.transpose(1, 2), widened(w["norm.weight"]), self.eps)
+        gated = (normed * silu(widened(z.unflatten(-1, (-1, self.value_dim))))).flatten(2).to(x.dtype)
         return lora_linear(gated, w["out_proj.weight"], lora.get("out_proj")), state, conv_state
 
 
-def shapes_of(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+def _shapes_of(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Name -> shape of a layer's tensors, without the prefix of its place in the model."""
     hidden, heads = config["hidden_size"], config["linear_num_value_heads"]
     keys = config["linear_num_key_heads"] * config["linear_key_head_dim"]
@@ -186,10 +187,6 @@ def _causal_conv(
     whole = torch.cat([history, x], dim=-1)
     out = torch.nn.functional.conv1d(whole, weight, groups=x.shape[1])
     return out.transpose(1, 2), whole[..., whole.shape[-1] - taps + 1 :].detach()
-
-
-def _wide(x: torch.Tensor) -> torch.Tensor:
-    return x if x.dtype == torch.float64 else x.float()
 
 
 def _check(expected: dict[str, tuple[int, ...]], weights: Tensors) -> None:

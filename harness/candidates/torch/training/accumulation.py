@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from harness.candidates.torch._width import widened
+
 Tensors = dict[str, Tensor]
 
 
@@ -36,7 +38,7 @@ class Accumulator:
                 raise ValueError(f"gradient of {name!r}: found shape {found}, expected {expected}")
         self._dtypes = {name: g.dtype for name, g in grads.items()}
         # A new dictionary: the old sums stay whole if an addition fails.
-        self._sums = {name: self._sums.get(name, 0) + _wide(g) * tokens for name, g in grads.items()}
+        self._sums = {name: self._sums.get(name, 0) + widened(g) * tokens for name, g in grads.items()}
         self._tokens += tokens
 
     def mean(self) -> Tensors:
@@ -69,14 +71,10 @@ def clip_gradients(grads: Tensors, max_norm: float) -> tuple[Tensors, Tensor]:
     """
     if not max_norm > 0:
         raise ValueError(f"clip: found max_norm {max_norm}, expected a number above 0")
-    squares = torch.stack([_wide(g).square().sum() for g in grads.values()])
+    squares = torch.stack([widened(g).square().sum() for g in grads.values()])
     norm = squares.sum().sqrt()
     if not torch.isfinite(norm):
         raise ValueError(f"clip: found a gradient norm of {float(norm)}, expected a finite number")
     factor = min(1.0, max_norm / (float(norm) + 1e-6))
     dtype = next(iter(grads.values())).dtype
-    return {name: (_wide(g) * factor).to(g.dtype) for name, g in grads.items()}, norm.to(dtype)
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()
+    return {name: (widened(g) * factor).to(g.dtype) for name, g in grads.items()}, norm.to(dtype)

@@ -69,7 +69,7 @@ def train_endpoint(
     done, velocity = 0, {name: torch.zeros_like(weights[name]) for name in TRAINED}
     if resume is not None:
         config, weights = load_checkpoint(resume)
-        done, velocity = load_optimizer(resume)
+        done, velocity = _load_optimizer(resume)
         _check_momentum(velocity, weights)
     # Only what is trained is copied: the frozen body is the caller's own, byte for byte.
     own = {name: w.detach().clone() if name in TRAINED else w.detach() for name, w in weights.items()}
@@ -87,7 +87,7 @@ def train_endpoint(
         _note(said, loss, norm, lr, tokens.numel() / (time.perf_counter() - began))
         if folder is not None and save_every and step % save_every == 0:
             save_checkpoint(str(Path(folder) / f"step-{step}"), config, model.weights)
-            save_optimizer(str(Path(folder) / f"step-{step}"), step, velocity)
+            _save_optimizer(str(Path(folder) / f"step-{step}"), step, velocity)
     if held_out is not None:
         said["final_perplexity"] = _perplexity(model, held_out)
     return {**said, "weights": model.weights}
@@ -115,7 +115,7 @@ def load_checkpoint(folder: str) -> tuple[dict[str, Any], dict[str, torch.Tensor
     return config, load_file(str(Path(folder) / "model.safetensors"))
 
 
-def save_optimizer(folder: str, step: int, velocity: Weights) -> None:
+def _save_optimizer(folder: str, step: int, velocity: Weights) -> None:
     """Write what the next step needs besides the weights, beside them: the steps taken and the momentum."""
     from safetensors.torch import save_file
 
@@ -123,8 +123,8 @@ def save_optimizer(folder: str, step: int, velocity: Weights) -> None:
     save_file({n: v.detach().cpu().contiguous() for n, v in velocity.items()}, path, metadata={"step": str(step)})
 
 
-def load_optimizer(folder: str) -> tuple[int, dict[str, torch.Tensor]]:
-    """(steps taken, momentum by name) as `save_optimizer` wrote them."""
+def _load_optimizer(folder: str) -> tuple[int, dict[str, torch.Tensor]]:
+    """(steps taken, momentum by name) as `_save_optimizer` wrote them."""
     from safetensors import safe_open
 
     with safe_open(str(Path(folder) / "optimizer.safetensors"), framework="pt") as file:

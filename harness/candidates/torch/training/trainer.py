@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
-from harness.candidates.torch.model.decoder import load, shapes_of
+from harness.candidates.torch._width import widened
+from harness.candidates.torch.model._shapes import shapes_of
+from harness.candidates.torch.model.decoder import load
 from harness.candidates.torch.training.optim import Optimizer
 
 Tensors = Mapping[str, torch.Tensor]
@@ -84,7 +86,7 @@ def _micro_batches(
         if not math.isfinite(loss):
             raise ValueError(f"{what}: found a loss of {loss}, expected a finite number; no step is taken")
         losses.append(loss)
-        grads.append({name: g if g.dtype == torch.float64 else g.float() for name, g in grad.items()})
+        grads.append({name: widened(g) for name, g in grad.items()})
     return counts, losses, grads
 
 

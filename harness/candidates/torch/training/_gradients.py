@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from harness.candidates.torch._width import widened
 from harness.candidates.torch.ops.losses import cross_entropy
 
 Gradients = dict[str, torch.Tensor]
@@ -63,4 +64,4 @@ def _loss(decoder: Any, tokens: torch.Tensor, targets: torch.Tensor) -> torch.Te
     low, high = int(counted.min()), int(counted.max())
     if low < 0 or high >= logits.shape[-1]:
         raise ValueError(f"targets: found ids from {low} to {high}, expected 0 to {logits.shape[-1] - 1} or {IGNORED}")
-    return cross_entropy(logits if logits.dtype == torch.float64 else logits.float(), targets)
+    return cross_entropy(widened(logits), targets)

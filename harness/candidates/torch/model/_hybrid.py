@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch.nn.functional import silu
 
-from harness.candidates.torch.adapters.lora import Adapter, fitting, lora_linear
-from harness.candidates.torch.generation.generate import greedy
+from harness.candidates.torch.adapters._fitting import Adapter, fitting
+from harness.candidates.torch.adapters.lora import lora_linear
+from harness.candidates.torch.generation._generate import greedy
 from harness.candidates.torch.model.cache import KVCache
 from harness.candidates.torch.model.gated_delta_net import GatedDeltaNet
 from harness.candidates.torch.ops.attention import rmsnorm, softmax
