@@ -1,4 +1,4 @@
-"""What an external program may be asked: each op's arguments by name, and which of them have gradients."""
+"""The calls that the harness makes to an external program: each op's arguments, and which have gradients."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ OPS = {
     "top_k": "logits k",
     "argmax": "logits vocab_size",
 }
-"""Op -> its arguments in order, those with a gradient starred; names and defaults are the reference's."""
+"""Op -> its arguments in order; * marks those with a gradient. Names and defaults are the reference's."""
 BACKWARD = "_backward"
 
 
 def arguments(call: str) -> list[str] | None:
-    """The arguments of a call in order, None for a call that programs are not asked.
+    """The arguments of a call in order; None for a call outside the protocol.
 
-    `<op>_backward` takes `dout` before the op's own; ops whose result has no gradient have none.
+    `<op>_backward` takes `dout` before the op's own arguments; it exists only for ops with a gradient.
     """
     op = call.removesuffix(BACKWARD)
     if op not in OPS or (op != call and not gradients(op)):
