@@ -1,4 +1,4 @@
-"""What an external program may be asked: each op's arguments by name, and which of them have gradients."""
+"""The calls that the harness makes to an external program: each op's arguments, and which have gradients."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def ops() -> dict[str, str]:
 
 
 def arguments(call: str) -> list[str] | None:
-    """The arguments of a call in order, None for a call that programs are not asked.
+    """The arguments of a call in order; None for a call outside the protocol.
 
-    `<op>_backward` takes `dout` before the op's own; ops whose result has no gradient have none.
+    `<op>_backward` takes `dout` before the op's own arguments; it exists only for ops with a gradient.
     """
     op = call.removesuffix(BACKWARD)
     if op not in ops() or (op != call and not gradients(op)):

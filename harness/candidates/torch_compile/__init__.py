@@ -1,6 +1,6 @@
-"""The eager candidate with norm, softmax and attention under torch.compile, alone and in its decoder.
+"""The eager candidate with rmsnorm, softmax and attention under torch.compile, as ops and in its decoder.
 
-Each kind of input compiles its own kernel, several seconds each on a CPU, so this is a candidate to ask for:
+torch compiles a kernel for each kind of input, which takes several seconds on a CPU. Select the candidate by name:
 `harness run contracts/ops/rmsnorm.yaml --candidate torch_compile`.
 """
 

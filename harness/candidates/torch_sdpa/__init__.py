@@ -1,4 +1,4 @@
-"""Fused torch: scaled_dot_product_attention, F.rms_norm and F.softmax; all other ops are the eager candidate's."""
+"""torch's fused scaled_dot_product_attention, F.rms_norm and F.softmax; other ops are the eager candidate's."""
 
 from harness.candidates.offered import offered
 

@@ -1,4 +1,4 @@
-"""A gated-delta-net layer in eager torch, CPU or CUDA, with adapters on its projections and gradients by autograd."""
+"""A gated-delta-net layer in eager torch, on CPU or CUDA, with adapters and gradients by autograd."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def gated_delta_net(
     dtype: str,
     device: str,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """One layer over T tokens: (out, state, conv_state).
+    """Run one layer over T tokens; return (out, state, conv_state).
 
     Shapes: x (B, T, H), state (B, Hv, Dk, Dv), conv_state (B, 2 Kd + Vd, K - 1), real (B, T), False on padding.
-    Raises: ValueError naming a tensor that does not fit, or an adapter of no projection.
+    Raises: ValueError naming a tensor that does not fit, or an adapter whose name is not a projection.
     """
     with torch.no_grad():
         return load_gated_delta_net(config, weights, dtype=dtype, device=device).run(x, state, conv_state, lora, real)
@@ -54,7 +54,7 @@ def gated_delta_net_grads(
     dtype: str,
     device: str,
 ) -> tuple[torch.Tensor, Tensors]:
-    """(dx, {name: gradient}) of sum(out * dout); adapters as `in_proj_qkv.lora_A.weight`."""
+    """(dx, {name: gradient}) of sum(out * dout); adapter names look like `in_proj_qkv.lora_A.weight`."""
     layer = load_gated_delta_net(config, weights, dtype=dtype, device=device)
     _, saved = layer.forward(x, state=state, conv_state=conv_state, lora=lora)
     return layer.backward(dout, saved)
@@ -63,13 +63,13 @@ def gated_delta_net_grads(
 def load_gated_delta_net(
     config: Mapping[str, Any], weights: Mapping[str, Any], *, dtype: str, device: str
 ) -> GatedDeltaNet:
-    """Put a layer's tensors on `device` in `dtype`; gates, norms and state compute wider in 16 bits."""
+    """Put a layer's tensors on `device` in `dtype`; 16-bit runs compute gates, norms and state in float32."""
     kind = getattr(torch, dtype)
     return GatedDeltaNet(dict(config), {name: torch.as_tensor(w).to(device, kind) for name, w in weights.items()})
 
 
 class Saved:
-    """What a backward pass needs of its forward. A forward that is given an old one replaces all of it."""
+    """The activations of a forward pass for its backward pass. Passing an old one to `forward` overwrites all of it."""
 
     def __init__(self) -> None:
         self.out: torch.Tensor | None = None
@@ -95,7 +95,7 @@ class GatedDeltaNet:
         lora: Adapters | None = None,
         saved: Saved | None = None,
     ) -> tuple[torch.Tensor, Saved]:
-        """Output, and the activations for `backward`; `saved` may be one of an earlier call, to be used again."""
+        """Output, and the activations for `backward`; `saved` may be reused from an earlier call."""
         saved = saved or Saved()
         saved.leaves = {name: w.detach().requires_grad_() for name, w in self.weights.items()}
         adapters = {}
@@ -109,7 +109,7 @@ class GatedDeltaNet:
         return saved.out.detach(), saved
 
     def backward(self, dout: torch.Tensor, saved: Saved) -> tuple[torch.Tensor, Tensors]:
-        """(dx, {name: gradient}) of the forward that filled `saved`; it may be asked more than once."""
+        """(dx, {name: gradient}) of the forward pass that filled `saved`; may be called repeatedly."""
         wanted = [saved.x, *saved.leaves.values()]
         dx, *grads = torch.autograd.grad(saved.out, wanted, dout.to(saved.out), retain_graph=True)
         return dx, dict(zip(saved.leaves, grads, strict=True))
@@ -124,7 +124,7 @@ class GatedDeltaNet:
         *,
         keep_wide: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """As `gated_delta_net`; with keep_wide the state of a 16-bit run stays in float32."""
+        """As `gated_delta_net`; with keep_wide a 16-bit run returns its state in float32."""
         out, state, conv_state = self._run(x, self.weights, state, conv_state, lora or {}, real)
         return out, state if keep_wide else state.to(x.dtype), conv_state
 
@@ -161,7 +161,7 @@ class GatedDeltaNet:
 
 
 def _shapes_of(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of a layer's tensors, without the prefix of its place in the model."""
+    """Name -> shape of a layer's tensors, without the prefix `model.layers.<i>.linear_attn.`."""
     hidden, heads = config["hidden_size"], config["linear_num_value_heads"]
     keys = config["linear_num_key_heads"] * config["linear_key_head_dim"]
     values = heads * config["linear_value_head_dim"]
@@ -181,7 +181,7 @@ def _shapes_of(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 def _causal_conv(
     x: torch.Tensor, weight: torch.Tensor, history: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each channel's last K inputs weighed. Shapes: x (B, T, C), weight (C, 1, K), history (B, C, K - 1)."""
+    """A weighted sum of each channel's last K inputs. Shapes: x (B, T, C), weight (C, 1, K), history (B, C, K - 1)."""
     x, taps = x.transpose(1, 2), weight.shape[-1]
     history = x.new_zeros(*x.shape[:2], taps - 1) if history is None else history.to(x)
     whole = torch.cat([history, x], dim=-1)
@@ -193,4 +193,4 @@ def _check(expected: dict[str, tuple[int, ...]], weights: Tensors) -> None:
     for name in [*expected, *weights]:
         found = tuple(weights[name].shape) if name in weights else None
         if found != expected.get(name):
-            raise ValueError(f"weights: {name} is {found}, expected {expected.get(name)} (None: not there)")
+            raise ValueError(f"weights: {name} is {found}, expected {expected.get(name)} (None: absent)")
