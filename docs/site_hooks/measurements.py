@@ -1,4 +1,4 @@
-"""Makes the page of measurements from the glossary of `harness explain` and from the source of the falsifiers."""
+"""The measurements, from the table that the engine reads, and the falsifiers' own from their source."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def page() -> str:
     parts.append(OWN)
     for path in sorted(FALSIFIERS.rglob("*.py")):
         if own := _measures(path):
-            parts += [f"### {'.'.join(path.relative_to(FALSIFIERS).with_suffix('').parts)}", _table(own)]
+            name = path.relative_to(FALSIFIERS).with_suffix("").as_posix().removesuffix("/__init__")
+            parts += [f"### {name}", _table(own)]
     return "\n\n".join(parts) + "\n"
 
 
