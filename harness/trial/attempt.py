@@ -15,11 +15,12 @@ from harness.contract.cases import CaseSpec
 from harness.errors import UserError
 from harness.judging.findings import findings
 from harness.judging.limits import Finding
+from harness.measurements.table import MEASUREMENTS
 from harness.subject.boundary import Unsupported
 from harness.trial.experiment import Experiment, faults, observe, rows, scalars
 
 NAME = "counterexample"
-POOLED = ("err_ratio", "baseline_err")
+POOLED = tuple(name for name, entry in MEASUREMENTS.items() if not entry.alone)
 """Measurements that mean something over many cases only; shrinking follows the others."""
 
 
