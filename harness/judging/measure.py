@@ -48,7 +48,8 @@ def measure(
         instead = [entry for entry in own if not entry.replaces_errors]
     for entry in instead:
         assert entry.sums is not None
-        row.update(entry.sums(got, want, dtype, baseline))
+        found = entry.sums(got, want, dtype, baseline)
+        row.update({key: encode(sum_) if isinstance(sum_, float) else sum_ for key, sum_ in found.items()})
     return row
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from harness.measurements.row import Row, blocks, encode
+from harness.measurements.row import Row, blocks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ def ulp(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> 
         steps = np.abs(g - w) / np.ldexp(1.0, exponent - fmt.mantissa)
         # Of a NaN, max() would keep the other number; where the reference is not finite, nothing is counted.
         worst = float(np.maximum(worst, np.where(np.isfinite(w), steps, 0.0).max(initial=0.0)))
-    return {"ulp": encode(worst)}
+    return {"ulp": worst}
 
 
 def cosine(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> Row:
@@ -35,7 +35,7 @@ def cosine(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) 
     for _start, g, w in blocks(got, want):
         dot, got_sq, want_sq = dot + float(g @ w), got_sq + float(g @ g), want_sq + float(w @ w)
     norm = math.sqrt(got_sq) * math.sqrt(want_sq)
-    return {"cosine": encode(dot / norm if norm > 0 else math.nan)}
+    return {"cosine": dot / norm if norm > 0 else math.nan}
 
 
 def agree(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> Row:
@@ -55,7 +55,7 @@ def kl(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> R
 
     p, q = log_softmax(want), log_softmax(got)
     divergence = np.sum(np.exp(p) * (p - q), axis=-1)
-    return {"kl": encode(float(divergence.mean())), "kl_max": encode(float(divergence.max()))}
+    return {"kl": float(divergence.mean()), "kl_max": float(divergence.max())}
 
 
 def mismatches(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> Row:
@@ -86,5 +86,5 @@ def nonfinite(got: np.ndarray, want: np.ndarray, dtype: str, baseline: np.ndarra
     row: Row = {"nonfinite_mismatch": int(finite.sum() + swallowed.sum())}
     if row["nonfinite_mismatch"]:
         at = np.unravel_index(int((finite | swallowed[..., None]).argmax()), want.shape)
-        row |= {"at": [int(i) for i in at], "got": encode(float(got[at])), "want": encode(float(want[at]))}
+        row |= {"at": [int(i) for i in at], "got": float(got[at]), "want": float(want[at])}
     return row
