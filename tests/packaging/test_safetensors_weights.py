@@ -75,7 +75,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "neither file": (lambda f: (f / checkpoint.INDEX).unlink(), "found neither model.safetensors nor"),
     "whole numbers": (
         lambda f: save_file({"a": np.arange(2), "b": np.arange(2)}, f / ONE),
-        "'a' has type I64, expected F32",
+        "has type I64, expected F32",
     ),
 }
 
