@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from harness.words.glossary import IMPLICIT, MEASUREMENTS
+from harness.measurements.table import MEASUREMENTS
+from harness.words.glossary import IMPLICIT
 
 FALSIFIERS = Path(__file__).resolve().parents[2] / "harness" / "falsifiers"
 INTRODUCTION = """# Measurements
