@@ -13,7 +13,7 @@ import pytest
 from harness.commands.completer import SHELLS, _candidates
 from harness.commands.main import main
 from harness.subject import candidate
-from tests.support.laboratory import ROOT
+from tests.support.repository import ROOT
 
 ASK = """
 eval "$(harness completion bash)"
@@ -85,7 +85,7 @@ def test_bash_splits_words_at_colons_and_built_in_contracts_complete_all_the_sam
 
 def test_every_candidate_offered_can_be_loaded_and_none_is_left_out() -> None:
     names = [name for name in _candidates() if ":" not in name and name != candidate.BASELINE]
-    packages = {p.parent.name for p in (ROOT / "candidates").glob("*/__init__.py")}
+    packages = {p.parent.name for p in (ROOT / "harness" / "candidates").glob("*/__init__.py")}
     assert set(names) == packages - set(candidate.READERS.values())
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from harness.commands.validate import run
-from tests.contract.test_contract_example import CONTRACT, lay
-from tests.support.laboratory import ROOT
+from tests.support.example_contract import CONTRACT, lay
+from tests.support.repository import ROOT
 
 HEAVY = ("numpy", "torch", "transformers", "hypothesis", "rich", "jinja2")
 

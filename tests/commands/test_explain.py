@@ -18,7 +18,8 @@ from harness.judging.findings import IMPLICIT
 from harness.judging.verdict import Verdict
 from harness.trial.experiment import FREE
 from harness.words import explanation, glossary
-from tests.support.laboratory import CONTRACTS, shipped
+from tests.support.laboratory import shipped
+from tests.support.repository import CONTRACTS
 
 RMSNORM = "FALSIFY-RMSNORM-EPS-001"
 CLAIM = "FALSIFY-MY-RMSNORM-EPS-001"

@@ -10,7 +10,7 @@ import pytest
 from harness.contract.names.modules import Missing, Modules
 from harness.contract.names.reference import find
 from harness.contract.validate import check
-from tests.contract.test_contract_example import BUILDERS, CONTRACT, FALSIFIER, lay, told
+from tests.support.example_contract import BUILDERS, CONTRACT, FALSIFIER, lay, told
 
 
 @pytest.fixture

@@ -6,13 +6,11 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 from harness.commands.arguments import parser
 from harness.contract.validate import check
 from harness.judging.verdict import ORDER
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.repository import ROOT
 
 
 def known_mutants():

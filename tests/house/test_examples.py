@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tests.support.laboratory import ROOT
+from tests.support.repository import ROOT
 
 EXAMPLES = ROOT / "examples"
 SURVIVED = {"PARTIAL", "DISCHARGED"}

@@ -25,7 +25,7 @@ from harness.falsifiers.model.val_loss import _counted, _windows, token_losses
 from harness.models import tokenizer
 from harness.observation import Observation
 from harness.reference.random_weights import random_weights
-from harness.subject.boundary import Boundary, Trace
+from tests.support.cpu_boundary import boundary
 from tests.support.laboratory import judged
 
 TEXTS = {f"part{i}.py": "".join(f"def f{i}_{n}(x):\n    return x + {n * i}\n" for n in range(40)) for i in range(12)}
@@ -55,10 +55,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delitem(__import__("sys").modules, "tiny_corpus", raising=False)
     documents.cache_clear()
     return tmp_path
-
-
-def boundary(target: Any) -> Boundary:
-    return Boundary(target, role="subject", dtype="float32", device="cpu", trace=Trace())
 
 
 def checked(folder: Path, target: Any = corpora) -> dict[str, float]:
@@ -203,7 +199,7 @@ def test_the_initial_loss_claim_survives_on_torch(tmp_path: Path) -> None:
 
 SHARPENED = """
 from types import SimpleNamespace
-from candidates import torch as right
+from harness.candidates import torch as right
 ARRAYS = "torch"
 def load(config, weights, *, dtype, device):
     model = right.load(config, weights, dtype=dtype, device=device)

@@ -21,7 +21,8 @@ from harness.localisation import BAD_U, convicted, error_u
 from harness.subject.boundary import Boundary, Trace
 from harness.trial.experiment import Experiment
 from harness.trial.stages import localise
-from tests.support.laboratory import CONTRACTS, ROOT, changed, examine, shipped
+from tests.support.laboratory import changed, examine, shipped
+from tests.support.repository import CONTRACTS, ROOT
 
 HEAD = "import torch\nfrom harness.candidates.torch import decoder as right\nARRAYS = 'torch'\n"
 BUGS = {
