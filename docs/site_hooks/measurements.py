@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.words.glossary import IMPLICIT, MEASUREMENTS
 
-FALSIFIERS = Path(__file__).resolve().parents[2] / "falsifiers"
+FALSIFIERS = Path(__file__).resolve().parents[2] / "harness" / "falsifiers"
 INTRODUCTION = """# Measurements
 
 A limit names a measurement. The engine computes these from the pairs *(got, want)* that a falsifier returns; [how
@@ -24,9 +24,9 @@ def page() -> str:
     parts = [INTRODUCTION, _table({name: f"{each.what}; {each.reads}" for name, each in MEASUREMENTS.items()})]
     parts += ["## Always, besides", "No contract names these; a violation is told by its name.", _table(IMPLICIT)]
     parts.append(OWN)
-    for path in sorted(FALSIFIERS.glob("*.py")):
+    for path in sorted(FALSIFIERS.rglob("*.py")):
         if own := _measures(path):
-            parts += [f"### {path.stem}", _table(own)]
+            parts += [f"### {'.'.join(path.relative_to(FALSIFIERS).with_suffix('').parts)}", _table(own)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -14,7 +14,7 @@ stand in this order, an option at its neutral value is left out of the call, and
 functions that take them. Where a backward is under contract, `<op>_backward(dout, ...)` takes the same arguments after
 `dout` and returns the gradients of the floating inputs in input order. Arrays are NumPy (bfloat16 travels as float32
 that holds bfloat16 values); with `ARRAYS = "torch"` in the module they are tensors on the run's device. This page is
-made from `reference/`.
+made from `harness/reference/`.
 """
 
 
@@ -30,7 +30,7 @@ def page() -> str:
 
 def _named() -> list[str]:
     """The keys of INPUTS in harness/falsifiers/ops/__init__.py, read and not imported."""
-    for node in ast.parse((ROOT / "falsifiers" / "ops.py").read_text(encoding="utf-8")).body:
+    for node in ast.parse((ROOT / "harness" / "falsifiers" / "ops" / "__init__.py").read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "INPUTS":
             return list(ast.literal_eval(node.value))
     raise LookupError("harness/falsifiers/ops/__init__.py: found no INPUTS, expected the literal that names the ops")
@@ -38,7 +38,7 @@ def _named() -> list[str]:
 
 def _functions() -> dict[str, ast.FunctionDef]:
     found = {}
-    for path in sorted((ROOT / "reference").glob("*.py")):
+    for path in sorted((ROOT / "harness" / "reference").rglob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef):
                 found[node.name] = node

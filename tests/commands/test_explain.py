@@ -18,6 +18,7 @@ from harness.judging.findings import IMPLICIT
 from harness.judging.verdict import Verdict
 from harness.trial.experiment import FREE
 from harness.words import explanation, glossary
+from tests.support.command import harness
 from tests.support.laboratory import shipped
 from tests.support.repository import CONTRACTS
 
@@ -139,8 +140,7 @@ def test_an_unknown_word_is_one_line_with_the_nearest(word: str, part: str, caps
 
 def test_ones_own_contracts_and_the_newest_evidence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["init", str(tmp_path)])
-    run = [sys.executable, "-m", "harness", "run", ".", "--device", "cpu"]
-    assert subprocess.run(run, cwd=tmp_path, check=False, capture_output=True).returncode == 1
+    assert harness(tmp_path, "run", ".", "--device", "cpu").returncode == 1
     capsys.readouterr()
     asked = ["--contracts", str(tmp_path), "--evidence", str(tmp_path / "evidence")]
     text = said(capsys, CLAIM, *asked)
@@ -174,7 +174,7 @@ def test_eighty_columns_hold_everything_but_a_command(
 def test_nothing_heavy_is_loaded() -> None:
     code = (
         "import sys; from harness.commands.main import main; main(['explain', 'FALSIFY-RMSNORM-EPS-001']); "
-        "print(sorted({'numpy', 'torch', 'hypothesis', 'falsifiers'} & set(sys.modules)))"
+        "print(sorted({'numpy', 'torch', 'hypothesis', 'harness.falsifiers'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import tracemalloc
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def test_a_session_without_contracts_loads_nothing_and_is_left_alone(tmp_path: P
         encoding="utf-8",
     )
     heavy = ("yaml", "numpy", "torch", "rich", "jsonschema_rs", "harness.contract.claim", "harness.run.shared_session")
+    assert all(find_spec(name) for name in heavy)  # a name that nothing bears would never be loaded
     loaded = f"assert not set({heavy}) & set(sys.modules) and 'harness.pytest_plugin.session_end' in sys.modules"
     text = f"import sys\ndef test_it():\n    {loaded}\n"
     (tmp_path / "test_own.py").write_text(text, encoding="utf-8")
