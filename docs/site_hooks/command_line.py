@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from harness.commands.arguments import parser
+from harness.commands.main import parser
 
 
 def page() -> str:

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.commands.report import verified
-from harness.evidence.summary import NOT_SELECTED
-from harness.report.cause import UNEXPLAINED
-from harness.report.movement import moved
-from harness.report.state import states
-from harness.report.terminal import print_json
+from harness.commands.arguments import JSON
 
+NAME = "compare"
+HELP = "what moved between two runs, and why"
+EPILOG = (
+    "exit codes: 0 nothing got worse, 1 something did or a run does not verify. Worse: a claim red that was "
+    "not, a survivor that is none now (one that did not run included), less ship-%%, a mutant alive that was not."
+)
 SHOWN = 12
 
 
-def run(before: str, after: str, *, as_json: bool) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """BEFORE AFTER [--json]"""
+    parser.add_argument("before", metavar="BEFORE", help="a sealed run")
+    parser.add_argument("after", metavar="AFTER", help="a later one")
+    parser.add_argument("--json", action="store_true", help=JSON)
+
+
+def run(args: argparse.Namespace) -> int:
     """Print what moved; 1 if anything got worse, else 0. Worse is what `harness.report.movement.moved` says.
 
     Raises: UserError if a run does not verify.
     """
-    old, new = (states(verified([path]))[0] for path in (before, after))
+    from harness.evidence.verify import verified
+    from harness.report.movement import moved
+    from harness.report.state import states
+    from harness.report.terminal import print_json
+
+    old, new = (states(verified([path]))[0] for path in (args.before, args.after))
     found = moved(old, new)
     ids = {"before": old.newest["id"], "after": new.newest["id"]}
-    if as_json:
+    if args.json:
         print_json({**ids, **found})
     else:
         print("\n".join(_text(ids, found)))
@@ -31,6 +45,9 @@ def run(before: str, after: str, *, as_json: bool) -> int:
 
 
 def _text(ids: Mapping[str, str], found: Mapping[str, Any]) -> Iterator[str]:
+    from harness.evidence.summary import NOT_SELECTED
+    from harness.report.cause import UNEXPLAINED
+
     yield f"{ids['before']} → {ids['after']}"
     yield from _section("what differs", [cause["text"] for cause in found["causes"]] or [UNEXPLAINED])
     yield from _section("ship-%", [_target(t) for t in found["targets"]])

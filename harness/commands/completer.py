@@ -49,8 +49,8 @@ def _with_files(offered: Callable[[], list[str]]) -> Callable[..., list[str]]:
 
 def _words(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
     """The words of `explain`, in the case in which they are being typed."""
-    from harness.commands.explain import names
     from harness.contract.location import BUILT_IN
+    from harness.report.word_pages import names
 
     known = names(parsed_args.contracts or BUILT_IN)
     return [prefix + name[len(prefix) :] for name in known if name.lower().startswith(prefix.lower())]
@@ -69,14 +69,9 @@ def _targets(**_: Any) -> list[str]:
 
 
 def _candidates() -> list[str]:
-    """The built-in ones, told from those that open a file or folder (`hf:`) by their source."""
-    from harness.contract.names.modules import Modules
-    from harness.contract.names.packages import HARNESS
+    from harness.subject.candidate import BASELINE, READERS, built_in
 
-    sources = Modules()
-    packages = sorted((HARNESS / "candidates").glob("[a-z]*/__init__.py"))
-    names = [file.parent.name for file in packages if "open" not in sources.source(file).names]
-    return [*names, "baseline", "hf:", "gguf:", "exec:"]
+    return [*built_in(), BASELINE, *(f"{scheme}:" for scheme in READERS)]
 
 
 def _built_in() -> list[str]:

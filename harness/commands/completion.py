@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
+
+from harness.commands.completer import SHELLS
 from harness.errors import UserError
 
+NAME = "completion"
+HELP = "shell completion"
+EPILOG = 'bash and zsh: eval "$(harness completion bash)"; fish: ... | source'
 
-def run(shell: str) -> int:
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """SHELL"""
+    parser.add_argument("shell", choices=SHELLS, help="whose code to print")
+
+
+def run(args: argparse.Namespace) -> int:
     """Print the code for one shell.
 
     Raises: UserError if argcomplete is not installed.
@@ -16,5 +28,5 @@ def run(shell: str) -> int:
         raise UserError(
             "completion needs argcomplete, which is not installed: pip install 'harness[completion]'"
         ) from None
-    print(shellcode(["harness"], shell=shell))
+    print(shellcode(["harness"], shell=args.shell))
     return 0

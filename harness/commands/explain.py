@@ -1,205 +1,39 @@
-"""`harness explain`: a claim, verdict, measurement, limit, mutant, op, contract, criterion or target in plain words."""
+"""`harness explain WORD`: a claim, a verdict, a measurement, a criterion or a target in plain words."""
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from harness.contract.claim import Claim
-from harness.contract.location import BUILT_IN, contract_files, located
-from harness.contract.names.modules import Modules
-from harness.contract.names.reference import short
-from harness.contract.names.resolve import Binding
-from harness.contract.problem import listed, nearest
-from harness.contract.ship import Criterion, Ship, Target, find_ship, load_ship
-from harness.contract.validate import Checked, check
-from harness.errors import UserError
-from harness.evidence import newest_run
-from harness.words import explanation, glossary
-from harness.words.glossary import FREE, IMPLICIT, MEASUREMENTS, OPERATORS, VERDICTS
-
-ID = re.compile(r"\bid:\s*[\"']?([A-Za-z0-9][A-Za-z0-9-]*)")
+NAME = "explain"
+HELP = "a claim, a verdict, a measurement, a criterion or a target in plain words"
 ENTRY = re.compile(r"\S+: ")
-Lines = Iterator[tuple[int, str]]
-Page = tuple[str, Lines]
 
 
-def run(word: str, *, contracts: str | None, folder: str) -> int:
-    """Print what `word` means; several pages where it means several things.
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """CLAIM_OR_VERDICT [--contracts PATH] [--evidence DIR]"""
+    parser.add_argument("word", metavar="CLAIM_OR_VERDICT", help="an id or a word; the nearest one is named")
+    parser.add_argument("--contracts", metavar="PATH", help="where to look (default: the built-in contracts)")
+    parser.add_argument("--evidence", default="evidence", metavar="DIR", help="runs, of which the newest is told")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what a word means; several pages where it means several things.
 
     Raises: UserError if it means nothing, naming the nearest word.
     """
-    asked = contracts or BUILT_IN
-    pages = [*glossary.pages(word), *_contracts(word, asked, contracts, Path(folder))]
-    if not pages:
-        raise UserError(_unknown(word, asked))
-    print("\n\n".join(_printed(title, lines) for title, lines in pages))
+    from harness.report.word_pages import pages
+
+    found = pages(args.word, args.contracts, Path(args.evidence))
+    print("\n\n".join(_printed(title, lines) for title, lines in found))
     return 0
 
 
-def names(path: str) -> list[str]:
-    """Every id that stands in the contracts and ship.yaml of a path, and every word of the glossary."""
-    files, _ = contract_files([path])
-    ship = find_ship(located(path)) if located(path).exists() else None
-    texts = [file.read_text(encoding="utf-8", errors="replace") for file in [*files, *([ship] if ship else [])]]
-    targets = re.findall(r"^  ([a-z0-9-]+):$", texts[-1], re.MULTILINE) if ship else []
-    ids = [found for text in texts for found in ID.findall(text)]
-    return list(dict.fromkeys([*VERDICTS, *ids, *targets, *MEASUREMENTS, *IMPLICIT, *OPERATORS, *FREE]))
-
-
-def _unknown(word: str, asked: str) -> str:
-    known = names(asked)
-    near = nearest(word, known) or "; expected a claim, a verdict, a measurement, a criterion or a target"
-    holding = [name for name in known if word.lower() in name.lower()]
-    more = f" (with {word!r} in it: {listed(holding, 8)})" if holding else ""
-    where = "the built-in contracts" if asked == BUILT_IN else asked
-    return f"explain: {word}: nothing of that name in {where}{near}{more}"
-
-
-def _contracts(word: str, asked: str, given: str | None, runs: Path) -> Iterator[Page]:
-    """Pages from contracts: only files in which the word stands are read."""
-    files, problems = contract_files([asked])
-    if problems:
-        raise UserError(str(problems[0]))
-    holding = [file for file in files if word.lower().encode() in file.read_bytes().lower()]
-    checked = check(holding, apart=True)
-    modules = Modules()
-    ship_file = find_ship(located(asked))
-    ship = load_ship(ship_file)[0] if ship_file else None
-    claims = [claim for contract in checked.contracts for claim in contract.claims]
-    for claim in claims:
-        if word.lower() == claim.id.lower():
-            yield _claim(claim, checked.bindings[claim.id], modules, ship, given, runs)
-    for contract in checked.contracts:
-        if word.lower() == contract.id:
-            yield _contract(contract.title, contract.source, contract.claims, f"{contract.id}: a contract")
-    ops = [claim for claim in claims if word.lower() == claim.op.lower()]
-    if ops:
-        yield f"{word}: an op", _listed("Claims about it:", [(c.id, c.rule) for c in ops])
-    yield from _measure(word, claims, checked, modules)
-    yield from _mutant(word, claims, checked, modules)
-    yield from _ship(word, ship, runs)
-    if checked.errors and not any(word.lower() == claim.id.lower() for claim in claims):
-        told = next(str(problem) for problem in checked.problems if problem.severity == "error")
-        raise UserError(f"{told} (`harness validate` has the rest)")
-
-
-def _claim(claim: Claim, binding: Binding, modules: Modules, ship: Ship | None, given: str | None, runs: Path) -> Page:
-    def lines() -> Lines:
-        yield 0, f"In {short(claim.path)}:{claim.line}, contract {claim.contract}."
-        yield from _section("What is claimed", explanation.claimed(claim))
-        yield from _section("How it is attacked", explanation.attacked(claim, binding, modules))
-        yield from _section("Known-wrong versions", explanation.known_wrong(claim, binding, modules))
-        yield from _section("What the limits mean", explanation.limited(claim, binding, modules))
-        yield from _section("Where it counts", _counts(claim, ship))
-        yield from _section("If it fails", iter([(0, explanation.stopped(claim.if_fails))]))
-        yield from _section("Run it alone", iter([(0, f"$ harness run {given or _built_in(claim)} -k {claim.id}")]))
-        yield from _section("Newest evidence", newest_run.told(claim, runs))
-
-    return f"{claim.id}: a claim", lines()
-
-
-def _built_in(claim: Claim) -> str:
-    inside = Path(claim.path).resolve().relative_to(located(BUILT_IN).resolve())
-    return f"{BUILT_IN}{inside.as_posix()}"
-
-
-def _counts(claim: Claim, ship: Ship | None) -> Lines:
-    where = " or ".join(claim.discharges_on)
-    yield (
-        0,
-        f"A survival on {where} is DISCHARGED"
-        + ("." if set(claim.discharges_on) == {"cpu", "cuda"} else "; anywhere else it is PARTIAL, half the credit."),
-    )
-    for target, criterion in _criteria(ship):
-        if claim.id in criterion.claims:
-            yield 0, f"Criterion {criterion.id} of {target.id}: {criterion.title}."
-    if not claim.ship_blocking:
-        yield 0, "It does not block shipping (ship_blocking: false), but when red it turns the run red."
-
-
-def _contract(title: str, source: dict[str, Any], claims: tuple[Claim, ...], heading: str) -> Page:
-    def lines() -> Lines:
-        yield 0, f"{title}. {source['metadata'].get('description', '')}"
-        for name, equation in source.get("equations", {}).items():
-            yield 2, f"{name}: {equation}"
-        if source["metadata"].get("depends_on"):
-            yield 0, f"It rests on {', '.join(source['metadata']['depends_on'])}: BLOCKED while one of them is red."
-        yield from _listed("Its claims:", [(claim.id, claim.rule) for claim in claims])
-
-    return heading, lines()
-
-
-def _measure(word: str, claims: list[Claim], checked: Checked, modules: Modules) -> Iterator[Page]:
-    """A falsifier's own measurement."""
-    held = [claim for claim in claims if word in checked.bindings[claim.id].measures]
-    for falsifier in sorted({claim.falsifier.rpartition(":")[0] for claim in held}):
-        these = [claim for claim in held if claim.falsifier.startswith(falsifier + ":")]
-        what = explanation.measures(checked.bindings[these[0].id], modules)[word]
-        lines = [(0, explanation.stopped(f"It is {what}")), *_listed("Where:", [(c.id, c.rule) for c in these])]
-        yield f"{word}: a measurement of {falsifier}", iter(lines)
-
-
-def _mutant(word: str, claims: list[Claim], checked: Checked, modules: Modules) -> Iterator[Page]:
-    """One page for each mutant of that name: several ops have their own."""
-    held: dict[str, list[tuple[str, str]]] = {}
-    for claim in claims:
-        for name in claim.mutants:
-            if word in (name, name.rpartition(":")[2]):
-                text = explanation.mutant(checked.bindings[claim.id].mutants[name], Path(claim.path).parent, modules)
-                held.setdefault(text, []).append((claim.id, claim.rule))
-    for text, catching in held.items():
-        lines = [(0, text), *_listed("Claims that must catch it:", catching)]
-        yield f"{word}: a mutant, a known-wrong version", iter(lines)
-
-
-def _criteria(ship: Ship | None) -> Iterator[tuple[Target, Criterion]]:
-    for target in ship.targets if ship else ():
-        for criterion in target.criteria:
-            yield target, criterion
-
-
-def _ship(word: str, ship: Ship | None, runs: Path) -> Iterator[Page]:
-    for target, criterion in _criteria(ship):
-        if word.lower() == criterion.id.lower():
-            yield f"{criterion.id} of {target.id}: a criterion", _criterion(criterion, runs)
-    for target in ship.targets if ship else ():
-        if word.lower() == target.id.lower():
-            parts = [(c.id, f"{c.title} (weight {c.weight:g})") for c in target.criteria]
-            text = f"{target.title}. ship-% is the share of its criteria's weights that their claims carry. Criteria:"
-            yield f"{target.id}: a target", _listed(text, parts)
-
-
-def _criterion(criterion: Criterion, runs: Path) -> Lines:
-    yield 0, f"{criterion.title}."
-    yield 0, f"Weight {criterion.weight:g}; closing it is judged at {criterion.effort_hours:g} hours."
-    yield (
-        0,
-        "Its credit is the least of its claims' (DISCHARGED 1, PARTIAL 0.5, all else 0), and 0 while a part is open.",
-    )
-    for claim in criterion.claims:
-        found = newest_run.run_of(runs, claim)
-        yield 2, f"{claim}: {found[1]['verdict'] if found else f'no evidence in {runs}/'}"
-    for part in criterion.open:
-        yield 2, f"open: {part}"
-
-
-def _listed(heading: str, entries: list[tuple[str, str]]) -> Lines:
-    yield 0, heading
-    for name, text in entries:
-        yield 2, f"{name}: {text}"
-
-
-def _section(title: str, lines: Lines) -> Lines:
-    yield -1, title
-    yield from ((indent + 2, text) for indent, text in lines)
-
-
-def _printed(title: str, lines: Lines) -> str:
+def _printed(title: str, lines: Iterator[tuple[int, str]]) -> str:
     """Wrapped to the terminal, no wider than is pleasant to read; commands stay whole, to be copied."""
     width = max(40, min(shutil.get_terminal_size().columns, 100))
     out = [title]

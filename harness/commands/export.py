@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import argparse
 from importlib import import_module
 from pathlib import Path
 
 from harness.errors import UserError
 
+NAME = "export"
+HELP = "a checkpoint folder to a GGUF file"
+KINDS = ("f32", "f16", "bf16", "q8_0", "q4_0")
 
-def run(folder: str, out: str, *, kind: str, tokenizer: bool) -> int:
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """HF_DIR OUT.gguf [--type T] [--no-tokenizer]"""
+    add = parser.add_argument
+    add("folder", metavar="HF_DIR", help="a Hugging Face checkpoint folder")
+    add("out", metavar="OUT.gguf", help="the file to write")
+    add("--type", choices=KINDS, default="f32", type=str.lower, help="of the matrices; vectors stay f32")
+    add("--no-tokenizer", dest="tokenizer", action="store_false", help="a file that gives logits alone")
+
+
+def run(args: argparse.Namespace) -> int:
     """Write the GGUF file and say what it holds; nothing is left behind when it cannot be made.
 
     Raises: UserError with one line naming the key, the tensor or the file that does not fit.
     """
-    path = Path(out)
+    path = Path(args.out)
     if not path.parent.is_dir():
-        raise UserError(f"{out}: the folder {path.parent} does not exist; make it, or name another file")
+        raise UserError(f"{args.out}: the folder {path.parent} does not exist; make it, or name another file")
     try:
-        plan = import_module("harness.formats.gguf_export").export(folder, path, type=kind, tokenizer=tokenizer)
+        plan = import_module("harness.formats.gguf_export").export(
+            args.folder, path, type=args.type, tokenizer=args.tokenizer
+        )
     except import_module("harness.formats.errors").Malformed as problem:
         raise UserError(str(problem)) from None
     except ModuleNotFoundError as problem:

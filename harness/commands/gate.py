@@ -1,121 +1,105 @@
-"""`harness gate`: may these targets ship? From sealed evidence only, of one host or of several."""
+"""`harness gate EVIDENCE... --target T`: may these targets ship? From sealed evidence only."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+import argparse
+import re
+from datetime import timedelta
 from fractions import Fraction
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from harness.commands import verify
-from harness.contract.problem import nearest
-from harness.errors import UserError
-from harness.evidence import stale
-from harness.evidence import store as evidence
-from harness.evidence.merge import merge, plan
-from harness.judging.gate import Decision, decide
-from harness.judging.verdict import Verdict
-from harness.report import github
-from harness.report.claim import reported
-from harness.report.terminal import print_json
+from harness.commands.arguments import JSON
 
-Runs = list[tuple[Path, dict[str, Any]]]
+if TYPE_CHECKING:
+    from harness.evidence.release import Answer
+
+NAME = "gate"
+HELP = "the ship gate of CI"
+EPILOG = "exit codes: 0 open, 1 red or not verified, 2 usage or runs that do not merge, 3 short"
 
 
-@dataclass(frozen=True)
-class Options:
-    """The command line of one gate."""
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """EVIDENCE... --target T [--contracts DIR] [--min-ship PERCENT] [--max-age DURATION] [--json]"""
+    add = parser.add_argument
+    add("evidence", nargs="+", metavar="EVIDENCE", help="runs of one candidate, merged; of any hosts")
+    add("--target", required=True, action="append", metavar="T", help="may be given more than once")
+    add("--contracts", metavar="DIR", help="contracts at hand: evidence of others is STALE")
+    add("--min-ship", type=_percent, metavar="PERCENT", help="open at this ship-%% with nothing red (default: all)")
+    add("--max-age", type=_duration, metavar="DURATION", help="older evidence is STALE: 90m, 24h, 7d")
+    add("--json", action="store_true", help=JSON)
 
-    evidence: list[str]
-    target: list[str]
-    contracts: str | None = None
-    min_ship: Fraction | None = None
-    max_age: timedelta | None = None
-    json: bool = False
 
-
-def run(options: Options) -> int:
+def run(args: argparse.Namespace) -> int:
     """Say what stands between each target and shipping; returns the exit code: 0 open, 1 red, 3 short.
 
     Raises: UserError if the runs do not merge, or know no such target.
     """
-    folders = list(dict.fromkeys(evidence.sealed(Path(path)) for path in options.evidence))
-    faults = [fault for folder in folders for fault in verify.check(folder)]
-    if faults:
-        return _refused(options, folders, faults)
-    runs = [(folder, evidence.read_json(folder / "run.json")) for folder in folders]
-    now = datetime.now(UTC)
-    for folder, body in runs:
-        if options.contracts is not None:
-            stale.by_contracts(folder, body, options.contracts)
-        if options.max_age is not None:
-            faults += stale.by_age(folder, body, options.max_age, now)
-    if faults:
-        return _refused(options, folders, faults)
-    merged = merge(runs, _plan(folders))
-    decisions = [decide(target, merged["claims"], options.min_ship) for target in _wanted(options.target, merged)]
-    return _told(options, runs, merged, decisions)
+    from harness.evidence.release import Question, answer
+    from harness.report.terminal import print_json
+
+    found = answer(Question(args.evidence, args.target, args.contracts, args.min_ship, args.max_age))
+    if args.json:
+        print_json(_as_json(found))
+    else:
+        print("\n".join(_refusal(found, args.target) if found.faults else _lines(found)))
+    _tell_github(found, args.json)
+    return found.code
 
 
-def _plan(folders: list[Path]) -> dict[str, Any]:
-    found = plan(folders)
-    if not found["targets"]:
-        raise UserError(f"{folders[0] / 'ship.yaml'}: not found; run contracts that have a ship.yaml above them")
-    return found
+def _as_json(found: Answer) -> dict[str, object]:
+    head = {
+        "open": found.code == 0,
+        "exit_code": found.code,
+        "evidence": [str(folder) for folder in found.folders],
+        "faults": found.faults,
+    }
+    if found.faults:
+        return head
+    return {**head, "targets": [each.as_json() for each in found.decisions], "red_elsewhere": found.red_elsewhere}
 
 
-def _wanted(names: list[str], merged: dict[str, Any]) -> list[dict[str, Any]]:
-    targets = {target["id"]: target for target in merged["targets"]}
-    for name in names:
-        if name not in targets:
-            known = list(targets)
-            raise UserError(
-                f"--target {name}: not a target of this evidence ({', '.join(known)}){nearest(name, known)}"
-            )
-    return [targets[name] for name in dict.fromkeys(names)]
-
-
-def _refused(options: Options, folders: list[Path], faults: list[str]) -> int:
+def _refusal(found: Answer, targets: list[str]) -> list[str]:
     """Evidence that cannot be trusted closes every gate."""
-    if options.json:
-        print_json({"open": False, "exit_code": 1, "evidence": [str(f) for f in folders], "faults": faults})
-    else:
-        for fault in faults:
-            print(fault)
-        for target in options.target:
-            print(f"gate {target}: CLOSED, the evidence does not verify")
-    if github.enabled():
-        github.say([github.annotation("error", fault, title="harness gate") for fault in faults], options.json)
-        github.append_summary(["## Gate: CLOSED", f"The evidence does not verify: {len(faults)} faults."])
-    return 1
+    return [*found.faults, *(f"gate {target}: CLOSED, the evidence does not verify" for target in targets)]
 
 
-def _told(options: Options, runs: Runs, merged: dict[str, Any], decisions: list[Decision]) -> int:
-    codes = {decision.code for decision in decisions}
-    code = next(each for each in (1, 3, 0) if each in codes)
-    named = {claim for decision in decisions for c in decision.target["criteria"] for claim in c["claims"]}
-    beside = [row["id"] for row in merged["claims"] if Verdict(row["verdict"]).red and row["id"] not in named]
-    if options.json:
-        print_json(
-            {
-                "open": code == 0,
-                "exit_code": code,
-                "evidence": [str(folder) for folder, _ in runs],
-                "faults": [],
-                "targets": [decision.as_json() for decision in decisions],
-                "red_elsewhere": beside,
-            }
-        )
-    else:
-        for decision in decisions:
-            for criterion in decision.red + decision.short:
-                print(f"{criterion['id']} {criterion['verdict']}: " + "; ".join(criterion["why"]))
-            print(f"gate {decision.target['id']}: {decision.line}")
-        if beside:
-            print(f"red, though no criterion of these targets names it: {', '.join(beside)}")
-    if github.enabled():
-        claims = reported(merged, runs)
-        github.say(github.of_decisions(decisions, claims), options.json)
-        github.append_summary(github.gate_page(decisions, claims))
-    return code
+def _lines(found: Answer) -> list[str]:
+    out = []
+    for decision in found.decisions:
+        for criterion in decision.red + decision.short:
+            out.append(f"{criterion['id']} {criterion['verdict']}: " + "; ".join(criterion["why"]))
+        out.append(f"gate {decision.target['id']}: {decision.line}")
+    if found.red_elsewhere:
+        out.append(f"red, though no criterion of these targets names it: {', '.join(found.red_elsewhere)}")
+    return out
+
+
+def _tell_github(found: Answer, as_json: bool) -> None:
+    from harness.report import github
+    from harness.report.claim import reported
+
+    if not github.enabled():
+        return
+    if found.faults:
+        github.say([github.annotation("error", fault, title="harness gate") for fault in found.faults], as_json)
+        github.append_summary(["## Gate: CLOSED", f"The evidence does not verify: {len(found.faults)} faults."])
+        return
+    claims = reported(found.merged, found.runs)
+    github.say(github.of_decisions(found.decisions, claims), as_json)
+    github.append_summary(github.gate_page(found.decisions, claims))
+
+
+def _percent(text: str) -> Fraction:
+    number = Fraction(text) if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,9})?", text) else Fraction(0)
+    if not 0 < number <= 100:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number above 0 and at most 100")
+    return number
+
+
+def _duration(text: str) -> timedelta:
+    from harness.evidence.stale import duration
+
+    try:
+        return duration(text)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None

@@ -2,142 +2,43 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-import os
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from harness.contract.draft import Draft
-from harness.contract.location import contracts_below
-from harness.contract.text.writer import as_read, dump
-from harness.errors import UserError
-from harness.provable.batch import Batch, Imported
-from harness.provable.cover import covered
-from harness.provable.kind import Kind
+from harness.commands.arguments import JSON
 
+NAME = "import"
+HELP = "contracts of the provable-contracts kind as ours, unbound"
+EPILOG = "exit codes: 0, 2"
 WORDS = {"command": "command", "code": "test code", "prose": "prose", "none": "without a test"}
 
 
-def run(paths: list[str], *, out: str, force: bool, as_json: bool) -> int:
-    """Write a contract into `out` for each file; returns the exit code, 2 if any file was not imported.
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """FILE... [--out DIR] [--force] [--json]"""
+    add = parser.add_argument
+    add("paths", nargs="+", metavar="FILE", help="YAML files, or folders of them")
+    add("--out", default="imported", metavar="DIR", help="where the contracts go")
+    add("--force", action="store_true", help="replace contracts that are in DIR already")
+    add("--json", action="store_true", help=JSON)
 
-    Raises: UserError if `out` cannot be a folder.
+
+def run(args: argparse.Namespace) -> int:
+    """Write a contract into DIR for each file; returns the exit code, 2 if any file was not imported.
+
+    Raises: UserError if DIR cannot be a folder.
     """
-    folder = Path(out)
-    files, failed = _files(paths)
-    batch = Batch.gather(files)
-    failed += batch.failed.values()
-    replaced = {_target(folder, id_) for id_ in batch.ids.values()} if force else set()
-    beside = _neighbours(folder, {path.resolve() for path in files})
-    # What --force replaces is not in the way of the ids that replace it.
-    taken = {
-        str(claim.get("id")) for path, each in beside.items() if path not in replaced for claim in each.claims.values()
-    }
-    owners = {str(each.id): path for path, each in beside.items()}
-    done = []
-    for each in batch.contracts(contracts=owners, claims=taken):
-        target = _target(folder, each.id)
-        owner = owners.get(each.id, target)
-        problem = _write(each, target, files, force=force) if owner == target else _in_use(each, owner)
-        done += [each] if problem is None else []
-        failed += [problem] if problem is not None else []
-    report = {"imported": [_about(each, folder) for each in done], "failed": failed, **_totals(done)}
-    if as_json:
+    from harness.provable.importing import import_files
+
+    folder = Path(args.out)
+    report = import_files(args.paths, folder, force=args.force)
+    if args.json:
         print(json.dumps(report, indent=1, ensure_ascii=False))
     else:
         _print(report, folder)
-    return 2 if failed else 0
-
-
-def _files(paths: list[str]) -> tuple[list[Path], list[str]]:
-    """The files meant, each once and in order of name, a folder's YAML files included."""
-    found: dict[Path, Path] = {}
-    failed = []
-    for path in map(Path, paths):
-        below = list(contracts_below(path)) if path.is_dir() else [path]
-        if not below:
-            failed.append(f"{path}: no *.yaml file below this folder")
-        if not path.exists():
-            failed.append(f"{path}: no such file")
-            continue
-        for each in below:
-            found.setdefault(each.resolve(), each)
-    return sorted(found.values()), failed
-
-
-def _neighbours(folder: Path, sources: set[Path]) -> dict[Path, Draft]:
-    """The contracts that are in the folder already, those that are imported left out."""
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--out {folder}: is a file, expected a folder")
-    files = [path for path in contracts_below(folder) if path.resolve() not in sources] if folder.is_dir() else []
-    return {path: Draft.read(path, None) for path in files}
-
-
-def _target(folder: Path, id_: str) -> Path:
-    return folder / f"{id_}.yaml"
-
-
-def _write(each: Imported, target: Path, sources: list[Path], *, force: bool) -> str | None:
-    """Write the contract and read it back; the line that says why it was not written, None if it was.
-
-    Raises: UserError if the folder cannot be written to.
-    """
-    source = each.document.source.path
-    if target.resolve() in {path.resolve() for path in sources}:
-        return f"{source}: would be written over {target}, which is being imported; give another --out"
-    if target.exists() and not force:
-        return f"{source}: {target} exists and is left as it is; --force replaces it, --out DIR writes elsewhere"
-    temporary = target.with_name(f".{target.name}.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text_of(each), encoding="utf-8", newline="\n")
-        back = Draft.read(temporary, "contract")
-        if back.problems:
-            return f"{source}: not written, for it would be no valid contract: {back.problems[0].message}"
-        if back.data != as_read(each.contract):
-            return f"{source}: not written, for it would not read back as what was read; please report this"
-        os.replace(temporary, target)
-    except OSError as error:
-        raise UserError(f"--out {target.parent}: cannot be written to: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-    return None
-
-
-def _in_use(each: Imported, owner: Path) -> str:
-    return f"{each.document.source.path}: its contract id {each.id!r} is that of {owner} already; give another --out"
-
-
-def text_of(each: Imported) -> str:
-    """The contract's file."""
-    head = "# Imported by `harness import`. No claim runs until a falsifier is bound in place of `unbound`.\n"
-    return head + dump(each.contract)
-
-
-def _about(each: Imported, folder: Path) -> dict[str, Any]:
-    document = each.document
-    tests = [{"id": id_, "kind": entry.kind.value, "section": entry.section} for id_, entry in each.claims]
-    return {
-        "source": document.file,
-        "contract": str(_target(folder, each.id)),
-        "id": each.id,
-        "tests": tests,
-        "kinds": dict(each.kinds),
-        "renamed": each.renamed,
-        "kept": document.sections(),
-        "comments": len(document.source.comments),
-        "notes": document.notes,
-        "built_in": covered([each.id, *document.equations]),
-    }
-
-
-def _totals(done: list[Imported]) -> dict[str, Any]:
-    kinds = sum((each.kinds for each in done), Counter[str]())
-    tests = sum(kinds.values())
-    counts = {"tests": tests, "bound": 0, **{kind.value: kinds[kind.value] for kind in Kind}}
-    return {"counts": counts, "executable_share": round(kinds["command"] / tests, 4) if tests else 0.0}
+    return 2 if report["failed"] else 0
 
 
 def _print(report: dict[str, Any], folder: Path) -> None:
@@ -164,6 +65,8 @@ def _print(report: dict[str, Any], folder: Path) -> None:
 
 
 def _tests(counts: dict[str, int]) -> str:
+    from harness.provable.kind import Kind
+
     kinds = [f"{counts[kind.value]} {WORDS[kind.value]}" for kind in Kind if counts.get(kind.value)]
     kinds = [f"{each}s" if each.endswith("command") and each != "1 command" else each for each in kinds]
     total = sum(counts.get(kind.value, 0) for kind in Kind)

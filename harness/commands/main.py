@@ -1,79 +1,63 @@
-"""The command line. Commands import what they need when they run, so `--help` and `validate` stay light."""
+"""The command line: every command by its name. Commands import what they need when they run, so `--help` is light."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
 
-from harness.commands.arguments import parser
+from harness import __version__
+from harness.commands import (
+    compare,
+    completion,
+    explain,
+    export,
+    gate,
+    import_contracts,
+    init,
+    inspect,
+    mutants,
+    replay,
+    report,
+    run,
+    validate,
+    verify,
+)
+from harness.commands.arguments import EXIT, Parser
 from harness.commands.completer import answer
 from harness.contract.problem import nearest
 from harness.errors import UserError
 
+COMMANDS = (
+    validate,
+    run,
+    gate,
+    report,
+    compare,
+    export,
+    import_contracts,
+    verify,
+    replay,
+    mutants,
+    inspect,
+    explain,
+    completion,
+    init,
+)
+"""In the order in which `--help` lists them. A command is a module with NAME, HELP, arguments(parser) and run(args);
+EPILOG, where it has one, closes its help."""
 
-def dispatch(args: argparse.Namespace) -> int:
-    """Call the command's module."""
-    if args.command == "validate":
-        from harness.commands import validate
 
-        return validate.run(args.paths, json_output=args.json)
-    if args.command == "run":
-        from harness.commands import run
-        from harness.run import settings
-
-        if not args.paths and not args.resume:
-            raise UserError("run: no PATH given; try `harness run contracts/` or `harness run builtin:ops`")
-        fields = settings.find(args.paths) | {k: v for k, v in vars(args).items() if v is not None}
-        return run.run(run.Options(**{k: v for k, v in fields.items() if k != "command"}))
-    if args.command == "verify":
-        from harness.commands import verify
-
-        return verify.run(args.evidence)
-    if args.command == "gate":
-        from harness.commands import gate
-
-        return gate.run(gate.Options(**{k: v for k, v in vars(args).items() if k != "command"}))
-    if args.command == "report":
-        from harness.commands import report
-
-        return report.run(args.evidence, out=args.out)
-    if args.command == "compare":
-        from harness.commands import compare
-
-        return compare.run(args.before, args.after, as_json=args.json)
-    if args.command == "replay":
-        from harness.commands import replay
-
-        return replay.run(args.counterexample, spec=args.candidate)
-    if args.command == "mutants":
-        from harness.commands import mutants
-
-        return mutants.run(args.paths, as_json=args.json, workers=args.workers)
-    if args.command == "inspect":
-        from harness.commands import inspect
-
-        return inspect.run(args.path, model=args.model, as_json=args.json)
-    if args.command == "export":
-        from harness.commands import export
-
-        return export.run(args.folder, args.out, kind=args.type, tokenizer=args.tokenizer)
-    if args.command == "import":
-        from harness.commands import import_contracts
-
-        return import_contracts.run(args.paths, out=args.out, force=args.force, as_json=args.json)
-    if args.command == "completion":
-        from harness.commands import completion
-
-        return completion.run(args.shell)
-    if args.command == "explain":
-        from harness.commands import explain
-
-        return explain.run(args.word, contracts=args.contracts, folder=args.evidence)
-    from harness.commands import init
-
-    return init.run(args.folder)
+def parser() -> Parser:
+    """The whole command line."""
+    top = Parser(prog="harness", description="Falsification harness for language-model implementations.", epilog=EXIT)
+    top.add_argument("--version", action="version", version=f"harness {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    for command in COMMANDS:
+        sub = commands.add_parser(command.NAME, help=command.HELP, epilog=getattr(command, "EPILOG", None))
+        command.arguments(sub)
+        sub.set_defaults(execute=command.run)
+    return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,15 +67,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         top = parser()
         if "_ARGCOMPLETE" in os.environ:
             answer(top)
-        if arguments and not arguments[0].startswith("-"):
-            known = list(top._subparsers._group_actions[0].choices)  # type: ignore[union-attr, arg-type]
-            if arguments[0] not in known:
-                raise UserError(f"{arguments[0]}: no such command{nearest(arguments[0], known)} ({', '.join(known)})")
+        known = [command.NAME for command in COMMANDS]
+        if arguments and not arguments[0].startswith("-") and arguments[0] not in known:
+            raise UserError(f"{arguments[0]}: no such command{nearest(arguments[0], known)} ({', '.join(known)})")
         args = top.parse_args(arguments)
         if args.command is None:
             top.print_help()
             return 2
-        return dispatch(args)
+        return int(args.execute(args))
     except UserError as problem:
         print(f"harness: {problem}", file=sys.stderr)
         return problem.code

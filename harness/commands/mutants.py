@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from harness.evidence import manifest, store
-from harness.evidence.summary import read_results
-from harness.report.terminal import alive, print_json, print_mutants
-from harness.subject import candidate
+from harness.commands.arguments import JSON, positive
+
+NAME = "mutants"
+HELP = "which mutant dies by which claim and limit, by what margin"
 
 
-def run(paths: list[str], *, as_json: bool, workers: int | None) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """[PATH...] [-j N] [--json]"""
+    add = parser.add_argument
+    add("paths", nargs="*", metavar="PATH", help="evidence or contracts; default: the newest evidence")
+    add("-j", dest="workers", type=positive, metavar="N", help="claims at once")
+    add("--json", action="store_true", help=JSON)
+
+
+def run(args: argparse.Namespace) -> int:
     """Print the table of an evidence folder, or of contracts (their baselines stand in as candidate).
 
     Exit 1 if a mutant survived, 3 if there was none to see.
     """
-    if not paths or _is_evidence(Path(paths[0])):
-        folders = [store.sealed(Path(path)) for path in (paths or ["evidence"])]
+    from harness.evidence import store
+    from harness.evidence.summary import read_results
+    from harness.judging.mutant_kills import alive
+    from harness.report.terminal import print_json, print_mutants
+
+    if not args.paths or _is_evidence(Path(args.paths[0])):
+        folders = [store.sealed(Path(path)) for path in (args.paths or ["evidence"])]
         results = {name: result for folder in folders for name, result in read_results(folder).items()}
     else:
-        results = _fresh(paths, workers)
+        results = _fresh(args.paths, args.workers)
     rows = [row for claim, result in sorted(results.items()) for row in _rows(claim, result)]
-    if as_json:
+    if args.json:
         print_json({"mutants": rows})
     else:
         print_mutants(rows)
@@ -38,6 +52,8 @@ def _rows(claim: str, result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _is_evidence(path: Path) -> bool:
+    from harness.evidence import manifest
+
     if not path.is_dir():
         return False
     return (path / manifest.NAME).is_file() or any((p / "run.json").is_file() for p in path.iterdir())
@@ -45,12 +61,11 @@ def _is_evidence(path: Path) -> bool:
 
 def _fresh(paths: list[str], workers: int | None) -> dict[str, dict[str, Any]]:
     """Run the contracts with each claim's baseline as its own candidate, in evidence that is not kept."""
-    import contextlib
-    import io
-
-    from harness.commands.run import Options, run
+    from harness.report.progress import TerminalProgress
+    from harness.run import session
+    from harness.run.options import Options
+    from harness.subject import candidate
 
     with tempfile.TemporaryDirectory(prefix="harness-mutants-") as folder:
-        with contextlib.redirect_stdout(io.StringIO()):
-            run(Options(paths=paths, candidate=candidate.BASELINE, evidence=folder, workers=workers))
-        return read_results(store.sealed(Path(folder)))
+        options = Options(paths=paths, candidate=candidate.BASELINE, evidence=folder, workers=workers)
+        return session.run(options, TerminalProgress()).sealed.results

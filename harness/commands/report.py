@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
-from harness.commands import verify
 from harness.errors import UserError
-from harness.evidence import manifest, store
-from harness.report import junit, sarif
-from harness.report.markdown import markdown
-from harness.report.outline import outline
-from harness.report.page import html
-from harness.report.state import states
+
+NAME = "report"
+HELP = "an HTML page and a Markdown one over one or several runs"
+EPILOG = (
+    "Runs of the same candidate, code and contracts are one answer; the newest answer is shown, "
+    "older ones are the history that movement is measured against."
+)
 
 
-def run(paths: list[str], *, out: str) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """EVIDENCE... [--out DIR]"""
+    parser.add_argument("evidence", nargs="+", metavar="EVIDENCE", help="runs; a folder of runs means its newest")
+    parser.add_argument("--out", default="report", metavar="DIR", help="where the pages go; not inside a run")
+
+
+def run(args: argparse.Namespace) -> int:
     """Write `report.md`, `junit.xml`, `harness.sarif` and `index.html` below `out` and print their paths.
 
     Runs that merge are one answer; the newest answer is the present, the others are the history against which
@@ -23,8 +30,15 @@ def run(paths: list[str], *, out: str) -> int:
 
     Raises: UserError if a run does not verify, or if `out` lies inside a sealed run or is a file.
     """
-    folders = verified(paths)
-    target = _outside(Path(out))
+    from harness.evidence.verify import verified
+    from harness.report import junit, sarif
+    from harness.report.markdown import markdown
+    from harness.report.outline import outline
+    from harness.report.page import html
+    from harness.report.state import states
+
+    folders = verified(args.evidence)
+    target = _outside(Path(args.out))
     history = states(folders)
     found = outline(history)
     now = history[-1]
@@ -41,21 +55,9 @@ def run(paths: list[str], *, out: str) -> int:
     return 0
 
 
-def verified(paths: list[str]) -> list[Path]:
-    """The sealed runs that the paths mean.
-
-    Raises: UserError with the first fault if any of them does not verify.
-    """
-    folders = [store.sealed(Path(path)) for path in paths]
-    for folder in folders:
-        faults = verify.check(folder)
-        if faults:
-            more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-            raise UserError(f"{faults[0]}{more}; only verified evidence is reported", code=1)
-    return folders
-
-
 def _outside(out: Path) -> Path:
+    from harness.evidence import manifest, store
+
     target = out.resolve()
     if target.exists() and not target.is_dir():
         raise UserError(f"--out {out}: is a file; give a folder")

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from harness.contract.names.reference import short
-from harness.contract.validate import Checked, check
+from harness.commands.arguments import JSON, PATHS
 
+if TYPE_CHECKING:
+    from harness.contract.validate import Checked
+
+NAME = "validate"
+HELP = "check contracts without running them"
 _HEAD = ("claim", "falsifier", "baseline", "mutants")
 
 
-def run(paths: list[str], *, json_output: bool = False) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """PATH... [--json]"""
+    parser.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
+    parser.add_argument("--json", action="store_true", help=JSON)
+
+
+def run(args: argparse.Namespace) -> int:
     """Check the contracts and print what was found; returns the exit code, 2 on any error."""
-    checked = check(paths)
-    print(_as_json(checked) if json_output else _as_text(checked))
+    from harness.contract.validate import check
+
+    checked = check(args.paths)
+    print(_as_json(checked) if args.json else _as_text(checked))
     return 2 if checked.errors else 0
 
 
@@ -32,6 +46,8 @@ def _summary(checked: Checked) -> str:
 
 
 def _rows(checked: Checked) -> list[tuple[str, ...]]:
+    from harness.contract.names.reference import short
+
     bound = [
         (
             claim,

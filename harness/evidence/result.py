@@ -8,9 +8,9 @@ from typing import Any
 from harness import checkpoint
 from harness.contract.claim import Claim
 from harness.contract.text.writer import dump
+from harness.evidence import counterexample
 from harness.evidence.store import write_json
 from harness.judging.judge import brief
-from harness.trial import attempt as counterexample
 from harness.words import narrative
 
 

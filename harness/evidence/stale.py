@@ -12,6 +12,7 @@ from harness.errors import UserError
 from harness.evidence.provenance import code_digests, describe
 from harness.judging.verdict import Verdict
 from harness.subject import candidate
+from harness.subject.identity import identity
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -70,7 +71,7 @@ def _at_hand(sealed: dict[str, Any]) -> bool:
     if ":" in spec and not spec.endswith(".py") and spec.partition(":")[0] not in candidate.READERS:
         return True  # a module, which would have to be imported, and may do anything
     try:
-        found = candidate.identity(spec)
+        found = identity(spec)
     except (UserError, OSError, ImportError):
         return True
     return bool(found["sha256"] == sealed["sha256"])

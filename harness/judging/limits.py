@@ -26,19 +26,19 @@ class Limit:
     when: dict[str, Any]
     dtype: str | None = None
     """The dtype this bound is for, where a map gives one bound per dtype."""
-    elsewhere: tuple[str, ...] = ()
+    other_dtypes: tuple[str, ...] = ()
     """For the map's `default`: the dtypes that have a bound of their own."""
 
     @property
     def label(self) -> str:
         where = [self.dtype] if self.dtype else []
-        where += [f"not {name}" for name in self.elsewhere]
+        where += [f"not {name}" for name in self.other_dtypes]
         where += [f"{key}={'|'.join(map(_short, v if isinstance(v, list) else [v]))}" for key, v in self.when.items()]
         return f"{self.measure} {self.op} {_short(self.bound)}" + (f" [{', '.join(where)}]" if where else "")
 
     def selects(self, params: dict[str, Any]) -> bool:
         """Whether a case with these parameters is judged by this limit."""
-        if self.dtype not in (None, params.get("dtype")) or params.get("dtype") in self.elsewhere:
+        if self.dtype not in (None, params.get("dtype")) or params.get("dtype") in self.other_dtypes:
             return False
         return all(params.get(key) in (val if isinstance(val, list) else [val]) for key, val in self.when.items())
 
@@ -140,7 +140,7 @@ def _limits(name: str, entry: dict[str, Any]) -> list[Limit]:
         if isinstance(bound, dict):
             named = tuple(sorted(key for key in bound if key != "default"))
             out += [
-                Limit(name, op, b, when, elsewhere=named) if key == "default" else Limit(name, op, b, when, key)
+                Limit(name, op, b, when, other_dtypes=named) if key == "default" else Limit(name, op, b, when, key)
                 for key, b in bound.items()
             ]
         elif bound is not None:

@@ -69,3 +69,8 @@ def vacuous(claim: Mapping[str, Any], limits: list[Limit | Group], mutants: list
 def weak(mutants: list[dict[str, Any]]) -> str:
     weak = [m["name"] for m in mutants if m.get("weak")]
     return f"; weak: {', '.join(weak)} killed by less than {STRONG_MARGIN:g}x" if weak else ""
+
+
+def alive(mutant: Mapping[str, Any]) -> bool:
+    """Whether a mutant was tried and not killed."""
+    return not mutant["killed"] and mutant["status"] not in ("inapplicable", "not_run")

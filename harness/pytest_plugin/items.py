@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.judging.verdict import Verdict
-from harness.pytest_plugin.session_end import CONTRACTS, VERDICT, Tally
+from harness.pytest_plugin.session_end import CONTRACTS, VERDICT, SessionEnd
 
 if TYPE_CHECKING:
     from harness.contract.validate import Checked
-    from harness.run.shared_session import Sitting
+    from harness.run.shared_session import SharedSession
 
 KEY = re.compile(rb"^[\"']?falsification_tests[\"']?[ \t]*:", re.MULTILINE)
 PIECE = 1 << 20
@@ -33,7 +33,7 @@ OPTIONS = {
 FILES = pytest.StashKey[list[Path]]()
 FOLDER = pytest.StashKey[Path]()
 CHECKED = pytest.StashKey["Checked"]()
-SITTING = pytest.StashKey["Sitting"]()
+SESSION = pytest.StashKey["SharedSession"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,7 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Verdicts are counted and evidence is sealed where reports arrive: with xdist, where the work is handed out."""
     config.stash[FILES] = []
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Tally(lambda: _folder(config), lambda: FOLDER in config.stash), "harness_tally")
+        end = SessionEnd(lambda: _folder(config), lambda: FOLDER in config.stash)
+        config.pluginmanager.register(end, "harness_session_end")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -147,10 +148,10 @@ class ClaimItem(pytest.Item):
         from harness.errors import UserError
 
         try:
-            if SITTING not in self.config.stash:
+            if SESSION not in self.config.stash:
                 with _uncaptured(self.config):  # so that the forkserver shows the training of a model
-                    self.config.stash[SITTING] = _begin(self.session)
-            return self.config.stash[SITTING].examine(self.claim)
+                    self.config.stash[SESSION] = _begin(self.session)
+            return self.config.stash[SESSION].examine(self.claim)
         except UserError as problem:
             mistake = str(problem)
         self.session.shouldstop = f"harness: {mistake}"
@@ -160,7 +161,7 @@ class ClaimItem(pytest.Item):
         """The claim as `harness run` tells it: what was violated, where, and how to see it again."""
         from harness.words.narrative import story
 
-        folder = self.config.stash[SITTING].run.folder.with_suffix("")  # its name once it is sealed
+        folder = self.config.stash[SESSION].run.folder.with_suffix("")  # its name once it is sealed
         lines = story(self.claim.id, self.claim.contract, self.result, str(folder))
         if self.result["verdict"] == Verdict.ERROR.value:
             lines.append(f"  log       {folder}/claims/{self.claim.id}/log.txt")
@@ -173,12 +174,12 @@ def _uncaptured(config: pytest.Config) -> AbstractContextManager[None]:
     return uncaptured
 
 
-def _begin(session: pytest.Session) -> Sitting:
+def _begin(session: pytest.Session) -> SharedSession:
     """The run that this process writes to: the session's own, or the one that the workers of xdist share."""
-    from harness.commands.run import Options
     from harness.contract.names.reference import short
+    from harness.run.options import Options
     from harness.run.settings import find
-    from harness.run.shared_session import Sitting
+    from harness.run.shared_session import SharedSession
 
     config, checked = session.config, session.config.stash[CHECKED]
     shared = getattr(config, "workerinput", {})
@@ -190,11 +191,10 @@ def _begin(session: pytest.Session) -> Sitting:
         device=asked(config, "device") or "auto",
         seed=_seed(asked(config, "seed") or "0"),
         workers=shared.get("workercount", 1),
-        json=True,
     )
     folder = Path(shared["harness_folder"]) if shared else _folder(config)
     selected = [item.claim for item in session.items if isinstance(item, ClaimItem)]
-    return Sitting(folder, checked, selected, options)
+    return SharedSession(folder, checked, selected, options)
 
 
 def asked(config: pytest.Config, name: str) -> str | None:

@@ -17,7 +17,7 @@ VERDICT = "harness verdict"
 CONTRACTS = (".yaml", ".yml")
 
 
-class Tally:
+class SessionEnd:
     """Lives where all reports arrive: with xdist in the process that hands out the work."""
 
     def __init__(self, folder: Callable[[], Path], named: Callable[[], bool]) -> None:
@@ -80,8 +80,8 @@ class Tally:
         folder = self._folder()
         where, rows = "none", dict[str, dict[str, Any]]()
         if any(folder.glob("claims/*")):
-            sealed, found = seal(folder, max(self._times, default=0.0) - min(self._times, default=0.0))
-            where, rows = str(sealed), {row["id"]: row for row in found["claims"]}
+            sealed = seal(folder, max(self._times, default=0.0) - min(self._times, default=0.0))
+            where, rows = str(sealed.folder), {row["id"]: row for row in sealed.outcome["claims"]}
         elif folder.is_dir():
             shutil.rmtree(folder)
         verdicts = {}

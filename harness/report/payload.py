@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.evidence.summary import NOT_SELECTED
+from harness.judging.mutant_kills import alive
 from harness.judging.verdict import ORDER, Verdict
 from harness.report.dossier import dossier
 from harness.report.state import State
-from harness.report.terminal import alive
 
 SAFE = 2**53
 """JavaScript holds whole numbers up to here."""

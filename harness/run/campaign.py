@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,20 +13,22 @@ import psutil
 
 from harness.contract.claim import Claim
 from harness.errors import UserError
-from harness.evidence import store as evidence
+from harness.evidence import store
 from harness.evidence.result import write
 from harness.judging.judge import judge, why_unbound
-from harness.report.terminal import Progress
 from harness.run import schedule
 from harness.run.probe import build
-from harness.trial import worker
+from harness.run.progress import Progress
+from harness.subject.device import platform
+from harness.trial.job import Job
+from harness.trial.worker import work
 
 
 @dataclass(frozen=True)
 class Campaign:
     """What every claim of a run shares."""
 
-    evidence: evidence.Run
+    evidence: store.Run
     seed: int
     candidate: str
     device: str
@@ -34,7 +37,6 @@ class Campaign:
     """A folder that stands in for every model builder."""
     workers: int
     memory_mb: int | None
-    quiet: bool
     mutants: Mapping[str, dict[str, str]]
     """Claim id -> mutant name -> `module:name`."""
 
@@ -48,31 +50,35 @@ class Campaign:
 NO_SOURCE = "a GGUF file is compared with the checkpoint it was made from; give that with --weights HF_DIR"
 
 
-def run(context: Any, campaign: Campaign, claims: list[Claim]) -> float:
+def run(context: Any, campaign: Campaign, claims: list[Claim], progress: Progress) -> float:
     """Run the claims; returns the wall time in seconds, without the building of models."""
     folders = _weights(context, campaign, claims)
     by_id = {claim.id: claim for claim in claims}
-    with Progress(list(by_id), quiet=campaign.quiet) as clock:
+    began = time.monotonic()
+    progress.begin(len(claims))
+    try:
         ready = []
         for claim in claims:
             where = folders.get(claim.given.get("weights", ""), {})
             absent = why_unbound(claim.source) if claim.unbound else campaign.device_missing or where.get("absent")
             if absent:
                 _write_unrun(campaign, claim, {"subjects": {"candidate": _unsupported(absent)}})
-                clock.ended(claim.id, "UNVERIFIED", absent)
+                progress.ended(claim.id, "UNVERIFIED", absent)
             else:
                 ready.append(_job(campaign, claim, where.get("folder")))
         # The long ones first, so that no worker idles at the end; results are listed in contract order.
         ready.sort(key=lambda job: (-job.claim.budget_s, job.claim.id))
         limits = {"workers": campaign.workers, "memory": campaign.memory}
-        for outcome in schedule.run(context, worker.work, ready, **limits, watch=clock.stage):
+        for outcome in schedule.run(context, work, ready, **limits, watch=progress.stage):
             if outcome.problem:
                 _write_unrun(campaign, by_id[outcome.claim], {"error": outcome.problem})
             else:
                 campaign.evidence.deposit(outcome.claim)
-            result = evidence.read_json(campaign.evidence.folder / "claims" / outcome.claim / "result.json")
-            clock.ended(outcome.claim, result["verdict"], result["reason"])
-    return clock.seconds
+            result = store.read_json(campaign.evidence.folder / "claims" / outcome.claim / "result.json")
+            progress.ended(outcome.claim, result["verdict"], result["reason"])
+    finally:
+        progress.end()
+    return time.monotonic() - began
 
 
 def _weights(context: Any, campaign: Campaign, claims: list[Claim]) -> dict[str, dict[str, str]]:
@@ -91,8 +97,8 @@ def _weights(context: Any, campaign: Campaign, claims: list[Claim]) -> dict[str,
     return {builder: {"folder": str(folder)} for builder in builders}
 
 
-def _job(campaign: Campaign, claim: Claim, weights: str | None) -> worker.Job:
-    return worker.Job(
+def _job(campaign: Campaign, claim: Claim, weights: str | None) -> Job:
+    return Job(
         claim=claim,
         staging=campaign.evidence.staging(claim.id).resolve(),
         seed=campaign.seed,
@@ -114,7 +120,7 @@ def _write_unrun(campaign: Campaign, claim: Claim, found: dict[str, Any]) -> Non
     text = log.read_bytes() if log.is_file() else b""
     staging = campaign.evidence.staging(claim.id)
     (staging / "log.txt").write_bytes(text)
-    record = {"platform": worker.platform(campaign.device), "cases": [], "subjects": {}, "mutants": {}, **found}
+    record = {"platform": platform(campaign.device), "cases": [], "subjects": {}, "mutants": {}, **found}
     judgement = judge(claim.source, record)
     write(staging, claim, {"record": record, "judgement": judgement}, device=campaign.device, seconds=0.0)
     campaign.evidence.deposit(claim.id)

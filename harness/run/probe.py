@@ -11,6 +11,7 @@ from typing import Any
 from harness.errors import UserError
 from harness.run.schedule import THREADS
 from harness.subject import candidate
+from harness.subject.identity import identity
 
 PACKAGES = (
     *("numpy", "torch", "transformers", "tokenizers", "safetensors", "hypothesis"),
@@ -54,7 +55,7 @@ def answer(device: str, spec: str, folder: str) -> dict[str, Any]:
         "device_asked": device,
         "device": found,
         "device_missing": missing,
-        "candidate": candidate.identity(spec, folder),
+        "candidate": identity(spec, folder),
         "host": {
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",

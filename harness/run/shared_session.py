@@ -8,21 +8,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.commands.run import Options, campaign_of, seal_of
 from harness.contract.claim import Claim
 from harness.contract.validate import Checked, check
 from harness.errors import UserError
 from harness.evidence import store, summary
 from harness.evidence.provenance import describe, started
+from harness.evidence.seal import Sealed
+from harness.evidence.seal import seal as seal_run
 from harness.judging.verdict import Verdict
 from harness.run import campaign, schedule
-from harness.run.probe import probe
+from harness.run.options import Options
+from harness.run.progress import Silent
+from harness.run.session import campaign_of, found_host
 
 RESULT = "result.json"
 FIXED = (*schedule.THREADS, "CUBLAS_WORKSPACE_CONFIG")
 
 
-class Sitting:
+class SharedSession:
     """A run being written claim by claim; processes that share its folder share the run."""
 
     def __init__(self, folder: Path, checked: Checked, selected: list[Claim], options: Options) -> None:
@@ -36,9 +39,7 @@ class Sitting:
             self.context = schedule.server(threads=1)
             # A claim's process imports pytest's own main module again; loaded once, that costs nothing.
             self.context.set_forkserver_preload([*schedule.PRELOAD, "pytest"])
-            host = schedule.call(self.context, probe, options.device, options.candidate, str(self.home))
-        if "problem" in host:
-            raise UserError(host["problem"])
+            host = found_host(self.context, options, str(self.home))
         self.run = store.Run(folder)
         self.campaign = campaign_of(self.run, checked, options, host)
         if self._first():
@@ -49,7 +50,7 @@ class Sitting:
     def examine(self, claim: Claim) -> dict[str, Any]:
         """Run one claim; its result, with the verdict as it is beside what has been seen so far."""
         with contextlib.chdir(self.home):
-            campaign.run(self.context, self.campaign, [claim])
+            campaign.run(self.context, self.campaign, [claim], Silent())
             found: dict[str, Any] = self._result(claim)
             verdict, reason = self._settled(claim, found)
         return {**found, "verdict": verdict, "reason": reason}
@@ -77,8 +78,8 @@ class Sitting:
         return summary.settle(seen, depends_on)[claim.id]
 
 
-def seal(folder: Path, seconds: float) -> tuple[Path, dict[str, Any]]:
-    """Seal the run that a session wrote into `folder`; where it is then, and counts, claims and targets.
+def seal(folder: Path, seconds: float) -> Sealed:
+    """Seal the run that a session wrote into `folder`.
 
     What was selected and did not run is UNVERIFIED.
     Raises: UserError if contracts or code changed meanwhile; the folder then stays as it is.
@@ -90,7 +91,7 @@ def seal(folder: Path, seconds: float) -> tuple[Path, dict[str, Any]]:
     if [describe(contract, checked) for contract in checked.contracts] != begun["contracts"]:
         raise UserError(f"{folder}: the contracts changed while they ran; the evidence is not sealed, run again")
     selected = [claim for contract in checked.contracts for claim in contract.claims if claim.id in chosen]
-    return seal_of(store.Run(folder), begun, checked, selected, seconds)
+    return seal_run(store.Run(folder), begun, checked, selected, seconds)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from types import ModuleType
+from functools import partial
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ class Boundary:
         """Whether the subject has `name`."""
         return hasattr(self._target, name)
 
-    def elsewhere(
+    def in_other_process(
         self,
         name: str,
         *args: Any,
@@ -105,17 +106,10 @@ class Boundary:
         if function is None:
             raise Unsupported(f"{self._role} has no `{name}`")
         _check_signature(self._role, name, function, args, {**self._context(function), **kwargs})
-        boundary = {"role": self._role, "dtype": self._dtype, "device": self._device, "arrays": self._arrays}
-        request = {
-            "name": name,
-            "function": function,
-            "args": args,
-            "kwargs": kwargs,
-            "threads": threads,
-            "deterministic": deterministic,
-            "boundary": {**boundary, "lower": self._lower},
-        }
-        return other_process.call(request, environment or {})
+        form = {"role": self._role, "dtype": self._dtype, "device": self._device, "arrays": self._arrays}
+        call = partial(_through_a_boundary, name, function, args, kwargs, {**form, "lower": self._lower})
+        request = other_process.Request(call, threads, deterministic)
+        return other_process.ask(request, environment or {})
 
     def _call(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         kwargs = {**self._context(function), **kwargs}  # a falsifier that names another device means it
@@ -199,6 +193,14 @@ class Boundary:
             expected.add("float32" if self._arrays == "numpy" else "bfloat16")
         if found not in expected:
             self._trace.dtypes_wrong.append(f"`{label}` returned {found}, expected {self._dtype}")
+
+
+def _through_a_boundary(
+    name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], form: dict[str, Any]
+) -> Any:
+    """Call `function` in this process through a boundary like the one it came from; its result as NumPy."""
+    target = SimpleNamespace(**{name: function})
+    return getattr(Boundary(target, trace=Trace(), **form), name)(*args, **kwargs)
 
 
 def same_bytes(a: np.ndarray, b: np.ndarray) -> bool:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import shutil
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from harness import checkpoint
 from harness.contract.names.packages import HARNESS
 from harness.contract.problem import nearest
 from harness.errors import UserError
 from harness.subject import binding
-from harness.subject.sources import file_digest, files_digest, with_siblings
 
 EXTRAS = {"hf": "hf", "gguf": "interop"}
 OPENED = {"hf": "huggingface", "gguf": "llama_cpp"}
@@ -43,7 +39,7 @@ def load(spec: str, folder: str | Path = ".") -> Any:
     if scheme == PROGRAM:
         return import_module(f"harness.candidates.{READERS[PROGRAM]}").open(rest, folder)
     if scheme in OPENED:
-        return _reader(spec, scheme).open(str(_existing(spec, Path(folder) / rest)))
+        return reader(spec, scheme).open(str(existing(spec, Path(folder) / rest)))
     if ":" not in spec and not spec.endswith(".py"):
         return _built_in(spec)
     if spec.endswith(".py"):
@@ -78,41 +74,11 @@ def _built(spec: str, builder: Callable[..., Any]) -> Any:
     return made
 
 
-def identity(spec: str, folder: str | Path = ".") -> dict[str, Any]:
-    """Spec and SHA-256 of the source it comes from; evidence of another source is STALE.
+def reader(spec: str, scheme: str) -> ModuleType:
+    """The package that opens what stands behind `scheme:`.
 
-    A Python file brings the files beside it that it imports; a command line those that its words name.
+    Raises: UserError if what it needs is not installed.
     """
-    if spec == BASELINE:
-        return {"spec": spec, "sha256": None}
-    where, _, rest = (spec, "", "") if spec.endswith(".py") else spec.partition(":")
-    if spec.startswith(f"{PROGRAM}:"):
-        package = import_module(f"harness.candidates.{READERS[PROGRAM]}")
-        found = _program_files(package.words(spec.removeprefix(f"{PROGRAM}:")), Path(folder))
-        return {"spec": spec, "sha256": files_digest(found, Path(folder)), "reader": source_digest(package)}
-    if where in OPENED:
-        reader = source_digest(_reader(spec, where))
-        path = _existing(spec, Path(folder) / rest)
-        digest = file_digest(path) if path.is_file() else checkpoint.digest(path)
-        return {"spec": spec, "sha256": digest, "reader": reader}
-    if where.endswith(".py"):
-        source = Path(folder) / where
-        return {"spec": spec, "sha256": files_digest(with_siblings(source), source.parent)}
-    if ":" not in spec:
-        _offered(spec)
-        return {"spec": spec, "sha256": source_digest(import_module("harness.candidates"))}  # one builds on another
-    return {"spec": spec, "sha256": source_digest(binding.module(where, folder))}
-
-
-def _program_files(words: list[str], folder: Path) -> list[Path]:
-    """The files that the words name; if none does, the program that the first word means on PATH."""
-    named = [folder / word for word in words if (folder / word).is_file()]
-    if not named:
-        named = [Path(found)] if (found := shutil.which(words[0])) else []
-    return sorted({each for path in named for each in (with_siblings(path) if path.suffix == ".py" else [path])})
-
-
-def _reader(spec: str, scheme: str) -> ModuleType:
     try:
         return import_module(f"harness.candidates.{OPENED[scheme]}")
     except ModuleNotFoundError as missing:
@@ -121,32 +87,26 @@ def _reader(spec: str, scheme: str) -> ModuleType:
         ) from None
 
 
-def _existing(spec: str, path: Path) -> Path:
+def existing(spec: str, path: Path) -> Path:
+    """Raises: UserError if the path is not there."""
     if not path.exists():
         raise UserError(f"--candidate {spec}: {path} not found; {HOWTO}")
     return path
 
 
-def source_digest(loaded: ModuleType) -> str:
-    """SHA-256 over a module's file, or over every Python file of a package."""
-    origin = Path(loaded.__file__ or "")
-    files = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
-    total = hashlib.sha256()
-    for path in files:
-        total.update(f"{path.relative_to(origin.parent)}\0{file_digest(path)}\n".encode())
-    return total.hexdigest()
-
-
 def _built_in(name: str) -> ModuleType:
-    _offered(name)
+    check_built_in(name)
     return import_module(f"harness.candidates.{name}")
 
 
-def _offered(name: str) -> None:
+def built_in() -> list[str]:
+    """The names of the built-in candidates: packages of harness/candidates that need no file or folder to open."""
+    packages = {init.parent.name for init in (HARNESS / "candidates").glob("[a-z]*/__init__.py")}
+    return sorted(packages - set(READERS.values()))
+
+
+def check_built_in(name: str) -> None:
     """Raises: UserError unless this is a built-in candidate."""
-    here = HARNESS / "candidates"
-    packages = [p.stem for p in here.iterdir() if not p.name.startswith("_") and (p / "__init__.py").is_file()]
-    offered = sorted(set(packages) - set(READERS.values()))
-    if name not in offered:
-        hint = nearest(name, offered) or f"; {HOWTO}"
-        raise UserError(f"--candidate {name}: found no such built-in candidate ({', '.join(offered)}){hint}")
+    if name not in built_in():
+        hint = nearest(name, built_in()) or f"; {HOWTO}"
+        raise UserError(f"--candidate {name}: found no such built-in candidate ({', '.join(built_in())}){hint}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands.validate import run
+from harness.commands.main import main
 from tests.support.example_contract import CONTRACT, lay
 from tests.support.repository import ROOT, environment
 
@@ -21,7 +21,7 @@ HEAVY = (
 
 
 def test_a_table_of_what_is_bound_and_a_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([str(lay(tmp_path))]) == 0
+    assert main(["validate", str(lay(tmp_path))]) == 0
     head, row, blank, summary = capsys.readouterr().out.splitlines()
     assert head.split() == ["claim", "falsifier", "baseline", "mutants"]
     assert row.split()[0] == "FALSIFY-RMSNORM-EPS-001"
@@ -32,14 +32,14 @@ def test_a_table_of_what_is_bound_and_a_summary(tmp_path: Path, capsys: pytest.C
 
 
 def test_an_error_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([str(lay(tmp_path, CONTRACT.replace("examples: 40", "examples: x")))]) == 2
+    assert main(["validate", str(lay(tmp_path, CONTRACT.replace("examples: 40", "examples: x")))]) == 2
     out = capsys.readouterr().out
     assert "rmsnorm.yaml:18:13: error: examples: found 'x', expected a whole number of at least 1" in out
     assert out.endswith("1 contracts, 1 claims: 1 errors, 0 warnings\n")
 
 
 def test_json_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([str(lay(tmp_path)), str(tmp_path / "none.yaml")], json_output=True) == 2
+    assert main(["validate", str(lay(tmp_path)), str(tmp_path / "none.yaml"), "--json"]) == 2
     report = json.loads(capsys.readouterr().out)
     assert (report["contracts"], report["claims"], report["errors"], report["warnings"]) == (1, 1, 1, 0)
     assert report["problems"][0]["severity"] == "error"

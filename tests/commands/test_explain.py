@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands import explain
 from harness.commands.main import main
 from harness.contract.limits import OPERATORS, RANGES
 from harness.contract.names.modules import Modules
 from harness.contract.validate import check
 from harness.judging.findings import IMPLICIT
 from harness.judging.verdict import Verdict
+from harness.report import word_pages
 from harness.trial.experiment import FREE
 from harness.words import explanation, glossary
 from tests.support.command import harness
@@ -181,6 +181,6 @@ def test_nothing_heavy_is_loaded() -> None:
 
 
 def test_names_are_what_completion_offers() -> None:
-    known = explain.names("builtin:")
+    known = word_pages.names("builtin:")
     assert {RMSNORM, "PARTIAL", "err_ratio", "D5", "decoder-forward", "rmsnorm-eps-threading"} <= set(known)
     assert len(known) == len(set(known))

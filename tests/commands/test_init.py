@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands.init import NAMES
+from harness.commands.init import FILES
 from harness.commands.main import main
 from harness.errors import UserError
 from harness.run.settings import find, relative
@@ -40,7 +40,7 @@ def test_the_planted_bug_is_found_named_and_gone_after_what_the_text_says(tmp_pa
     code, said = run(tmp_path, "init", "new")
     assert code == 0, said
     folder = tmp_path / "new"
-    assert {path.name for path in folder.iterdir()} == set(NAMES)
+    assert {path.name for path in folder.iterdir()} == set(FILES)
     assert "cd new && harness run ." in said
 
     code, said = run(folder, "run", ".", "--device", "cpu")
@@ -65,7 +65,7 @@ def test_pytest_finds_the_same_bug_and_names_the_same_line(tmp_path: Path) -> No
     assert "1e-5" in mend(tmp_path, said)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FILES)
 def test_nothing_that_is_there_is_overwritten(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / name).write_text("mine", encoding="utf-8")
     assert main(["init", str(tmp_path)]) == 2

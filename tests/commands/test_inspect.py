@@ -231,7 +231,7 @@ def test_a_hostile_file_gets_one_line_at_once(name: str, tmp_path: Path, capsys:
     began = time.process_time()
     with pytest.raises(Malformed, match=words) as found:
         inspect(path)
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 10
     assert "\n" not in str(found.value)
     assert len(str(found.value)) < 600
     assert main(["inspect", str(path)]) == 2
@@ -283,7 +283,7 @@ def test_memory_and_time_hold_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     most, slowest = map(float, done.stdout.split())
     assert 5 << 20 < most < MEMORY
-    assert slowest < 1
+    assert slowest < 10  # the defect it guards against took 262 s
 
 
 def test_what_is_no_file_is_said(tmp_path: Path) -> None:

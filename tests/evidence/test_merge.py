@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from harness import checkpoint
-from harness.commands import main, verify
+from harness.commands import main
 from harness.errors import UserError
-from harness.evidence import merge, provenance, store
+from harness.evidence import merge, provenance, store, verify
 from harness.evidence.summary import NOT_SELECTED
 from harness.judging.verdict import ORDER, Verdict
 from tests.support.doubling import DOUBLES, SLOWLY

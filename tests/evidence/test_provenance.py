@@ -10,6 +10,7 @@ import pytest
 from harness.contract.names.packages import HARNESS
 from harness.evidence import provenance
 from harness.subject import candidate
+from harness.subject.identity import identity
 
 
 @pytest.fixture
@@ -43,11 +44,11 @@ def test_an_edit_of_any_file_but_a_candidates_changes_the_digest_of_its_part_alo
 def test_a_built_in_candidate_that_builds_on_another_has_its_bytes_in_its_identity(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before = candidate.identity("torch_sdpa")
+    before = identity("torch_sdpa")
     digest = candidate.file_digest
     monkeypatch.setattr(
         candidate,
         "file_digest",
         lambda path: "edited" if path.match("torch/model/decoder.py") else digest(path),
     )
-    assert candidate.identity("torch_sdpa") != before
+    assert identity("torch_sdpa") != before

@@ -3,8 +3,7 @@
 import json
 import shutil
 
-from harness.commands import verify
-from harness.evidence import manifest, store
+from harness.evidence import manifest, store, verify
 from tests.support.command import harness
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.commands.arguments import parser
+from harness.commands.main import parser
 from harness.evidence import store
 from tests.support.doubling import DOUBLES
 from tests.support.repository import ROOT

@@ -4,7 +4,7 @@ import json
 import re
 import sys
 
-from harness.commands.arguments import parser
+from harness.commands.main import parser
 from harness.contract.validate import check
 from harness.judging.verdict import ORDER
 from tests.support.command import started

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from harness.commands import run as run_command
 from harness.commands.main import main
 from harness.contract.validate import check
 from harness.provable.kind import Kind
@@ -84,8 +83,7 @@ def test_a_folder_of_them_runs_end_to_end_and_nothing_survives(
     few.mkdir()
     for each in report["imported"][:20]:
         (few / Path(each["contract"]).name).write_bytes(Path(each["contract"]).read_bytes())
-    options = run_command.Options(paths=[str(few)], evidence=str(folder / "evidence"), json=True, workers=1)
-    assert run_command.run(options) == 3
+    assert main(["run", str(few), "--evidence", str(folder / "evidence"), "--json", "-j", "1"]) == 3
     found = json.loads(capsys.readouterr().out)
     assert set(found["counts"]) == {"UNVERIFIED"}
     assert found["counts"]["UNVERIFIED"] == len(found["claims"]) > 90

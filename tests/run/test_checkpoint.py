@@ -10,7 +10,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from harness.checkpoint import INDEX, digest, read_config, read_weights
 from harness.errors import UserError
 from harness.judging.verdict import Verdict
-from harness.trial import worker
+from harness.trial.examine import examine
+from harness.trial.job import Job
 from tests.support.laboratory import shipped
 
 LLAMA = {
@@ -109,7 +110,7 @@ def test_a_claim_on_somebody_elses_weights(tmp_path):
     saved(tmp_path / "llama", torch.bfloat16)
     (tmp_path / "work").mkdir()
     claim, mutants = shipped("FALSIFY-DECODER-TRAINED-001")
-    job = worker.Job(
+    job = Job(
         claim=claim,
         staging=tmp_path / "work",
         seed=0,
@@ -119,7 +120,7 @@ def test_a_claim_on_somebody_elses_weights(tmp_path):
         mutants=mutants,
         weights=str(tmp_path / "llama"),
     )
-    found = worker.examine(job, lambda stage: None)["judgement"]
+    found = examine(job, lambda stage: None)["judgement"]
     assert found.verdict is Verdict.PARTIAL, found.reason
     fate = {m["name"]: m["status"] if not m["killed"] else "killed" for m in found.mutants}
     assert fate["k_bias_dropped"] == fate["qkv_bias_dropped"] == "inapplicable"

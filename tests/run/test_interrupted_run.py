@@ -5,8 +5,7 @@ import signal
 import subprocess
 import time
 
-from harness.commands import verify
-from harness.evidence import store
+from harness.evidence import store, verify
 from tests.support.command import HARNESS, as_json, harness
 from tests.support.doubling import CANDIDATE, mixed
 from tests.support.repository import environment

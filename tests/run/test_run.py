@@ -5,8 +5,7 @@ import json
 import pytest
 import torch
 
-from harness.commands import verify
-from harness.evidence import store
+from harness.evidence import store, verify
 from tests.support.command import as_json, harness
 from tests.support.doubling import CANDIDATE, contract, mixed
 

@@ -10,6 +10,7 @@ import pytest
 
 from harness.errors import UserError
 from harness.subject import candidate
+from harness.subject.identity import identity
 from harness.subject.sources import with_siblings
 
 SOURCE = """
@@ -84,12 +85,12 @@ def test_identity_covers_siblings_that_are_imported_and_their_siblings(tmp_path:
     assert [p.relative_to(tmp_path).as_posix() for p in with_siblings(tmp_path / "kernels.py")] == [
         *("deep/__init__.py", "deep/inner.py", "fused.py", "kernels.py")
     ]
-    before = candidate.identity("kernels.py", tmp_path)["sha256"]
-    assert candidate.identity("kernels.py:relu", tmp_path)["sha256"] == before
+    before = identity("kernels.py", tmp_path)["sha256"]
+    assert identity("kernels.py:relu", tmp_path)["sha256"] == before
     for name, counts in {"deep/inner.py": True, "fused.py": True, "other.py": False}.items():
-        old = candidate.identity("kernels.py", tmp_path)["sha256"]
+        old = identity("kernels.py", tmp_path)["sha256"]
         (tmp_path / name).write_text(files[name] + "# mended\n")
-        assert (candidate.identity("kernels.py", tmp_path)["sha256"] != old) is counts, name
+        assert (identity("kernels.py", tmp_path)["sha256"] != old) is counts, name
 
 
 def test_a_file_alone_keeps_its_plain_digest(tmp_path: Path) -> None:
@@ -97,5 +98,5 @@ def test_a_file_alone_keeps_its_plain_digest(tmp_path: Path) -> None:
 
     (tmp_path / "alone.py").write_text("import sys\n")
     plain = hashlib.sha256((tmp_path / "alone.py").read_bytes()).hexdigest()
-    assert candidate.identity("alone.py", tmp_path)["sha256"] == plain
+    assert identity("alone.py", tmp_path)["sha256"] == plain
     assert not any(name.startswith("harness_file_alone") for name in sys.modules)

@@ -29,6 +29,7 @@ from harness.falsifiers.model.decoder import (
 from harness.reference.random_weights import random_weights
 from harness.subject import candidate
 from harness.subject.boundary import Trace
+from harness.subject.identity import identity
 from tests.support.cpu_boundary import boundary
 from tests.support.distance import rel_l2
 from tests.support.laboratory import changed, examine, shipped
@@ -150,10 +151,10 @@ def test_missing_folder_and_bad_json_are_one_line(folder: Path) -> None:
 
 
 def test_identity_of_a_folder_changes_with_its_bytes(folder: Path) -> None:
-    before = candidate.identity(f"hf:{folder}")
-    assert before == candidate.identity(f"hf:{folder}")
+    before = identity(f"hf:{folder}")
+    assert before == identity(f"hf:{folder}")
     edit(folder, rms_norm_eps=1e-5)
-    assert candidate.identity(f"hf:{folder}")["sha256"] != before["sha256"]
+    assert identity(f"hf:{folder}")["sha256"] != before["sha256"]
 
 
 def test_the_reader_of_folders_is_no_candidate_of_its_own() -> None:
@@ -202,7 +203,7 @@ def test_a_reader_that_is_not_installed_is_one_line_with_its_extra(
         raise ModuleNotFoundError(f"No module named {package!r}", name=package)
 
     monkeypatch.setattr(candidate, "import_module", absent)
-    for ask in (candidate.load, candidate.identity):
+    for ask in (candidate.load, identity):
         with pytest.raises(UserError, match=f"needs {package}, which is not installed; pip install 'harness.{extra}.'"):
             ask(f"{scheme}:{folder}")
 

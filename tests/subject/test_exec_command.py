@@ -9,6 +9,7 @@ import pytest
 
 from harness.errors import UserError
 from harness.subject import candidate
+from harness.subject.identity import identity
 from tests.support.exec_program import program, relu
 
 
@@ -45,11 +46,11 @@ def test_identity_covers_the_files_on_the_command_line_and_what_a_script_imports
     helper = tmp_path / "helper.py"
     helper.write_text("import json\n")
     (tmp_path / "other.py").write_text("")
-    seen = [candidate.identity(spec, tmp_path)["sha256"]]
+    seen = [identity(spec, tmp_path)["sha256"]]
     for path, text in ((helper, "import math\n"), (tmp_path / "program.py", "import helper \n")):
         path.write_text(text)
-        seen.append(candidate.identity(spec, tmp_path)["sha256"])
+        seen.append(identity(spec, tmp_path)["sha256"])
     assert len(set(seen)) == 3
     (tmp_path / "other.py").write_text("1\n")
-    assert candidate.identity(spec, tmp_path)["sha256"] == seen[-1]
-    assert candidate.identity("exec:sh -c true", tmp_path)["sha256"]
+    assert identity(spec, tmp_path)["sha256"] == seen[-1]
+    assert identity("exec:sh -c true", tmp_path)["sha256"]

@@ -11,7 +11,8 @@ from harness.contract.claim import Claim
 from harness.contract.validate import Checked, check
 from harness.judging.judge import Judgement
 from harness.judging.verdict import Verdict
-from harness.trial import worker
+from harness.trial.examine import examine as examine_job
+from harness.trial.job import Job
 from tests.support.repository import CONTRACTS
 
 Mutants = dict[str, str]
@@ -44,7 +45,7 @@ def changed(claim: Claim, **fields: Any) -> Claim:
 
 def examine(claim: Claim, mutants: Mutants, folder: Path, candidate: str = "torch", seed: int = 0) -> dict[str, Any]:
     """Record and judgement, as a claim's own process would have them."""
-    job = worker.Job(
+    job = Job(
         claim=claim,
         staging=folder,
         seed=seed,
@@ -53,7 +54,7 @@ def examine(claim: Claim, mutants: Mutants, folder: Path, candidate: str = "torc
         candidate_folder=str(folder),
         mutants=mutants,
     )
-    return worker.examine(job, lambda stage: None)
+    return examine_job(job, lambda stage: None)
 
 
 def judged(claim_id: str, folder: Path, kernel: str | None = None, **fields: Any) -> Judgement:

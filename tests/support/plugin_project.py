@@ -6,8 +6,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-from harness.commands import verify
-from harness.evidence import store
+from harness.evidence import store, verify
 from tests.support.command import started
 
 FALSIFIERS = '''

@@ -11,7 +11,7 @@ from typing import Any
 from harness.contract.text.reader import load_yaml
 from harness.evidence import manifest, store, summary
 from harness.judging.judge import judge
-from harness.trial.worker import platform
+from harness.subject.device import platform
 from tests.support.doubling import CANDIDATE, DOUBLES, contract
 
 SHIP = """targets:

@@ -113,7 +113,7 @@ def test_a_call_elsewhere_runs_in_another_process_with_the_environment_asked_for
     )
     x = np.arange(3, dtype=np.float32)
     for hash_seed in ("3", "4", "3"):
-        found, settings = subject.elsewhere("told", x, environment={"PYTHONHASHSEED": hash_seed})
+        found, settings = subject.in_other_process("told", x, environment={"PYTHONHASHSEED": hash_seed})
         assert found["hash"] == settings["hash_seed"] == float(hash_seed)
         assert settings["process"] != os.getpid()
         assert np.array_equal(found["twice"], 2 * x)
@@ -134,9 +134,9 @@ def test_what_goes_wrong_elsewhere_is_one_line_here(tmp_path):
     )
     x = np.ones(2, dtype=np.float32)
     with pytest.raises(RuntimeError, match="in another process: ValueError: found 3, expected 4"):
-        subject.elsewhere("raises", x)
+        subject.in_other_process("raises", x)
     with pytest.raises(RuntimeError, match="ended with code 7"):
-        subject.elsewhere("dies", x)
-    assert np.array_equal(subject.elsewhere("fine", x)[0], x), "the interpreter outlives a call that died"
+        subject.in_other_process("dies", x)
+    assert np.array_equal(subject.in_other_process("fine", x)[0], x), "the interpreter outlives a call that died"
     with pytest.raises(Unsupported, match="has no `absent`"):
-        subject.elsewhere("absent", x)
+        subject.in_other_process("absent", x)

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from harness.contract.cases import plan
+from harness.evidence.counterexample import digest
 from harness.evidence.result import write
 from harness.judging.verdict import Verdict
-from harness.trial.attempt import digest
 from tests.support.laboratory import changed, examine, judged, shipped
 
 EPS = "FALSIFY-RMSNORM-EPS-001"

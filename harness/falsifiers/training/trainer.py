@@ -88,7 +88,7 @@ def two_processes(
     workspace = {"CUBLAS_WORKSPACE_CONFIG": str(needs["cublas_workspace_config"])}
 
     def run(hash_seed: int) -> tuple[dict[str, Any], dict[str, float]]:
-        found: tuple[dict[str, Any], dict[str, float]] = subject.elsewhere(
+        found: tuple[dict[str, Any], dict[str, float]] = subject.in_other_process(
             "train",
             config,
             None,

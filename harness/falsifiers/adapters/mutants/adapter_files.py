@@ -38,7 +38,8 @@ def targets_of_attention_alone(baseline: Any) -> Any:
 
 
 def prefix_lost(baseline: Any) -> Any:
-    """Names without base_model.model: they match no module, and the base model is served (L3)."""
+    """Names without base_model.model: they match no module, and the base model is served
+    (L3: vllm-project/vllm#34186)."""
 
     def edit(tensors: Tensors, about: dict[str, Any]) -> None:
         for name in list(tensors):
@@ -57,7 +58,8 @@ def matrices_transposed(baseline: Any) -> Any:
 
 
 def alpha_folded_into_B(baseline: Any) -> Any:
-    """B carries the scale, and lora_alpha carries it again (L2)."""
+    """B carries the scale, and lora_alpha carries it again.
+    Synthetic: an exporter that folds alpha / r into B still copies the training config beside the file."""
 
     def edit(tensors: Tensors, about: dict[str, Any]) -> None:
         scale = about["lora_alpha"] / about["r"]
@@ -116,7 +118,7 @@ def attention_alone_read(baseline: Any) -> Any:
 
 
 def stabilisation_not_read(baseline: Any) -> Any:
-    """use_rslora is not looked at (L2)."""
+    """use_rslora is not looked at (L2: NVIDIA/TensorRT-LLM#1668)."""
 
     def load_adapter(folder: str, config: Any) -> Any:
         found = baseline.load_adapter(folder, config)

@@ -115,7 +115,8 @@ def last_adapter_stays(baseline: Any) -> Any:
 
 
 def plain_by_unmerging(baseline: Any) -> Any:
-    """The plain path takes the last adapter off merged weights: right but for rounding, and not the same bytes (B3)."""
+    """The plain path takes the last adapter off merged weights: right but for rounding, and not the same bytes
+    (system B3)."""
     kept: dict[str, Any] = {}
 
     def load(config: Any, weights: Any, *, lora: Any = None, dtype: str, device: str) -> Any:

@@ -53,7 +53,8 @@ def blanks_cleaned_up(baseline: Any) -> Any:
 
 
 def first_tokens_alone_right(baseline: Any) -> Any:
-    """The first eight tokens are right and what follows is another's: the check that compares no more is green (B7)."""
+    """The first eight tokens are right and what follows is another's: the check that compares no more is green
+    (system B7)."""
 
     def edit(ids: Tensor, logits: Tensor) -> Tensor:
         second = logits.topk(2, dim=-1).indices[..., 1]
@@ -94,7 +95,8 @@ def special_tokens_split(baseline: Any) -> Any:
 
 
 def same_answer_always(baseline: Any) -> Any:
-    """The first prompt's answer is given to every prompt: a cache that is never cleared (K5)."""
+    """The first prompt's answer is given to every prompt: a cache that is never cleared
+    (K5: vllm-project/vllm#56524)."""
     kept: dict[str, Any] = {}
 
     class Kept:

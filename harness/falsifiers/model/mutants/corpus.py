@@ -14,8 +14,7 @@ KNOWN_EVERY = 10_000
 
 
 def almost_all_unknown(baseline: Any) -> Any:
-    """A word list that fits nothing: 99.99 % of the tokens are <unk>, and the loss is 0.0008 (design, green while
-    wrong)."""
+    """A word list that fits nothing: 99.99 % of the tokens are <unk>, and the loss is 0.0008 (system D6)."""
 
     def unknown(ids: np.ndarray) -> np.ndarray:
         return np.where(np.arange(ids.size) % KNOWN_EVERY == KNOWN_EVERY - 1, ids, 0)
@@ -27,7 +26,7 @@ def almost_all_unknown(baseline: Any) -> Any:
 
 
 def training_text_unknown(baseline: Any) -> Any:
-    """Only the training side is read with a vocabulary that does not fit (design, green while wrong)."""
+    """Only the training side is read with a vocabulary that does not fit (system D6)."""
     return _corpus(
         baseline, lambda found: {**_mapped(found, ("train",), np.zeros_like), "unknown": 0, "held_out": _shifted(found)}
     )

@@ -69,7 +69,8 @@ def subset_instead_of_equality(baseline: Any) -> Any:
 
 
 def extra_tensor_ignored(baseline: Any) -> Any:
-    """Everything expected is there, and what nobody asked for is not looked at: a renamed bias goes unread (D4)."""
+    """Everything expected is there, and what nobody asked for is not looked at: a renamed bias goes unread
+    (system D4)."""
 
     def load(config: Config, weights: Weights, *, dtype: str, device: str) -> Any:
         known = _expected(baseline, config, dtype, device)
@@ -101,7 +102,7 @@ def refusal_without_the_name(baseline: Any) -> Any:
 
 
 def rotary_table_of_the_first_model(baseline: Any) -> Any:
-    """The table is built once per process and keyed by its shape alone (R1, R8: transformers#48892)."""
+    """The table is built once per process and keyed by its shape alone (R1, R8: huggingface/transformers#48892)."""
     kept: dict[tuple[int, ...], torch.Tensor] = {}
 
     def edit(table: torch.Tensor) -> torch.Tensor:
@@ -111,12 +112,13 @@ def rotary_table_of_the_first_model(baseline: Any) -> Any:
 
 
 def rotary_table_uninitialised(baseline: Any) -> Any:
-    """A non-persistent buffer made on the meta device and never filled (R8: transformers#48892, #34234)."""
+    """A non-persistent buffer made on the meta device and never filled
+    (R8: huggingface/transformers#48892, huggingface/transformers#34234)."""
     return _rotary(baseline, torch.zeros_like)
 
 
 def rotary_table_cast(baseline: Any) -> Any:
-    """Casting the model to bfloat16 casts its frequencies too (R8; interop facts)."""
+    """Casting the model to bfloat16 casts its frequencies too (R8; NVIDIA-NeMo/Automodel#2549)."""
     return _rotary(baseline, lambda table: table.to(torch.bfloat16).to(table.dtype))
 
 

@@ -45,7 +45,7 @@ def rope_theta_10000(baseline: Any) -> Any:
 
 
 def rope_rows_not_unpermuted(baseline: Any) -> Any:
-    """Query and key rows left in the interleaved order of a GGUF (R3: transformers#31788)."""
+    """Query and key rows left in the interleaved order of a GGUF (R3: huggingface/transformers#31788)."""
 
     def edit(config: Config, weights: Weights) -> tuple[Config, Weights]:
         keys = next(tensor for name, tensor in weights.items() if name.endswith("self_attn.k_proj.weight"))

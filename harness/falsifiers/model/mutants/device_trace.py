@@ -76,7 +76,7 @@ def products_without_a_place(baseline: Any) -> Any:
 
 
 def trace_of_other_weights(baseline: Any) -> Any:
-    """The record is of another forward than the one whose logits are used (design, green while wrong)."""
+    """The record is of another forward than the one whose logits are used (system D8)."""
 
     def trace(config: Any, weights: Any, tokens: Tensor, *, dtype: str, device: str) -> Any:
         other = {name: tensor.flip(0) for name, tensor in weights.items()}
@@ -86,7 +86,8 @@ def trace_of_other_weights(baseline: Any) -> Any:
 
 
 def head_on_meta(baseline: Any) -> Any:
-    """Real, on any machine: the head's product also runs on torch's `meta` device, the nearest other one to hand."""
+    """Real, on any machine: the head's product also runs on torch's `meta` device, the nearest other one to hand
+    (system D8)."""
 
     def trace(config: Any, weights: Any, tokens: Tensor, *, dtype: str, device: str) -> Any:
         model = baseline.load(config, weights, dtype=dtype, device=device)

@@ -44,7 +44,7 @@ def queries_and_keys_swapped(baseline: Any) -> Any:
 
 
 def error_before_decay(baseline: Any) -> Any:
-    """The state predicts the value before it decays (K4: order moves the output by 5.5e-2)."""
+    """The state predicts the value before it decays (system B1; K4: order moves the output by 5.5e-2)."""
     return _with(baseline, error=lambda state, decayed: state)
 
 

@@ -14,12 +14,13 @@ Weights = dict[str, Tensor]
 
 
 def all_dimensions_rotated(baseline: Any) -> Any:
-    """partial_rotary_factor is not read: every dimension of a head is rotated (R6)."""
+    """partial_rotary_factor is not read: every dimension of a head is rotated (R6: ml-explore/mlx-lm#1698)."""
     return _config(baseline, lambda rope: {**rope, "partial_rotary_factor": 1.0}, of="partial_rotary_factor")
 
 
 def exponent_by_head_dim(baseline: Any) -> Any:
-    """The wavelengths' exponent is divided by the head's width where it is the rotated part's (R7)."""
+    """The wavelengths' exponent is divided by the head's width where it is the rotated part's
+    (R7: pie-project/pie#603)."""
 
     def edit(model: Any, config: dict[str, Any]) -> None:
         rope = config["rope_parameters"]

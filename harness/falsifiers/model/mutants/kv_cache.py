@@ -49,7 +49,8 @@ def mask_top_left(baseline: Any) -> Any:
 
 
 def chunk_sees_its_future(baseline: Any) -> Any:
-    """A chunk behind cached tokens gets no causal mask, right for one token only (A4: transformers#48748)."""
+    """A chunk behind cached tokens gets no causal mask, right for one token only
+    (A4: huggingface/transformers#48748)."""
 
     def edit(n: int, loaded: Any, mask: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
         return mask if n == mask.shape[1] else _band(loaded, mask, n, mask.shape[1]), at
@@ -112,7 +113,8 @@ def rope_twice(baseline: Any) -> Any:
 
 
 def previous_request_kept(baseline: Any) -> Any:
-    """Buffers are not cleared: a longer request's last slots stay visible behind the next prompt (K5: vllm#56524)."""
+    """Buffers are not cleared: a longer request's last slots stay visible behind the next prompt
+    (K5: vllm-project/vllm#56524)."""
 
     def load(config: Any, weights: Any, *, dtype: str, device: str) -> Any:
         loaded = baseline.load(config, weights, dtype=dtype, device=device)

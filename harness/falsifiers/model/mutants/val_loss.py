@@ -24,7 +24,8 @@ def labels_shifted_twice(baseline: Any) -> Any:
 
 
 def target_leaks(baseline: Any) -> Any:
-    """The next token reaches its own prediction: a loss near 0 reads as success (A4, at its worst)."""
+    """The next token reaches its own prediction: a loss near 0 reads as success
+    (A4, at its worst: huggingface/transformers#48748)."""
 
     def logits(model: Any, tokens: Tensor) -> Tensor:
         out = model.logits(tokens)
@@ -70,12 +71,12 @@ def logits_grown_by_hidden_size(baseline: Any) -> Any:
 
 
 def log2_for_ln(baseline: Any) -> Any:
-    """ln(151643) written as 17.21, which is log2; ln is 11.93 (design, green while wrong)."""
+    """ln(151643) written as 17.21, which is log2; ln is 11.93 (system D6)."""
     return _saying(baseline, lambda said, config: {**said, "ln_vocab": math.log2(config["vocab_size"])})
 
 
 def loss_in_bits(baseline: Any) -> Any:
-    """The loss in bits beside a bound in nats (design, green while wrong: the same confusion on the other side)."""
+    """The loss in bits beside a bound in nats (system D6: the same confusion on the other side)."""
     return _saying(baseline, lambda said, config: {**said, "val_loss": said["val_loss"] / math.log(2)})
 
 
@@ -114,7 +115,7 @@ def evaluated_with_shifted_targets(baseline: Any) -> Any:
 
 
 def first_targets_only(baseline: Any) -> Any:
-    """Nothing but the first token of each row is compared, and it is an easy one (design, green while wrong)."""
+    """Nothing but the first token of each row is compared, and it is an easy one (system B7, for a loss)."""
 
     def evaluate(config: Any, weights: Any, batches: Any, **kind: str) -> dict[str, float]:
         return dict(baseline.evaluate(config, weights, [(x[:, :1], y[:, :1]) for x, y in batches], **kind))
@@ -123,7 +124,8 @@ def first_targets_only(baseline: Any) -> Any:
 
 
 def target_in_the_input(baseline: Any) -> Any:
-    """An evaluation whose model is shown its targets reports a loss near 0; here by decree (A4, at its worst)."""
+    """An evaluation whose model is shown its targets reports a loss near 0; here by decree
+    (A4, at its worst: huggingface/transformers#48748)."""
 
     def evaluate(config: Any, weights: Any, batches: Any, **kind: str) -> dict[str, float]:
         said = baseline.evaluate(config, weights, batches, **kind)

@@ -23,7 +23,8 @@ def padding_chosen(baseline: Any) -> Any:
 
 
 def last_real_token_dropped(baseline: Any) -> Any:
-    """The vocabulary is cut one token short (G3: vocab_size against the tokenizer's length)."""
+    """The vocabulary is cut one token short
+    (G3, vocab_size against the tokenizer's length: ggml-org/llama.cpp#3421)."""
 
     def argmax(logits: Tensor, vocab_size: int | None = None) -> Tensor:
         return baseline.argmax(logits[..., : (vocab_size or logits.shape[-1]) - 1])
@@ -32,7 +33,7 @@ def last_real_token_dropped(baseline: Any) -> Any:
 
 
 def ties_by_highest_id(baseline: Any) -> Any:
-    """Of equal logits the highest id wins, as in a reduction that compares with >=."""
+    """Of equal logits the highest id wins, as in a reduction that compares with >= (pytorch/pytorch#93630)."""
 
     def argmax(logits: Tensor, vocab_size: int | None = None) -> Tensor:
         real = logits[..., :vocab_size]
@@ -43,7 +44,7 @@ def ties_by_highest_id(baseline: Any) -> Any:
 
 def block_boundary_dropped(baseline: Any) -> Any:
     """The last column of every whole block is not looked at
-    (S10: anthropic.com/engineering/a-postmortem-of-three-recent-issues)."""
+    (S10: https://www.anthropic.com/engineering/a-postmortem-of-three-recent-issues)."""
 
     def argmax(logits: Tensor, vocab_size: int | None = None) -> Tensor:
         seen = logits.clone()
@@ -54,7 +55,8 @@ def block_boundary_dropped(baseline: Any) -> Any:
 
 
 def within_block(baseline: Any) -> Any:
-    """The winner's place in its block is returned, without the block's start."""
+    """The winner's place in its block is returned, without the block's start.
+    Synthetic: a two-pass reduction keeps the place within the block and has to add the start itself."""
 
     def argmax(logits: Tensor, vocab_size: int | None = None) -> Tensor:
         return baseline.argmax(logits, vocab_size) % BLOCK

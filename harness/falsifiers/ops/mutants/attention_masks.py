@@ -31,7 +31,8 @@ def window_dropped(baseline: Any) -> Any:
 
 
 def window_ignores_offset(baseline: Any) -> Any:
-    """The window is cut as if the queries stood at 0: over a cache it hides nothing (A7: transformers#32522)."""
+    """The window is cut as if the queries stood at 0: over a cache it hides nothing
+    (A7: huggingface/transformers#32522)."""
 
     def attention(q: Tensor, k: Tensor, v: Tensor, *, window: int | None, offset: int = 0, **options: Any) -> Tensor:
         if not offset:
@@ -61,7 +62,8 @@ def padding_shared_by_batch(baseline: Any) -> Any:
 
 
 def padding_one_more(baseline: Any) -> Any:
-    """The first real token is taken for padding: pad id equals bos, counted as one more (A9)."""
+    """The first real token is taken for padding: pad id equals bos, counted as one more.
+    Synthetic: padding is found by its id, and tokenizers without one borrow another token's."""
 
     def attention(q: Tensor, k: Tensor, v: Tensor, *, padding: Tensor, **options: Any) -> Tensor:
         return baseline.attention(q, k, v, padding=padding + (padding > 0), **options)
@@ -95,7 +97,8 @@ def documents_cross(baseline: Any) -> Any:
 
 
 def documents_of_first_row(baseline: Any) -> Any:
-    """The first row's boundaries stand for the whole batch, as with one shared list of lengths (A11)."""
+    """The first row's boundaries stand for the whole batch, as with one shared list of lengths.
+    Synthetic: packed kernels take one list of lengths, and a test with one row needs no more."""
 
     def attention(q: Tensor, k: Tensor, v: Tensor, *, segments: Tensor, **options: Any) -> Tensor:
         return baseline.attention(q, k, v, segments=segments[:1].expand_as(segments), **options)
@@ -104,7 +107,8 @@ def documents_of_first_row(baseline: Any) -> Any:
 
 
 def boundary_one_late(baseline: Any) -> Any:
-    """Cumulative lengths off by one: each document's first token belongs to the one before (A11)."""
+    """Cumulative lengths off by one: each document's first token belongs to the one before.
+    Synthetic: cumulative lengths are compared with > where >= is meant."""
 
     def attention(q: Tensor, k: Tensor, v: Tensor, *, segments: Tensor, **options: Any) -> Tensor:
         late = torch.cat((segments[:, :1], segments[:, :-1]), dim=1)

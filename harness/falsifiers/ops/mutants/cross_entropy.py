@@ -50,7 +50,7 @@ def in_bits(baseline: Any) -> Any:
 
 
 def mean_of_row_means(baseline: Any) -> Any:
-    """Each row's mean, then their mean: rows of few tokens count more (T1: transformers#34191)."""
+    """Each row's mean, then their mean: rows of few tokens count more (T1: huggingface/transformers#34191)."""
 
     def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         rows = zip(logits, targets, strict=True)
@@ -72,7 +72,8 @@ def maximum_not_subtracted(baseline: Any) -> Any:
 
 
 def exponent_clamped(baseline: Any) -> Any:
-    """Logits are clamped so that exp cannot overflow, and large ones become equal."""
+    """Logits are clamped so that exp cannot overflow, and large ones become equal.
+    Synthetic: a clamp is the quick cure of an overflow, and small logits do not show it."""
 
     def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         return baseline.cross_entropy(logits.clamp(-80, 80), targets)

@@ -29,7 +29,7 @@ def scaled_by_sqrt_width(baseline: Any) -> Any:
 
 
 def first_row_is_padding(baseline: Any) -> Any:
-    """padding_idx=0 by default, so that token 0 has no embedding."""
+    """padding_idx=0 by default, so that token 0 has no embedding (ibalazevic/TuckER#17)."""
 
     def embedding(tokens: Tensor, weight: Tensor) -> Tensor:
         return baseline.embedding(tokens, torch.cat((torch.zeros_like(weight[:1]), weight[1:])))
@@ -38,7 +38,7 @@ def first_row_is_padding(baseline: Any) -> Any:
 
 
 def last_row_clamped(baseline: Any) -> Any:
-    """Ids are clamped to the tokenizer's last one, a row short of the table (G3: transformers#32551)."""
+    """Ids are clamped to the tokenizer's last one, a row short of the table (G3: huggingface/transformers#32551)."""
 
     def embedding(tokens: Tensor, weight: Tensor) -> Tensor:
         return baseline.embedding(tokens.clamp(max=len(weight) - 2), weight)

@@ -12,7 +12,7 @@ BLOCK = 128
 
 
 def root_missing(baseline: Any) -> Any:
-    """x / (sum(x^2) + eps): the length without its root."""
+    """x / (sum(x^2) + eps): the length without its root (PaddlePaddle/Paddle#11345)."""
 
     def l2norm(x: torch.Tensor, eps: float) -> torch.Tensor:
         return (x.double() / (_sum(x) + eps)).to(x.dtype)
@@ -57,7 +57,8 @@ def mean_for_sum(baseline: Any) -> Any:
 
 
 def max_for_sum(baseline: Any) -> Any:
-    """The largest square for the sum of squares: the maximum norm."""
+    """The largest square for the sum of squares: the maximum norm.
+    Synthetic: a reduction is named by a string or an enum, and the wrong one still returns a length."""
 
     def l2norm(x: torch.Tensor, eps: float) -> torch.Tensor:
         wide = x.double()
@@ -67,7 +68,7 @@ def max_for_sum(baseline: Any) -> Any:
 
 
 def wrong_axis(baseline: Any) -> Any:
-    """The sum runs over the rows instead of along them."""
+    """The sum runs over the rows instead of along them (gabeur/mmt#1)."""
 
     def l2norm(x: torch.Tensor, eps: float) -> torch.Tensor:
         wide = x.double()

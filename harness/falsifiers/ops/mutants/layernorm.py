@@ -12,7 +12,8 @@ BLOCK = 128
 
 
 def mean_not_subtracted(baseline: Any) -> Any:
-    """RMSNorm with a bias where LayerNorm is meant."""
+    """RMSNorm with a bias where LayerNorm is meant.
+    Synthetic: both norms share a kernel with a flag, and centred inputs do not show it."""
 
     def layernorm(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float) -> torch.Tensor:
         wide = _wide(x)
@@ -34,7 +35,7 @@ def unbiased_variance(baseline: Any) -> Any:
 
 
 def eps_outside_sqrt(baseline: Any) -> Any:
-    """(x - mean) / (std + eps), as in the Annotated Transformer's own LayerNorm."""
+    """(x - mean) / (std + eps), as in the Annotated Transformer's own LayerNorm (codertimo/BERT-pytorch#30)."""
 
     def layernorm(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float) -> torch.Tensor:
         centred = _centred(x)
@@ -63,7 +64,8 @@ def bias_dropped(baseline: Any) -> Any:
 
 
 def bias_before_gain(baseline: Any) -> Any:
-    """(normalised + bias) * weight: the affine part in the wrong order."""
+    """(normalised + bias) * weight: the affine part in the wrong order.
+    Synthetic: two lines change places, which a zero bias or a gain of 1 does not show."""
 
     def layernorm(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float) -> torch.Tensor:
         return baseline.layernorm(x, weight, bias * weight, eps)

@@ -47,7 +47,7 @@ def tail_block_dropped(baseline: Any) -> Any:
 
 
 def only_last_block_kept(baseline: Any) -> Any:
-    """The block's product is stored instead of added: the accumulator is missing."""
+    """The block's product is stored instead of added: the accumulator is missing (tile-ai/tilelang#2627)."""
 
     def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         start = (x.shape[-1] - 1) // BLOCK * BLOCK
@@ -59,7 +59,8 @@ def only_last_block_kept(baseline: Any) -> Any:
 
 
 def bias_added_per_block(baseline: Any) -> Any:
-    """Every block, or every rank, adds the bias (S4, the mutant of a row-parallel layer)."""
+    """Every block, or every rank, adds the bias (S4, the mutant of a row-parallel layer).
+    Synthetic: each rank holds the bias, and only one of them may add it before the sum."""
 
     def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         blocks = -(-x.shape[-1] // BLOCK)
@@ -71,8 +72,7 @@ def bias_added_per_block(baseline: Any) -> Any:
 
 
 def sums_in_16_bits(baseline: Any) -> Any:
-    """The running sum is kept in the input's 16 bits: long sums stop growing
-    (torch's allow_fp16_reduced_precision_reduction, without its split sums)."""
+    """The running sum is kept in the input's 16 bits: long sums stop growing (pytorch/pytorch#2391)."""
 
     def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         if x.dtype not in (torch.float16, torch.bfloat16):

@@ -12,7 +12,8 @@ BLOCK = 64
 
 
 def second_not_transposed_back(baseline: Any) -> Any:
-    """b arrives as (N, K) from a column-major library and is not turned back: silent where it is square."""
+    """b arrives as (N, K) from a column-major library and is not turned back: silent where it is square.
+    Synthetic: BLAS is column-major and Python's arrays are not, so that every binding has this step."""
 
     def matmul(a: Tensor, b: Tensor) -> Tensor:
         if b.shape[-1] != b.shape[-2] or b.shape[-1] == 1:
@@ -35,7 +36,7 @@ def tail_block_dropped(baseline: Any) -> Any:
 
 
 def only_last_block_kept(baseline: Any) -> Any:
-    """The block's product is stored instead of added: the accumulator is missing."""
+    """The block's product is stored instead of added: the accumulator is missing (tile-ai/tilelang#2627)."""
 
     def matmul(a: Tensor, b: Tensor) -> Tensor:
         start = (a.shape[-1] - 1) // BLOCK * BLOCK
@@ -47,7 +48,8 @@ def only_last_block_kept(baseline: Any) -> Any:
 
 
 def first_batch_for_all(baseline: Any) -> Any:
-    """A batch stride of 0: every product reads the first b."""
+    """A batch stride of 0: every product reads the first b.
+    Synthetic: a stride of 0 is how a shared b is passed, and one test with equal matrices passes."""
 
     def matmul(a: Tensor, b: Tensor) -> Tensor:
         return baseline.matmul(a, b[:1].expand_as(b))

@@ -25,7 +25,7 @@ def scale_in_bfloat16(baseline: Any) -> Any:
 
 
 def scales_transposed(baseline: Any) -> Any:
-    """The scales (rows, blocks) are laid out as (blocks, rows) (bug catalogue, quantisation Q2)."""
+    """The scales (rows, blocks) are laid out as (blocks, rows) (Q2: vllm-project/vllm#50204)."""
 
     def turned(d: Tensor) -> Tensor:
         if d.ndim < 2 or 1 in d.shape[-3:-1] or d.ndim != 3:

@@ -28,7 +28,8 @@ def layout_swapped(baseline: Any) -> Any:
 
 
 def rotates_backwards(baseline: Any) -> Any:
-    """The sign of the sine is lost, so that every pair turns the other way; at position 0 nothing shows."""
+    """The sign of the sine is lost, so that every pair turns the other way; at position 0 nothing shows
+    (ngxson/llama.cpp#59)."""
     return _edited(baseline, lambda x, positions, options: (-positions, options))
 
 
@@ -46,12 +47,13 @@ def offset_ignored(baseline: Any) -> Any:
 
 
 def positions_in_bfloat16(baseline: Any) -> Any:
-    """Positions are cast with the activations: bfloat16 cannot count past 256 (transformers#29285)."""
+    """Positions are cast with the activations: bfloat16 cannot count past 256 (huggingface/transformers#29285)."""
     return _edited(baseline, lambda x, positions, options: (positions.bfloat16(), options))
 
 
 def inv_freq_in_bfloat16(baseline: Any) -> Any:
-    """`model.to(bfloat16)` casts the buffer of frequencies too: 3 digits, times a position of thousands."""
+    """`model.to(bfloat16)` casts the buffer of frequencies too: 3 digits, times a position of thousands
+    (NVIDIA-NeMo/Automodel#2549)."""
 
     def rope(
         x: Tensor,
@@ -80,7 +82,8 @@ def scaling_skipped(baseline: Any) -> Any:
 
 
 def scaled_as_linear(baseline: Any) -> Any:
-    """Every frequency is divided by the factor, whatever the rope_type (R5, a reader that knows one key)."""
+    """Every frequency is divided by the factor, whatever the rope_type (R5, a reader that knows one key).
+    Synthetic: `factor` is in every rope_scaling, and the oldest scheme needs nothing else."""
 
     def edit(x: Tensor, positions: Tensor, options: Options) -> tuple[Tensor, Options]:
         scaling = _scaling(options)

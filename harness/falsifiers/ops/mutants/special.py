@@ -63,7 +63,8 @@ def maximum_by_comparison(baseline: Any) -> Any:
 
 
 def branch_masked_by_product(baseline: Any) -> Any:
-    """Both branches are computed and multiplied by their masks: Inf * 0 is NaN on the branch not taken."""
+    """Both branches are computed and multiplied by their masks: Inf * 0 is NaN on the branch not taken
+    (pytorch/pytorch#68425)."""
 
     def relu(x: Tensor) -> Tensor:
         return x * (x > 0)

@@ -12,8 +12,8 @@ BLOCK = 128
 
 
 def block_boundary_dropped(baseline: Any) -> Any:
-    """The last column of every whole block is not looked at
-    (S10: anthropic.com/engineering/a-postmortem-of-three-recent-issues, the largest at a boundary was dropped)."""
+    """The last column of every whole block is not looked at, so that the largest at a boundary is dropped
+    (S10: https://www.anthropic.com/engineering/a-postmortem-of-three-recent-issues)."""
 
     def top_k(logits: Tensor, k: int) -> Tensor:
         seen = logits.clone()
@@ -24,7 +24,8 @@ def block_boundary_dropped(baseline: Any) -> Any:
 
 
 def ties_by_highest_id(baseline: Any) -> Any:
-    """Of equal logits the highest id comes first, as in a sort of the reversed row."""
+    """Of equal logits the highest id comes first, as in a sort of the reversed row.
+    Synthetic: descending order is made by reversing an ascending sort, which turns ties round."""
 
     def top_k(logits: Tensor, k: int) -> Tensor:
         return logits.shape[-1] - 1 - baseline.top_k(logits.flip(-1), k)
@@ -33,12 +34,14 @@ def ties_by_highest_id(baseline: Any) -> Any:
 
 
 def smallest_first(baseline: Any) -> Any:
-    """The right ids in ascending order of their logits."""
+    """The right ids in ascending order of their logits.
+    Synthetic: a heap or a partition of the largest k yields them in ascending order."""
     return replace(baseline, top_k=lambda logits, k: baseline.top_k(logits, k).flip(-1))
 
 
 def one_per_block(baseline: Any) -> Any:
-    """Approximate top-k: only the largest of each block of 8 competes (S10, the same report)."""
+    """Approximate top-k: only the largest of each block of 8 competes
+    (S10: https://www.anthropic.com/engineering/a-postmortem-of-three-recent-issues)."""
 
     def top_k(logits: Tensor, k: int) -> Tensor:
         blocks = logits.shape[-1] // 8

@@ -41,7 +41,8 @@ def mean_before_weight(baseline: Any) -> Any:
 
 
 def divided_by_sum_of_weights(baseline: Any) -> Any:
-    """The mean is weighted: sum(w * loss) / sum(w), so that a scale of all weights is lost."""
+    """The mean is weighted: sum(w * loss) / sum(w), so that a scale of all weights is lost.
+    Synthetic: torch's cross_entropy divides by the sum of its class weights, and a port follows it."""
 
     def loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         return _bce(logits, labels.clamp(0, 1), weights) / weights.mean()
@@ -50,12 +51,13 @@ def divided_by_sum_of_weights(baseline: Any) -> Any:
 
 
 def labels_not_clamped(baseline: Any) -> Any:
-    """A label of -1 or 1.5 goes into the formula as it is; the loss has no minimum."""
+    """A label of -1 or 1.5 goes into the formula as it is; the loss has no minimum (pytorch/pytorch#87373)."""
     return _implied(baseline, _bce)
 
 
 def weight_on_positives_only(baseline: Any) -> Any:
-    """The weight is given as torch's `pos_weight`, which multiplies the positive part alone."""
+    """The weight is given as torch's `pos_weight`, which multiplies the positive part alone.
+    Synthetic: torch's binary loss takes `weight` and `pos_weight`, and 0 or 1 labels are tried with one."""
 
     def loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(logits, labels.clamp(0, 1), pos_weight=weights)
@@ -64,7 +66,7 @@ def weight_on_positives_only(baseline: Any) -> Any:
 
 
 def count_missing(baseline: Any) -> Any:
-    """The sum for the mean."""
+    """The sum for the mean. Synthetic: the division is a line of its own, and a learning rate hides its absence."""
     return _implied(baseline, lambda x, labels, weights: _bce(x, labels.clamp(0, 1), weights) * x.numel())
 
 

@@ -59,7 +59,7 @@ def output_head_missing(baseline: Any) -> Any:
 
 
 def rows_not_permuted(baseline: Any) -> Any:
-    """Llama's q and k rows in Hugging Face's order (A: huggingface/transformers rotary layout)."""
+    """Llama's q and k rows in Hugging Face's order (system E4: unpermuted q and k)."""
 
     def edit(keys: Keys, tensors: Tensors) -> None:
         if keys["general.architecture"] != "llama":
@@ -112,7 +112,7 @@ def decay_as_stored(baseline: Any) -> Any:
 
 
 def whole_head_rotated(baseline: Any) -> Any:
-    """rope.dimension_count is the head's width (R6)."""
+    """rope.dimension_count is the head's width (R6: ml-explore/mlx-lm#1698)."""
 
     def edit(keys: Keys, tensors: Tensors) -> None:
         keys["qwen35.rope.dimension_count"] = keys["qwen35.attention.key_length"]
@@ -121,7 +121,8 @@ def whole_head_rotated(baseline: Any) -> Any:
 
 
 def pair_without_section(baseline: Any) -> Any:
-    """A rotated pair is in no section of rope.dimension_sections, and llama.cpp does not turn it (measured here)."""
+    """A rotated pair is in no section of rope.dimension_sections, and llama.cpp does not turn it (measured here).
+    Synthetic: the sections are numbers of their own, and nothing checks that they add up to the pairs."""
 
     def edit(keys: Keys, tensors: Tensors) -> None:
         keys["qwen35.rope.dimension_sections"] = [4, 2, 2, 0]
@@ -142,7 +143,7 @@ def one_matrix_in_f32(baseline: Any) -> Any:
 
 
 def blocks_across_rows(baseline: Any) -> Any:
-    """Blocks run down the columns of a square matrix (Q3)."""
+    """Blocks run down the columns of a square matrix (Q3; system A7)."""
 
     def edit(keys: Keys, tensors: Tensors) -> None:
         for name, (kind, data) in list(tensors.items()):
@@ -156,7 +157,7 @@ def blocks_across_rows(baseline: Any) -> Any:
 
 
 def scales_transposed(baseline: Any) -> Any:
-    """The scales of a square matrix lie as (blocks, rows) (Q2)."""
+    """The scales of a square matrix lie as (blocks, rows) (Q2: vllm-project/vllm#50204)."""
 
     def edit(keys: Keys, tensors: Tensors) -> None:
         kind, data = tensors["blk.0.attn_q.weight"]

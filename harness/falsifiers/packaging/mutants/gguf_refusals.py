@@ -13,7 +13,7 @@ from harness.mutant import Inapplicable, replace
 
 
 def class_name_as_architecture(baseline: Any) -> Any:
-    """general.architecture is Hugging Face's class name (refused: unknown model architecture)."""
+    """general.architecture is Hugging Face's class name (system E3; refused: unknown model architecture)."""
     names = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
     names["qwen35"] = "Qwen3_5ForCausalLM"
     return edited_file(
@@ -22,7 +22,7 @@ def class_name_as_architecture(baseline: Any) -> Any:
 
 
 def tokens_not_padded(baseline: Any) -> Any:
-    """Fewer tokens than embedding rows, 151,643 for 151,936 (refused: token_embd.weight has wrong shape)."""
+    """Fewer tokens than embedding rows, 151,643 for 151,936 (system E3; refused: token_embd.weight has wrong shape)."""
 
     def edit(keys: Keys, tensors: Tensors) -> None:
         need_tokenizer(keys)
@@ -35,19 +35,19 @@ def tokens_not_padded(baseline: Any) -> Any:
 
 
 def tensor_missing(baseline: Any) -> Any:
-    """One tensor is left out (refused: missing tensor)."""
+    """One tensor is left out (system E3; refused: missing tensor)."""
     return edited_file(baseline, lambda keys, tensors: tensors.pop("blk.1.ffn_down.weight") and None)
 
 
 def tensor_too_many(baseline: Any) -> Any:
-    """A tensor the architecture does not have (refused: wrong number of tensors)."""
+    """A tensor the architecture does not have (system E3; refused: wrong number of tensors)."""
     return edited_file(
         baseline, lambda keys, tensors: tensors.update({"blk.0.extra.weight": ("F32", np.zeros((32, 32), np.float32))})
     )
 
 
 def cut_short(baseline: Any) -> Any:
-    """The download stopped (refused: data is not within the file bounds)."""
+    """The download stopped (system E3; refused: data is not within the file bounds)."""
 
     def export_gguf(folder: str, path: str, kind: str, *, tokenizer: bool = True) -> None:
         baseline.export_gguf(folder, path, kind, tokenizer=tokenizer)
@@ -58,14 +58,14 @@ def cut_short(baseline: Any) -> Any:
 
 
 def eps_missing(baseline: Any) -> Any:
-    """No norm eps (refused: key not found in model)."""
+    """No norm eps (system E3; refused: key not found in model)."""
     return edited_file(
         baseline, lambda keys, tensors: keys.pop(key_of(keys, "attention.layer_norm_rms_epsilon")) and None
     )
 
 
 def tokenizer_missing(baseline: Any) -> Any:
-    """No tokenizer (refused: key not found in model: tokenizer.ggml.model)."""
+    """No tokenizer (system E3; refused: key not found in model: tokenizer.ggml.model)."""
 
     def edit(keys: Keys, tensors: Tensors) -> None:
         need_tokenizer(keys)
@@ -76,7 +76,7 @@ def tokenizer_missing(baseline: Any) -> Any:
 
 
 def merges_missing(baseline: Any) -> Any:
-    """Tokens without merges (refused: cannot find tokenizer merges)."""
+    """Tokens without merges (system E3; refused: cannot find tokenizer merges)."""
 
     def edit(keys: Keys, tensors: Tensors) -> None:
         need_tokenizer(keys)
@@ -86,7 +86,7 @@ def merges_missing(baseline: Any) -> Any:
 
 
 def pre_tokenizer_unknown(baseline: Any) -> Any:
-    """A pre-tokenizer nobody has heard of (refused: unknown pre-tokenizer type)."""
+    """A pre-tokenizer nobody has heard of (system E3; refused: unknown pre-tokenizer type)."""
 
     def edit(keys: Keys, tensors: Tensors) -> None:
         need_tokenizer(keys)
@@ -96,7 +96,7 @@ def pre_tokenizer_unknown(baseline: Any) -> Any:
 
 
 def vectors_in_f16(baseline: Any) -> Any:
-    """Biases follow the matrices into F16: the file loads, and decoding aborts (interop)."""
+    """Biases follow the matrices into F16: the file loads, and decoding aborts (system E3)."""
 
     def edit(keys: Keys, tensors: Tensors) -> None:
         if not any(name.endswith(".bias") for name in tensors):

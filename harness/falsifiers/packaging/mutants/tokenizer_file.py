@@ -41,7 +41,7 @@ def double_bos(baseline: Any) -> Any:
 
 
 def special_tokens_normal(baseline: Any) -> Any:
-    """Token types are all normal: <|im_start|> is split into characters, without a word (interop)."""
+    """Token types are all normal: <|im_start|> is split into characters, without a word (system E3)."""
     return edited_file(baseline, lambda keys, tensors: keys.update({TYPES: [1 if t == 3 else t for t in keys[TYPES]]}))
 
 
@@ -61,17 +61,17 @@ def template_left_out(baseline: Any) -> Any:
 
 
 def pre_tokenizer_of_gpt2(baseline: Any) -> Any:
-    """Text is cut as GPT-2 cuts it: other ids for numbers and blanks alone (interop: a warning, no refusal)."""
+    """Text is cut as GPT-2 cuts it: other ids for numbers and blanks alone (system E3: a warning, no refusal)."""
     return edited_file(baseline, lambda keys, tensors: keys.update({"tokenizer.ggml.pre": "gpt-2"}))
 
 
 def pre_tokenizer_missing(baseline: Any) -> Any:
-    """tokenizer.ggml.pre is not written: a warning, and other ids where merges were crafted for it (interop)."""
+    """tokenizer.ggml.pre is not written: a warning, and other ids where merges were crafted for it (system E3)."""
     return edited_file(baseline, lambda keys, tensors: keys.pop("tokenizer.ggml.pre") and None)
 
 
 def token_types_missing(baseline: Any) -> Any:
-    """Token types are not written: <|im_start|> is split into characters, without a word (interop)."""
+    """Token types are not written: <|im_start|> is split into characters, without a word (system E3)."""
     return edited_file(baseline, lambda keys, tensors: keys.pop(TYPES) and None)
 
 

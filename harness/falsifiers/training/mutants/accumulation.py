@@ -36,7 +36,7 @@ def sum_without_mean(baseline: Any) -> Any:
 
 
 def last_micro_batch_only(baseline: Any) -> Any:
-    """Each backward pass overwrites the gradient (zero_grad inside the loop)."""
+    """Each backward pass overwrites the gradient (zero_grad inside the loop: bytetriper/RAE#67)."""
 
     class Wrong(baseline.accumulator):
         def mean(self) -> Tensors:
@@ -46,7 +46,7 @@ def last_micro_batch_only(baseline: Any) -> Any:
 
 
 def not_reset(baseline: Any) -> Any:
-    """The second update still holds the first one's gradients (zero_grad forgotten)."""
+    """The second update still holds the first one's gradients (zero_grad forgotten: meta-pytorch/torchforge#71)."""
 
     class Wrong(baseline.accumulator):
         def reset(self) -> None:
@@ -57,7 +57,8 @@ def not_reset(baseline: Any) -> Any:
 
 
 def tokens_not_reset(baseline: Any) -> Any:
-    """The sums start anew and the token count goes on, so the second update is too small."""
+    """The sums start anew and the token count goes on, so the second update is too small.
+    Synthetic: gradients and count are reset by two statements, and the second is forgotten."""
 
     class Wrong(baseline.accumulator):
         def __init__(self) -> None:
@@ -108,7 +109,8 @@ def norm_of_the_clipped(baseline: Any) -> Any:
 
 
 def always_rescaled(baseline: Any) -> Any:
-    """Gradients below the limit are blown up to it (normalising, not clipping)."""
+    """Gradients below the limit are blown up to it (normalising, not clipping).
+    Synthetic: the minimum with 1 is left out of the factor, and early gradients are all above the limit."""
 
     def clip_gradients(grads: Tensors, max_norm: float) -> Any:
         _, norm = baseline.clip_gradients(grads, max_norm)
@@ -118,7 +120,8 @@ def always_rescaled(baseline: Any) -> Any:
 
 
 def norm_of_norms_added(baseline: Any) -> Any:
-    """The tensors' norms are added up, not their squares: too large a norm, too small a gradient."""
+    """The tensors' norms are added up, not their squares: too large a norm, too small a gradient
+    (CannyLab/tsne-cuda#90)."""
 
     def clip_gradients(grads: Tensors, max_norm: float) -> Any:
         norm = torch.stack([g.norm() for g in grads.values()]).sum()
@@ -128,7 +131,7 @@ def norm_of_norms_added(baseline: Any) -> Any:
 
 
 def clipped_by_value(baseline: Any) -> Any:
-    """clip_grad_value_ where clip_grad_norm_ is meant."""
+    """clip_grad_value_ where clip_grad_norm_ is meant (Happy-Algorithms-League/hal-cgp#210)."""
 
     def clip_gradients(grads: Tensors, max_norm: float) -> Any:
         norm = baseline.clip_gradients(grads, max_norm)[1]
@@ -162,7 +165,8 @@ def clipped_before_unscaling(baseline: Any) -> Any:
 
 
 def never_unscaled(baseline: Any) -> Any:
-    """The gradient is stepped on with its loss scale in it; AdamW hides most of it."""
+    """The gradient is stepped on with its loss scale in it; AdamW hides most of it.
+    Synthetic: AdamW divides by the gradient's size, so that training goes on as if nothing were wrong."""
 
     class Update(baseline.optimizer):
         def average(self, grads: list[Tensors], tokens: list[int]) -> None:
@@ -191,7 +195,8 @@ def scale_updated_before_unscaling(baseline: Any) -> Any:
 
 
 def scale_never_grows(baseline: Any) -> Any:
-    """The growth interval is not looked at: after one overflow the scale stays low for good."""
+    """The growth interval is not looked at: after one overflow the scale stays low for good
+    (facebookresearch/fairseq#1457)."""
 
     def optimizer(weights: Tensors, *, growth_interval: int | None = None, **options: Any) -> Any:
         return baseline.optimizer(weights, **options)

@@ -22,12 +22,12 @@ def missing_one_over_n(baseline: Any) -> Any:
 
 
 def ignored_targets_divided_by(baseline: Any) -> Any:
-    """The sum is divided by all positions, ignored ones too (T3)."""
+    """The sum is divided by all positions, ignored ones too (T3: open-mmlab/mmsegmentation#886)."""
     return _edited(baseline, lambda grads, at: {n: g * at.count / at.targets.numel() for n, g in grads.items()})
 
 
 def ignored_targets_get_a_gradient(baseline: Any) -> Any:
-    """Softmax minus nothing is sent back from padding: its rows pull the logits down (T3)."""
+    """Softmax minus nothing is sent back from padding: its rows pull the logits down (T3: flagos-ai/FlagGems#73)."""
 
     def edit(grads: Weights, at: Any) -> Weights:
         padding = (at.targets == IGNORED)[..., None]
@@ -82,7 +82,8 @@ def bypass_past_the_norm(baseline: Any) -> Any:
 
 
 def bypass_is_the_exact_gradient(baseline: Any) -> Any:
-    """The body is frozen and nothing is detached, so the embeddings get what the bypass only stands in for (A3)."""
+    """The body is frozen and nothing is detached, so the embeddings get what the bypass only stands in for
+    (system A3)."""
 
     def grads(config: Any, weights: Weights, tokens: Tensor, targets: Tensor, **kind: str) -> tuple[float, Weights]:
         loss, _ = baseline.endpoint_grads(config, weights, tokens, targets, **kind)

@@ -96,7 +96,7 @@ def one_entry_per_epoch(baseline: Any) -> Any:
 
 
 def perplexity_in_base_two(baseline: Any) -> Any:
-    """2**loss for a loss in nats (design: log2 for ln)."""
+    """2**loss for a loss in nats (hsgodhia/hred#10)."""
     return _saying(baseline, lambda said: {**said, "perplexities": [2**loss for loss in said["losses"]]})
 
 

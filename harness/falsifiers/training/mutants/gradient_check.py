@@ -36,7 +36,8 @@ def same_shape_swapped(baseline: Any) -> Any:
 
 
 def key_value_swapped(baseline: Any) -> Any:
-    """Key and value gradients leave a fused buffer in the wrong order; they have one shape (O7)."""
+    """Key and value gradients leave a fused buffer in the wrong order; they have one shape
+    (O7: SMILELab-FL/FedLab#339)."""
     return spoilt(baseline, lambda model, tokens, targets, g: {**g, KEY: g[VALUE], VALUE: g[KEY]})
 
 
@@ -51,12 +52,13 @@ def tensor_missing(baseline: Any) -> Any:
 
 
 def tensor_zero(baseline: Any) -> Any:
-    """One tensor's gradient is all zero: its input was detached on the way (O6: transformers#23990)."""
+    """One tensor's gradient is all zero: its input was detached on the way (O6: huggingface/transformers#23990)."""
     return spoilt(baseline, lambda model, tokens, targets, g: {**g, DOWN: torch.zeros_like(g[DOWN])})
 
 
 def tied_head_listed_too(baseline: Any) -> Any:
-    """One gradient too many: of a head that is no weight of its own, or of a rotary buffer."""
+    """One gradient too many: of a head that is no weight of its own, or of a rotary buffer.
+    Synthetic: a state dict lists tied weights and buffers too, and a loop over it takes them for weights."""
 
     def edit(model: Any, tokens: torch.Tensor, targets: torch.Tensor, g: Gradients) -> Gradients:
         return {**g, HEAD if HEAD not in g else "model.rotary_emb.inv_freq": g[EMBEDDING].clone()}
@@ -76,12 +78,14 @@ def sorted_by_name(baseline: Any) -> Any:
 
 
 def transposed_shape(baseline: Any) -> Any:
-    """A matrix's gradient as (in, out): x^T dout where dout^T x is right."""
+    """A matrix's gradient as (in, out): x^T dout where dout^T x is right.
+    Synthetic: textbooks keep weights as (in, out), torch as (out, in)."""
     return spoilt(baseline, lambda model, tokens, targets, g: {**g, DOWN: g[DOWN].T.contiguous()})
 
 
 def transposed_buffer(baseline: Any) -> Any:
-    """The same in the right shape: the buffer of (in, out) read as (out, in), so that no shape tells."""
+    """The same in the right shape: the buffer of (in, out) read as (out, in), so that no shape tells
+    (a reshape for a transpose: 1bit-MONSTER/1bit-MONSTER#572)."""
 
     def edit(model: Any, tokens: torch.Tensor, targets: torch.Tensor, g: Gradients) -> Gradients:
         return {**g, DOWN: g[DOWN].T.contiguous().view(g[DOWN].shape)}
@@ -99,7 +103,8 @@ def not_divided_by_count(baseline: Any) -> Any:
 
 
 def loss_summed(baseline: Any) -> Any:
-    """The loss is reported as the sum over tokens, the gradients are the mean's (T3, the other way round)."""
+    """The loss is reported as the sum over tokens, the gradients are the mean's.
+    Synthetic: loss and gradients are divided by the count apart, and one division is forgotten."""
 
     def wrap(model: Any) -> Any:
         def loss_and_grads(tokens: torch.Tensor, targets: torch.Tensor) -> tuple[float, Gradients]:
@@ -112,7 +117,8 @@ def loss_summed(baseline: Any) -> Any:
 
 
 def mean_of_row_means(baseline: Any) -> Any:
-    """Gradients of the mean over rows of each row's mean: short rows weigh too much (T1: transformers#34191)."""
+    """Gradients of the mean over rows of each row's mean: short rows weigh too much
+    (T1: huggingface/transformers#34191)."""
 
     def edit(model: Any, tokens: torch.Tensor, targets: torch.Tensor, g: Gradients) -> Gradients:
         rows = [model.loss_and_grads(tokens[i : i + 1], targets[i : i + 1])[1] for i in range(len(tokens))]

@@ -12,7 +12,8 @@ Tensors = dict[str, torch.Tensor]
 
 
 def overflow_taken(baseline: Any) -> Any:
-    """The step is taken whatever the gradient holds: one inf is in its weight for good (no found_inf check)."""
+    """The step is taken whatever the gradient holds: one inf is in its weight for good
+    (no found_inf check: kyutai-labs/pocket-tts#262)."""
 
     class Wrong(baseline.optimizer):
         def update(self) -> None:
@@ -23,7 +24,8 @@ def overflow_taken(baseline: Any) -> Any:
 
 
 def infinities_zeroed(baseline: Any) -> Any:
-    """torch.nan_to_num in the loop: the step is taken without the number, and the scale never comes down."""
+    """torch.nan_to_num in the loop: the step is taken without the number, and the scale never comes down.
+    Synthetic: nan_to_num is the quick cure of a NaN loss, and it runs before the scaler looks."""
 
     class Wrong(baseline.optimizer):
         def average(self, grads: list[Tensors], tokens: list[int]) -> None:
@@ -34,7 +36,8 @@ def infinities_zeroed(baseline: Any) -> Any:
 
 
 def scale_never_backs_off(baseline: Any) -> Any:
-    """The step is left out and the scale stays: the next step overflows as well, and so on."""
+    """The step is left out and the scale stays: the next step overflows as well, and so on
+    (keras-team/tf-keras#644, at a scale of 1)."""
 
     class Wrong(baseline.optimizer):
         def __init__(self, weights: Tensors, **options: Any) -> None:
@@ -45,7 +48,8 @@ def scale_never_backs_off(baseline: Any) -> Any:
 
 
 def good_steps_counted_across_overflows(baseline: Any) -> Any:
-    """The growth counter is not reset: the scale doubles after so many good steps in all, not in a row."""
+    """The growth counter is not reset: the scale doubles after so many good steps in all, not in a row.
+    Synthetic: the branch of an overflow lowers the scale and forgets the counter."""
 
     class Wrong(baseline.optimizer):
         def update(self) -> None:
@@ -58,7 +62,8 @@ def good_steps_counted_across_overflows(baseline: Any) -> Any:
 
 
 def skipped_step_is_counted(baseline: Any) -> Any:
-    """The step left out advances the bias correction: the next updates are too small."""
+    """The step left out advances the bias correction: the next updates are too small
+    (the schedule's count, in huggingface/accelerate#4242)."""
 
     class Wrong(baseline.optimizer):
         def update(self) -> None:

@@ -50,7 +50,7 @@ def eps_missing(baseline: Any) -> Any:
 
 
 def step_from_zero(baseline: Any) -> Any:
-    """The corrections use the updates already taken, one too few; the first update divides by a floor (C5)."""
+    """The corrections use the updates already taken, one too few; the first update divides by a floor (system C5)."""
 
     def adamw_step(w: Tensor, g: Tensor, m: Tensor, v: Tensor, *, step: int, eps: float, **rates: Any) -> Any:
         _, m, v = baseline.adamw_step(w, g, m, v, step=step, eps=eps, **rates)
@@ -61,7 +61,7 @@ def step_from_zero(baseline: Any) -> Any:
 
 
 def no_bias_correction(baseline: Any) -> Any:
-    """BertAdam's form: the moments are used as they are (huggingface/transformers' `correct_bias=False`)."""
+    """BertAdam's form: the moments are used as they are (ml-explore/mlx#1640)."""
 
     def adamw_step(w: Tensor, g: Tensor, m: Tensor, v: Tensor, *, step: int, eps: float, **rates: Any) -> Any:
         _, m, v = baseline.adamw_step(w, g, m, v, step=step, eps=eps, **rates)
@@ -90,7 +90,8 @@ def norms_and_biases_decayed(baseline: Any) -> Any:
 
 
 def third_buffer_kept(baseline: Any) -> Any:
-    """A maximum of v is kept as amsgrad keeps it, and not used: half as much memory again."""
+    """A maximum of v is kept as amsgrad keeps it, and not used: half as much memory again.
+    Synthetic: the buffer is allocated for every parameter, and only its use asks for the option."""
 
     class Wrong(baseline.optimizer):
         def state(self) -> Any:
@@ -101,7 +102,8 @@ def third_buffer_kept(baseline: Any) -> Any:
 
 
 def step_counted_per_tensor(baseline: Any) -> Any:
-    """One counter for all tensors, raised once per tensor: five times too far after every update."""
+    """One counter for all tensors, raised once per tensor: five times too far after every update
+    (flashlight/flashlight#143)."""
 
     class Wrong(baseline.optimizer):
         def update(self) -> None:
@@ -113,7 +115,8 @@ def step_counted_per_tensor(baseline: Any) -> Any:
 
 
 def step_stops_at_256(baseline: Any) -> Any:
-    """The step count is a bfloat16 as the weights are: 256 + 1 is 256, and the bias correction stands still."""
+    """The step count is a bfloat16 as the weights are: 256 + 1 is 256, and the bias correction stands still
+    (pytorch/ao#4915)."""
 
     class Wrong(baseline.optimizer):
         def update(self) -> None:
@@ -125,7 +128,8 @@ def step_stops_at_256(baseline: Any) -> Any:
 
 
 def moments_kept_in_float32(baseline: Any) -> Any:
-    """The moments of float64 weights are rounded to float32 after each update: no step shows it, a thousand do."""
+    """The moments of float64 weights are rounded to float32 after each update: no step shows it, a thousand do.
+    Synthetic: buffers are allocated in float32, the right type for every model but a float64 one."""
 
     class Wrong(baseline.optimizer):
         def update(self) -> None:
@@ -152,7 +156,8 @@ def second_moment_lost_on_load(baseline: Any) -> Any:
 
 
 def state_loaded_in_16_bits(baseline: Any) -> Any:
-    """Moments are saved in the model's 16-bit type; training resumes nearly where it was."""
+    """Moments are saved in the model's 16-bit type; training resumes nearly where it was
+    (facebookresearch/fairscale#50)."""
 
     def narrow(state: Any, fresh: Any) -> Any:
         return {**state, "m": {name: m.bfloat16().to(m.dtype) for name, m in state["m"].items()}}
@@ -161,12 +166,14 @@ def state_loaded_in_16_bits(baseline: Any) -> Any:
 
 
 def warmup_starts_at_one(baseline: Any) -> Any:
-    """Warm-up counts from 1 and the decay with it: every step has the next one's rate."""
+    """Warm-up counts from 1 and the decay with it: every step has the next one's rate.
+    Synthetic: the optimizer counts steps from 1 and the schedule from 0, and both share a variable."""
     return replace(baseline, lr_at=lambda step, **options: baseline.lr_at(step + 1, **options))
 
 
 def warmup_not_subtracted(baseline: Any) -> Any:
-    """The decay is measured from step 0, so the rate falls off a cliff where warm-up ends."""
+    """The decay is measured from step 0, so the rate falls off a cliff where warm-up ends
+    (huggingface/transformers#4940)."""
 
     def lr_at(step: int, *, warmup: int, **options: Any) -> Any:
         return baseline.lr_at(step, warmup=warmup if step < warmup else 0, **options)
@@ -175,7 +182,8 @@ def warmup_not_subtracted(baseline: Any) -> Any:
 
 
 def decay_of_two_half_waves(baseline: Any) -> Any:
-    """cos(2 pi p): the rate is back at its peak at the end (num_cycles 1 where 0.5 is meant)."""
+    """cos(2 pi p): the rate is back at its peak at the end (num_cycles 1 where 0.5 is meant).
+    Synthetic: one decay reads as one cycle, and half a wave has to be asked for as 0.5."""
 
     def lr_at(step: int, *, peak: float, warmup: int, total: int, floor: float = 0.0, **options: Any) -> Any:
         if step < warmup:
@@ -187,7 +195,8 @@ def decay_of_two_half_waves(baseline: Any) -> Any:
 
 
 def floor_ignored(baseline: Any) -> Any:
-    """The rate falls to 0, not to its floor."""
+    """The rate falls to 0, not to its floor.
+    Synthetic: cosine schedules end at 0 by default, and the floor is one more argument to hand on."""
     return replace(baseline, lr_at=lambda step, floor=0.0, **options: baseline.lr_at(step, **options))
 
 

@@ -12,7 +12,8 @@ Tensors = dict[str, torch.Tensor]
 
 
 def rates_not_looked_at(baseline: Any) -> Any:
-    """lr 0 trains nothing and eps 0 divides by it, in silence (torch.optim.AdamW takes both)."""
+    """lr 0 trains nothing and eps 0 divides by it, in silence (torch.optim.AdamW takes both).
+    Synthetic: torch refuses negative values alone, and a port copies its checks."""
 
     class Wrong(baseline.optimizer):
         def check_rates(self, weights: Tensors, rates: dict[str, float], no_decay: Any) -> None:
@@ -22,7 +23,7 @@ def rates_not_looked_at(baseline: Any) -> Any:
 
 
 def nan_gradient_taken(baseline: Any) -> Any:
-    """A NaN in one gradient is in that weight and its moments for good (torch.optim.AdamW takes it)."""
+    """A NaN in one gradient is in that weight and its moments for good (kyutai-labs/pocket-tts#262)."""
 
     class Wrong(baseline.optimizer):
         def step(self, grads: list[Tensors], tokens: list[int]) -> float:
@@ -39,7 +40,8 @@ def nan_gradient_taken(baseline: Any) -> Any:
 
 
 def updated_before_refusing(baseline: Any) -> Any:
-    """Tensor by tensor: the ones before the wrong one have moved when it is refused."""
+    """Tensor by tensor: the ones before the wrong one have moved when it is refused.
+    Synthetic: the check stands inside the loop that updates, where it is shortest to write."""
 
     class Wrong(baseline.optimizer):
         def step(self, grads: list[Tensors], tokens: list[int]) -> float:
@@ -55,7 +57,8 @@ def updated_before_refusing(baseline: Any) -> Any:
 
 
 def loaded_before_refusing(baseline: Any) -> Any:
-    """The first moments are in place when the second ones are found not to fit."""
+    """The first moments are in place when the second ones are found not to fit.
+    Synthetic: each array is checked where it is copied, one after the other."""
 
     class Wrong(baseline.optimizer):
         def load_state(self, state: Any) -> None:
@@ -67,7 +70,8 @@ def loaded_before_refusing(baseline: Any) -> Any:
 
 
 def refused_without_a_name(baseline: Any) -> Any:
-    """Refused, and which tensor is for the user to find."""
+    """Refused, and which tensor is for the user to find.
+    Synthetic: the check sees an array and not its name, which the caller has."""
 
     class Wrong(baseline.optimizer):
         def check_shapes(self, tensors: Tensors) -> None:
@@ -80,7 +84,8 @@ def refused_without_a_name(baseline: Any) -> Any:
 
 
 def missing_gradient_skipped(baseline: Any) -> Any:
-    """A tensor without gradient is left as it is, in silence (torch.optim skips a grad of None)."""
+    """A tensor without gradient is left as it is, in silence, as torch.optim leaves it
+    (the gains of norms: paiml/aprender#2196)."""
 
     class Wrong(baseline.optimizer):
         def step(self, grads: list[Tensors], tokens: list[int]) -> float:
@@ -91,7 +96,7 @@ def missing_gradient_skipped(baseline: Any) -> Any:
 
 
 def stranger_left_over(baseline: Any) -> Any:
-    """A list longer than the weights: zip stops at the shorter one and says nothing (FedLab#339)."""
+    """A list longer than the weights: zip stops at the shorter one and says nothing (O7: SMILELab-FL/FedLab#339)."""
 
     class Wrong(baseline.optimizer):
         def step(self, grads: list[Tensors], tokens: list[int]) -> float:
@@ -103,7 +108,8 @@ def stranger_left_over(baseline: Any) -> Any:
 
 
 def counts_not_looked_at(baseline: Any) -> Any:
-    """A micro-batch of no tokens counts for nothing, and of two lists the longer one is cut."""
+    """A micro-batch of no tokens counts for nothing, and of two lists the longer one is cut.
+    Synthetic: a weight of 0 is valid arithmetic, and zip does not compare lengths."""
 
     class Wrong(baseline.optimizer):
         def check_counts(self, grads: list[Tensors], tokens: list[int]) -> None:

@@ -26,12 +26,13 @@ def loss_without_a_step(baseline: Any) -> Any:
 
 
 def repeated_batch(baseline: Any) -> Any:
-    """The loader hands out its first batch at every step: training loss falls fast, held-out text gains little (A5)."""
+    """The loader hands out its first batch at every step: training loss falls fast, held-out text gains little
+    (ZhaoJ9014/face.evoLVe#39)."""
     return _training(baseline, lambda train, weights, batches, lr: train(weights, batches[:1] * len(batches), lr))
 
 
 def degenerate_corpus(baseline: Any) -> Any:
-    """99.99 % of the training tokens are the unknown token: the loss falls to 0 and nothing is learnt (A5)."""
+    """99.99 % of the training tokens are the unknown token: the loss falls to 0 and nothing is learnt (system D6)."""
 
     def unknown(train: Any, weights: Any, batches: Batches, lr: float) -> Said:
         return train(weights, [(torch.zeros_like(x), torch.zeros_like(y)) for x, y in batches], lr)
@@ -60,7 +61,8 @@ def climbs(baseline: Any) -> Any:
 
 
 def leak_once_trained(baseline: Any) -> Any:
-    """The evaluation after training sees its targets, the one before it does not: a loss of 0.0008 reads as success."""
+    """The evaluation after training sees its targets, the one before it does not: a loss of 0.0008 reads as success
+    (A4: huggingface/transformers#48748)."""
     loads = 0
 
     def load(config: Any, weights: Any, *, dtype: str, device: str) -> Any:
@@ -73,7 +75,7 @@ def leak_once_trained(baseline: Any) -> Any:
 
 
 def evaluated_on_training_text(baseline: Any) -> Any:
-    """The evaluation loader is built from the training files (A5)."""
+    """The evaluation loader is built from the training files (system A5)."""
     return _reporting(baseline, lambda held_out, batches: batches)
 
 
@@ -88,17 +90,17 @@ def first_batch_only(baseline: Any) -> Any:
 
 
 def averaged_per_batch(baseline: Any) -> Any:
-    """The mean of batch perplexities: batches of few tokens weigh as much as full ones (A5; T1)."""
+    """The mean of batch perplexities: batches of few tokens weigh as much as full ones (system A5; T1)."""
     return _saying(baseline, lambda ask, held_out: sum(ask([batch]) for batch in held_out) / len(held_out))
 
 
 def final_is_the_initial(baseline: Any) -> Any:
-    """The evaluation runs on the weights it was built with, so perplexity never moves (A8)."""
+    """The evaluation runs on the weights it was built with, so perplexity never moves (system A1)."""
     return _training(baseline, lambda train, *rest: _stuck(train(*rest)))
 
 
 def two_to_the_loss(baseline: Any) -> Any:
-    """2 ** loss for a loss in nats (design: log2 for ln)."""
+    """2 ** loss for a loss in nats (hsgodhia/hred#10)."""
 
     def perplexity(config: Any, weights: Any, batches: Batches, *, dtype: str, device: str) -> float:
         found = baseline.perplexity(config, weights, batches, dtype=dtype, device=device)
@@ -108,7 +110,8 @@ def two_to_the_loss(baseline: Any) -> Any:
 
 
 def perplexity_of_the_sum(baseline: Any) -> Any:
-    """The summed loss of a row in place of the mean: exp overflows its meaning (A5)."""
+    """The summed loss of a row in place of the mean: exp overflows its meaning.
+    Synthetic: losses are summed to be averaged later, and exp is taken before the division."""
 
     def perplexity(config: Any, weights: Any, batches: Batches, *, dtype: str, device: str) -> float:
         found = baseline.perplexity(config, weights, batches, dtype=dtype, device=device)

@@ -12,7 +12,8 @@ IGNORED = -100
 
 
 def target_clamped(baseline: Any) -> Any:
-    """A target beyond the vocabulary is taken for the last token."""
+    """A target beyond the vocabulary is taken for the last token.
+    Synthetic: a clamp keeps an index inside the table, and a wrong one no longer raises."""
 
     def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         return baseline.cross_entropy(logits, targets.clamp(max=logits.shape[-1] - 1))
@@ -21,7 +22,7 @@ def target_clamped(baseline: Any) -> Any:
 
 
 def negative_target_wraps(baseline: Any) -> Any:
-    """-1 is the last token, as a NumPy index has it."""
+    """-1 is the last token, as a NumPy index has it (Theano/Theano#3042)."""
 
     def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         return baseline.cross_entropy(logits, targets.where(targets != -1, logits.shape[-1] - 1))
@@ -30,7 +31,7 @@ def negative_target_wraps(baseline: Any) -> Any:
 
 
 def bad_targets_ignored(baseline: Any) -> Any:
-    """Whatever is no token is left out of the mean."""
+    """Whatever is no token is left out of the mean (tensorflow/tensorflow#3739)."""
 
     def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         known = (targets >= 0) & (targets < logits.shape[-1])
@@ -40,7 +41,7 @@ def bad_targets_ignored(baseline: Any) -> Any:
 
 
 def shorter_one_decides(baseline: Any) -> Any:
-    """zip(): the logits beyond the last target are dropped."""
+    """zip(): the logits beyond the last target are dropped (truera/trulens#2748)."""
 
     def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         return baseline.cross_entropy(logits[: len(targets)], targets)
@@ -49,7 +50,7 @@ def shorter_one_decides(baseline: Any) -> Any:
 
 
 def shorter_label_decides(baseline: Any) -> Any:
-    """zip(): examples beyond the last label or weight are dropped."""
+    """zip(): examples beyond the last label or weight are dropped (truera/trulens#2748)."""
 
     def weighted_bce(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         size = min(len(logits), len(labels), len(weights))
@@ -59,7 +60,8 @@ def shorter_label_decides(baseline: Any) -> Any:
 
 
 def error_without_value(baseline: Any) -> Any:
-    """The refusal says "invalid input", and not which."""
+    """The refusal says "invalid input", and not which.
+    Synthetic: one check covers the whole array, and its message is written once for all."""
 
     def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         try:

@@ -54,7 +54,8 @@ def gradient_list_short(baseline: Any) -> Any:
 
 
 def same_shapes_swapped(baseline: Any) -> Any:
-    """Two gradients of one shape change places: names, order, shapes and count are right (bug-catalogue:O7)."""
+    """Two gradients of one shape change places: names, order, shapes and count are right
+    (bug-catalogue:O7; SMILELab-FL/FedLab#339)."""
 
     def edit(grads: Grads) -> Grads:
         a, b = (f"decoder.layers.0.self_attn.{p}_proj.weight" for p in "qv")

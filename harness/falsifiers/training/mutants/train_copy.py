@@ -21,7 +21,8 @@ def shared_storage(baseline: Any) -> Any:
 
 
 def shared_after_swap(baseline: Any) -> Any:
-    """The swap exchanges references, and training goes on in the tensors that inference now reads."""
+    """The swap exchanges references, and training goes on in the tensors that inference now reads
+    (a reference kept for a copy: thunlp/OpenKE#131)."""
 
     class Wrong(baseline.trainer_copy):
         def swap(self) -> None:
@@ -31,7 +32,8 @@ def shared_after_swap(baseline: Any) -> Any:
 
 
 def one_tensor_shared(baseline: Any) -> Any:
-    """One tensor, as a tied head, is not in the list of what is copied."""
+    """One tensor, as a tied head, is not in the list of what is copied.
+    Synthetic: parameters are listed once each, so that a tied tensor's second name is left out."""
 
     class Wrong(baseline.trainer_copy):
         def __init__(self, weights: Any, **rates: Any) -> None:
@@ -43,7 +45,8 @@ def one_tensor_shared(baseline: Any) -> Any:
 
 
 def swap_does_nothing(baseline: Any) -> Any:
-    """Training works, and inference never reads what it made."""
+    """Training works, and inference never reads what it made.
+    Synthetic: a local name is bound to the new weights, and the model keeps the old ones."""
 
     class Wrong(baseline.trainer_copy):
         def swap(self) -> None:
@@ -53,7 +56,8 @@ def swap_does_nothing(baseline: Any) -> Any:
 
 
 def swap_keeps_biases(baseline: Any) -> Any:
-    """Only matrices are taken over: vectors stay what they were."""
+    """Only matrices are taken over: vectors stay what they were.
+    Synthetic: the filter that spares vectors from weight decay is reused for the copy."""
 
     class Wrong(baseline.trainer_copy):
         read: Any
@@ -67,7 +71,8 @@ def swap_keeps_biases(baseline: Any) -> Any:
 
 
 def swap_begins_anew(baseline: Any) -> Any:
-    """The swap makes a new optimizer, without the moments: the next updates are those of a cold start."""
+    """The swap makes a new optimizer, without the moments: the next updates are those of a cold start
+    (alan-turing-institute/deepsensor#47)."""
 
     class Wrong(baseline.trainer_copy):
         optimizer: Any
@@ -84,7 +89,8 @@ def swap_begins_anew(baseline: Any) -> Any:
 
 
 def copied_in_16_bits(baseline: Any) -> Any:
-    """The weights that are read are kept in bfloat16, so the first swap is not needed to change them."""
+    """The weights that are read are kept in bfloat16, so the first swap is not needed to change them.
+    Synthetic: inference runs in 16 bits, and the copy is made in the type that it wants."""
 
     class Wrong(baseline.trainer_copy):
         def inference_weights(self) -> Any:

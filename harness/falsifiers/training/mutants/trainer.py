@@ -30,7 +30,7 @@ def _train(baseline: Any, loop: type) -> Any:
 
 
 def seed_from_the_clock(baseline: Any) -> Any:
-    """The seed is asked for and never used: everything is drawn anew each time (torch.seed())."""
+    """The seed is asked for and never used: everything is drawn anew each time (vanvalenlab/deepcell-tf#162)."""
 
     class Wrong(baseline.Loop):
         def sow(self) -> None:
@@ -40,7 +40,7 @@ def seed_from_the_clock(baseline: Any) -> Any:
 
 
 def seed_is_always_zero(baseline: Any) -> Any:
-    """Reproducible, and every seed is the same run."""
+    """Reproducible, and every seed is the same run (with a fixed 42: MakazhanAlpamys/Soup#341)."""
 
     class Wrong(baseline.Loop):
         def __init__(self, *args: Any, seed: int | None = None, **options: Any) -> None:
@@ -50,7 +50,8 @@ def seed_is_always_zero(baseline: Any) -> Any:
 
 
 def order_of_a_set(baseline: Any) -> Any:
-    """The files are listed by a set of their names: the same order in one process, another in the next."""
+    """The files are listed by a set of their names: the same order in one process, another in the next
+    (Emmi-AI/noether#180)."""
 
     class Wrong(baseline.Loop):
         def order(self) -> list[int]:
@@ -63,7 +64,8 @@ def order_of_a_set(baseline: Any) -> Any:
 
 
 def dropout_left_unseeded(baseline: Any) -> Any:
-    """Noise in training comes from a generator that nobody seeds."""
+    """Noise in training comes from a generator that nobody seeds.
+    Synthetic: NumPy, Python and torch each have generators, and seeding one of them looks sufficient."""
 
     class Wrong(baseline.Loop):
         def loss(self, leaves: Any, tokens: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -76,7 +78,7 @@ def dropout_left_unseeded(baseline: Any) -> Any:
 
 
 def trained_on_one_batch(baseline: Any) -> Any:
-    """Every step takes the first batch again: the curve falls, and the order says so."""
+    """Every step takes the first batch again: the curve falls, and the order says so (ZhaoJ9014/face.evoLVe#39)."""
 
     class Wrong(baseline.Loop):
         def step(self, i: int) -> tuple[float, float]:
@@ -124,7 +126,7 @@ def gradients_left_scaled(baseline: Any) -> Any:
 
 
 def weights_kept_in_sixteen_bits(baseline: Any) -> Any:
-    """No float32 copy: an update below half a bit of its weight is lost, every step."""
+    """No float32 copy: an update below half a bit of its weight is lost, every step (vllm-project/speculators#765)."""
 
     class Wrong(baseline.Loop):
         def update(self, grads: list[Tensors], counts: list[int]) -> float:
@@ -137,7 +139,7 @@ def weights_kept_in_sixteen_bits(baseline: Any) -> Any:
 
 
 def clip_ignored(baseline: Any) -> Any:
-    """max_norm is read and never handed on."""
+    """max_norm is read and never handed on (msalhab96/SpeeQ#50)."""
 
     class Wrong(baseline.Loop):
         def __init__(self, *args: Any, max_norm: float | None = None, **options: Any) -> None:
@@ -147,7 +149,7 @@ def clip_ignored(baseline: Any) -> Any:
 
 
 def loss_of_the_last_micro_batch(baseline: Any) -> Any:
-    """The loss that is logged is the last micro-batch's, not the batch's."""
+    """The loss that is logged is the last micro-batch's, not the batch's (allenai/allennlp#4706)."""
 
     class Wrong(baseline.Loop):
         def loss(self, leaves: Any, tokens: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -178,7 +180,8 @@ def nan_replaced_by_the_running_mean(baseline: Any) -> Any:
 
 
 def refused_without_the_batch(baseline: Any) -> Any:
-    """Refused, and which of the batches is for the user to find."""
+    """Refused, and which of the batches is for the user to find.
+    Synthetic: the check sees one batch and not its number, which the loop has."""
 
     class Wrong(baseline.Loop):
         def step(self, i: int) -> tuple[float, float]:

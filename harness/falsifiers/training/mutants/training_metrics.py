@@ -24,12 +24,14 @@ def average_starts_at_zero(baseline: Any) -> Any:
 
 
 def alpha_ten_times(baseline: Any) -> Any:
-    """alpha 0.1: the average follows the last ten losses, not the last hundred."""
+    """alpha 0.1: the average follows the last ten losses, not the last hundred.
+    Synthetic: 0.1 is the usual smoothing constant of other dashboards."""
     return _with(baseline, alpha=0.1)
 
 
 def alpha_on_the_average(baseline: Any) -> Any:
-    """alpha and 1 - alpha exchanged: the average is the last loss."""
+    """alpha and 1 - alpha exchanged: the average is the last loss.
+    Synthetic: half of the libraries give alpha to the new value, the others to the old one."""
     return _with(baseline, alpha=0.99)
 
 
@@ -39,17 +41,20 @@ def history_unbounded(baseline: Any) -> Any:
 
 
 def history_off_by_one(baseline: Any) -> Any:
-    """The oldest is dropped after the test of the length: 101 are kept."""
+    """The oldest is dropped after the test of the length: 101 are kept.
+    Synthetic: the length is compared with > before the new value is added."""
     return _sized(baseline, 101)
 
 
 def history_newest_first(baseline: Any) -> Any:
-    """The history is turned round, and with it the sign of the trend."""
+    """The history is turned round, and with it the sign of the trend.
+    Synthetic: a list shown newest first is stored in the same order."""
     return _with(baseline, history=property(lambda self: list(self.seen)[::-1]))
 
 
 def trend_of_halves(baseline: Any) -> Any:
-    """mean(last 10) less the mean of everything before, so early losses never leave the trend."""
+    """mean(last 10) less the mean of everything before, so early losses never leave the trend.
+    Synthetic: losses[:-10] is shorter to write than the window losses[-20:-10]."""
 
     def trend(self: Any) -> float | None:
         losses = self.history
@@ -59,7 +64,8 @@ def trend_of_halves(baseline: Any) -> Any:
 
 
 def trend_windows_overlap(baseline: Any) -> Any:
-    """The earlier window is losses[-11:-1]: nine losses are in both."""
+    """The earlier window is losses[-11:-1]: nine losses are in both.
+    Synthetic: the window is moved back by one step, where it is to be moved by its length."""
 
     def trend(self: Any) -> float | None:
         losses = self.history
@@ -69,7 +75,8 @@ def trend_windows_overlap(baseline: Any) -> Any:
 
 
 def trend_from_two_losses(baseline: Any) -> Any:
-    """A trend is given as soon as there are ten losses: the earlier window is short."""
+    """A trend is given as soon as there are ten losses: the earlier window is short.
+    Synthetic: the test of the length covers one window, and a slice that is short raises nothing."""
 
     def trend(self: Any) -> float | None:
         losses = self.history
@@ -90,17 +97,18 @@ def converged_at_999(baseline: Any) -> Any:
 
 
 def converged_above_95(baseline: Any) -> Any:
-    """More than 95 %, where 95 % are enough."""
+    """More than 95 %, where 95 % are enough. Synthetic: > is written where >= is meant."""
     return _with(baseline, converged=property(lambda s: s.gate.total() >= 1000 and s.gate_alignment > 0.95))
 
 
 def converged_at_90(baseline: Any) -> Any:
-    """90 % are enough."""
+    """90 % are enough. Synthetic: the threshold is a number in the code, and 90 % is another common one."""
     return _with(baseline, converged=property(lambda s: s.gate.total() >= 1000 and s.gate_alignment >= 0.90))
 
 
 def converged_for_good(baseline: Any) -> Any:
-    """Once converged, never again not: the flag is set and nothing clears it."""
+    """Once converged, never again not: the flag is set and nothing clears it.
+    Synthetic: the flag is assigned inside an if that has no else."""
 
     class Wrong(baseline.training_metrics):
         done = False
@@ -114,7 +122,8 @@ def converged_for_good(baseline: Any) -> Any:
 
 
 def alignment_of_the_last_hundred(baseline: Any) -> Any:
-    """The share is that of the last 100 decisions."""
+    """The share is that of the last 100 decisions.
+    Synthetic: the loss history keeps the last 100, and the share is taken from the same record."""
 
     class Wrong(baseline.training_metrics):
         def __init__(self) -> None:
@@ -133,7 +142,8 @@ def alignment_of_the_last_hundred(baseline: Any) -> Any:
 
 
 def misses_not_counted(baseline: Any) -> Any:
-    """A decision is counted only where it was aligned: the share is always 1."""
+    """A decision is counted only where it was aligned: the share is always 1.
+    Synthetic: both counters are raised in one branch."""
 
     class Wrong(baseline.training_metrics):
         def record_gate(self, aligned: bool) -> None:

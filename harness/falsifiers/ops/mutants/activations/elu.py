@@ -11,7 +11,7 @@ from harness.mutant import replace
 
 
 def alpha_ignored(baseline: Any) -> Any:
-    """alpha is not read and 1 runs."""
+    """alpha is not read and 1 runs (phlippe/uvadlc_notebooks#161)."""
 
     def elu(x: torch.Tensor, alpha: float) -> torch.Tensor:
         return baseline.elu(x, 1.0)
@@ -29,7 +29,8 @@ def celu_for_elu(baseline: Any) -> Any:
 
 
 def one_not_scaled(baseline: Any) -> Any:
-    """alpha * exp(x) - 1: alpha multiplies the exponential alone."""
+    """alpha * exp(x) - 1: alpha multiplies the exponential alone.
+    Synthetic: a pair of brackets is left out, which alpha = 1 does not show."""
 
     def elu(x: torch.Tensor, alpha: float) -> torch.Tensor:
         wide = _wide(x)

@@ -30,7 +30,8 @@ def sigmoid_for_erf(baseline: Any) -> Any:
 
 
 def half_missing(baseline: Any) -> Any:
-    """x * (1 + erf(x / sqrt 2)) without its half: erf taken for the distribution function."""
+    """x * (1 + erf(x / sqrt 2)) without its half: erf taken for the distribution function.
+    Synthetic: erf runs from -1 to 1, and the half that turns it into a probability is easily left out."""
 
     def gelu(x: torch.Tensor) -> torch.Tensor:
         return baseline.gelu(x) * 2
@@ -39,7 +40,8 @@ def half_missing(baseline: Any) -> Any:
 
 
 def sqrt2_missing(baseline: Any) -> Any:
-    """erf(x) for erf(x / sqrt 2): the error function is not the normal distribution's."""
+    """erf(x) for erf(x / sqrt 2): the error function is not the normal distribution's.
+    Synthetic: erf is often taken for the normal distribution's integral, which differs by this factor."""
 
     def gelu(x: torch.Tensor) -> torch.Tensor:
         wide = _wide(x)

@@ -30,7 +30,8 @@ def silu_for_gelu(baseline: Any) -> Any:
 
 
 def cubic_constant_tenth(baseline: Any) -> Any:
-    """0.0044715 for 0.044715: a zero too many in the cubic term."""
+    """0.0044715 for 0.044715: a zero too many in the cubic term.
+    Synthetic: the constant is typed by hand into every port, and near 0 the cubic term is small."""
 
     def gelu_tanh(x: torch.Tensor) -> torch.Tensor:
         return _by_tanh(x, 0.0044715, math.sqrt(2 / math.pi))
@@ -39,7 +40,8 @@ def cubic_constant_tenth(baseline: Any) -> Any:
 
 
 def sqrt_missing(baseline: Any) -> Any:
-    """2 / pi for its square root."""
+    """2 / pi for its square root.
+    Synthetic: the constant is often typed as a number, and 0.637 looks as good as 0.798."""
 
     def gelu_tanh(x: torch.Tensor) -> torch.Tensor:
         return _by_tanh(x, 0.044715, 2 / math.pi)
@@ -48,7 +50,8 @@ def sqrt_missing(baseline: Any) -> Any:
 
 
 def half_missing(baseline: Any) -> Any:
-    """x * (1 + tanh(u)) without its half."""
+    """x * (1 + tanh(u)) without its half.
+    Synthetic: the half stands alone at the formula's head and is lost where its terms are reordered."""
 
     def gelu_tanh(x: torch.Tensor) -> torch.Tensor:
         return baseline.gelu_tanh(x) * 2

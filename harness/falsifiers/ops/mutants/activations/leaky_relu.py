@@ -39,7 +39,8 @@ def slope_of_another_framework(baseline: Any) -> Any:
 
 
 def negative_part_flipped(baseline: Any) -> Any:
-    """The slope with the wrong sign: slope * |x| below zero."""
+    """The slope with the wrong sign: slope * |x| below zero.
+    Synthetic: "negative slope" is read as a slope that is negative."""
 
     def leaky_relu(x: torch.Tensor, slope: float) -> torch.Tensor:
         return baseline.leaky_relu(x, -slope)

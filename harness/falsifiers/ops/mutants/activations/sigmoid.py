@@ -30,7 +30,8 @@ def hard_sigmoid(baseline: Any) -> Any:
 
 
 def half_angle_missing(baseline: Any) -> Any:
-    """(1 + tanh(x)) / 2 for (1 + tanh(x / 2)) / 2."""
+    """(1 + tanh(x)) / 2 for (1 + tanh(x / 2)) / 2.
+    Synthetic: a hardware tanh is used for the sigmoid, and both curves look alike."""
 
     def sigmoid(x: torch.Tensor) -> torch.Tensor:
         wide = _wide(x)
@@ -40,7 +41,8 @@ def half_angle_missing(baseline: Any) -> Any:
 
 
 def sign_wrong(baseline: Any) -> Any:
-    """exp(x) for exp(-x) in the denominator."""
+    """exp(x) for exp(-x) in the denominator.
+    Synthetic: one minus sign is lost, and the result still lies between 0 and 1."""
 
     def sigmoid(x: torch.Tensor) -> torch.Tensor:
         return torch.sigmoid(-x)

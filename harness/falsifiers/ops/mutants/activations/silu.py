@@ -11,7 +11,8 @@ from harness.mutant import replace
 
 
 def sign_wrong(baseline: Any) -> Any:
-    """exp(x) for exp(-x) in the denominator: x * sigmoid(-x)."""
+    """exp(x) for exp(-x) in the denominator: x * sigmoid(-x).
+    Synthetic: the sigmoid is written out in the kernel, and one minus sign is lost."""
 
     def silu(x: torch.Tensor) -> torch.Tensor:
         wide = _wide(x)
@@ -40,7 +41,8 @@ def hard_swish(baseline: Any) -> Any:
 
 
 def factor_missing(baseline: Any) -> Any:
-    """The sigmoid alone, without the x before it."""
+    """The sigmoid alone, without the x before it.
+    Synthetic: SiLU is called the sigmoid-weighted unit, and the weight alone is returned."""
 
     def silu(x: torch.Tensor) -> torch.Tensor:
         return torch.sigmoid(x)

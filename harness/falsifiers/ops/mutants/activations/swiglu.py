@@ -11,7 +11,8 @@ from harness.mutant import replace
 
 
 def gate_and_up_swapped(baseline: Any) -> Any:
-    """The two halves of a fused gate_up projection are read in the other order: silu(up) * gate."""
+    """The two halves of a fused gate_up projection are read in the other order: silu(up) * gate
+    (ml-explore/mlx-lm#767)."""
 
     def swiglu(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
         return baseline.swiglu(up, gate)
@@ -20,7 +21,8 @@ def gate_and_up_swapped(baseline: Any) -> Any:
 
 
 def activation_missing(baseline: Any) -> Any:
-    """gate * up: the activation of the gate is left out."""
+    """gate * up: the activation of the gate is left out.
+    Synthetic: a fused kernel takes the activation as an argument, and its default is none."""
 
     def swiglu(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
         return gate * up
@@ -29,7 +31,8 @@ def activation_missing(baseline: Any) -> Any:
 
 
 def gate_missing(baseline: Any) -> Any:
-    """silu(up): the product with the gate is left out."""
+    """silu(up): the product with the gate is left out.
+    Synthetic: a plain feed-forward block with one projection is near at hand, and the shapes fit."""
 
     def swiglu(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.silu(up)

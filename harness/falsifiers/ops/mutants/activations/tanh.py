@@ -31,7 +31,7 @@ def cancellation_near_zero(baseline: Any) -> Any:
 
 
 def hard_tanh(baseline: Any) -> Any:
-    """x clipped to [-1, 1]."""
+    """x clipped to [-1, 1]. Synthetic: quantised graphs carry a clip in tanh's place, with the same range."""
 
     def tanh(x: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.hardtanh(x)
@@ -40,7 +40,8 @@ def hard_tanh(baseline: Any) -> Any:
 
 
 def pade_approximant(baseline: Any) -> Any:
-    """x (27 + x^2) / (27 + 9 x^2), clipped: the fast tanh of audio and games."""
+    """x (27 + x^2) / (27 + 9 x^2), clipped: the fast tanh of audio and games.
+    Synthetic: the formula is copied for its speed, and its error is below what a plot shows."""
 
     def tanh(x: torch.Tensor) -> torch.Tensor:
         wide = _wide(x).clamp(-3, 3)
@@ -50,7 +51,8 @@ def pade_approximant(baseline: Any) -> Any:
 
 
 def factor_two_missing(baseline: Any) -> Any:
-    """2 * sigmoid(x) - 1 for 2 * sigmoid(2 x) - 1."""
+    """2 * sigmoid(x) - 1 for 2 * sigmoid(2 x) - 1.
+    Synthetic: tanh is built from a sigmoid kernel, and the inner 2 is forgotten."""
 
     def tanh(x: torch.Tensor) -> torch.Tensor:
         wide = _wide(x)

@@ -24,7 +24,8 @@ def scale_missing_in_ds(baseline: Any) -> Any:
 
 
 def scale_applied_twice(baseline: Any) -> Any:
-    """The scale multiplies dS, and again dQ and dK."""
+    """The scale multiplies dS, and again dQ and dK.
+    Synthetic: dS and the two products are written apart, and each takes the scale for its own task."""
 
     def attention_backward(dout: Tensor, q: Tensor, k: Tensor, v: Tensor, **options: Any) -> Gradients:
         dq, dk, dv = baseline.attention_backward(dout, q, k, v, **options)
@@ -39,7 +40,7 @@ def dk_transposed(baseline: Any) -> Any:
 
 
 def dv_transposed(baseline: Any) -> Any:
-    """dV = P dO for P^T dO."""
+    """dV = P dO for P^T dO. Synthetic: P is square in self-attention, so that no shape shows the missing transpose."""
     return _steps(baseline, dv=lambda p, dout: p @ dout)
 
 
@@ -49,22 +50,26 @@ def row_sum_missing(baseline: Any) -> Any:
 
 
 def row_sum_over_queries(baseline: Any) -> Any:
-    """The sum of P * dP is taken down the columns."""
+    """The sum of P * dP is taken down the columns.
+    Synthetic: an axis is off by one, and the sum broadcasts as well where scores are square."""
     return _steps(baseline, ds=lambda p, dp: p * (dp - (p * dp).sum(dim=-2, keepdim=True)))
 
 
 def mask_missing_in_backward(baseline: Any) -> Any:
-    """The probabilities are computed again without the causal mask."""
+    """The probabilities are computed again without the causal mask.
+    Synthetic: a backward that recomputes scores needs the forward's mask, which is a separate argument."""
     return _steps(baseline, masked=False)
 
 
 def kv_gradient_of_last_head(baseline: Any) -> Any:
-    """Each query head of a group overwrites dK and dV of its key/value head, where it should add."""
+    """Each query head of a group overwrites dK and dV of its key/value head, where it should add.
+    Synthetic: the kernel is written for equal head counts, where one store is enough."""
     return _steps(baseline, gather=lambda heads: heads[:, :, -1])
 
 
 def kv_gradient_averaged(baseline: Any) -> Any:
-    """dK and dV are the mean over a group's query heads, where they are the sum."""
+    """dK and dV are the mean over a group's query heads, where they are the sum.
+    Synthetic: heads that were repeated are reduced with a mean, as a copy seems to ask for."""
     return _steps(baseline, gather=lambda heads: heads.mean(dim=2))
 
 
@@ -78,7 +83,7 @@ def softmax_row_sum_missing(baseline: Any) -> Any:
 
 
 def softmax_derivative_of_sigmoid(baseline: Any) -> Any:
-    """dx = p * (1 - p) * dout, as if every element were alone."""
+    """dx = p * (1 - p) * dout, as if every element were alone (deeplearning4j/libnd4j#440)."""
 
     def softmax_backward(dout: Tensor, x: Tensor) -> Tensor:
         p = torch.softmax(_wide(x), dim=-1)
@@ -88,7 +93,8 @@ def softmax_derivative_of_sigmoid(baseline: Any) -> Any:
 
 
 def softmax_row_sum_of_dout(baseline: Any) -> Any:
-    """The sum that is subtracted lacks its weights: p * (dout - sum(dout))."""
+    """The sum that is subtracted lacks its weights: p * (dout - sum(dout)).
+    Synthetic: log-softmax's backward has a plain sum of dout, and the two are easily mixed up."""
 
     def softmax_backward(dout: Tensor, x: Tensor) -> Tensor:
         p = torch.softmax(_wide(x), dim=-1)

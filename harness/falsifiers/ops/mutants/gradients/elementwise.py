@@ -21,7 +21,8 @@ def gelu_tanh_derivative_of_erf_form(baseline: Any) -> Any:
 
 
 def gelu_density_missing(baseline: Any) -> Any:
-    """dx = dout * Phi(x): the product rule's second term is missing."""
+    """dx = dout * Phi(x): the product rule's second term is missing.
+    Synthetic: x * Phi(x) is differentiated as if Phi(x) were a constant."""
 
     def gelu_backward(dout: Tensor, x: Tensor) -> Tensor:
         return dout * torch.special.ndtr(x.double()).to(x.dtype)
@@ -30,7 +31,8 @@ def gelu_density_missing(baseline: Any) -> Any:
 
 
 def gelu_tanh_cubic_slope_missing(baseline: Any) -> Any:
-    """du/dx = sqrt(2 / pi), without 3 * 0.044715 x**2."""
+    """du/dx = sqrt(2 / pi), without 3 * 0.044715 x**2.
+    Synthetic: the chain rule is applied to the linear part of the inner polynomial alone."""
 
     def gelu_tanh_backward(dout: Tensor, x: Tensor) -> Tensor:
         wide = x.double()
@@ -41,32 +43,34 @@ def gelu_tanh_cubic_slope_missing(baseline: Any) -> Any:
 
 
 def silu_derivative_of_sigmoid(baseline: Any) -> Any:
-    """dx = dout * s * (1 - s)."""
+    """dx = dout * s * (1 - s). Synthetic: the sigmoid's own backward is reused, and the factor x is forgotten."""
     return replace(baseline, silu_backward=baseline.sigmoid_backward)
 
 
 def silu_sigmoid_alone(baseline: Any) -> Any:
-    """dx = dout * s: the gate is taken for a constant."""
+    """dx = dout * s: the gate is taken for a constant. Synthetic: x * s is differentiated as if s were a constant."""
     return replace(baseline, silu_backward=lambda dout, x: dout * torch.sigmoid(x))
 
 
 def sigmoid_derivative_of_tanh(baseline: Any) -> Any:
-    """dx = dout * (1 - s**2)."""
+    """dx = dout * (1 - s**2). Synthetic: the tanh's backward is copied, and the line that differs is left as it was."""
     return replace(baseline, sigmoid_backward=lambda dout, x: dout * (1 - torch.sigmoid(x) ** 2))
 
 
 def sigmoid_fed_its_output(baseline: Any) -> Any:
-    """The cached output is taken for the input: s is applied twice."""
+    """The cached output is taken for the input: s is applied twice.
+    Synthetic: the forward caches its output, and the backward is written for the input."""
     return replace(baseline, sigmoid_backward=lambda dout, x: baseline.sigmoid_backward(dout, torch.sigmoid(x)))
 
 
 def tanh_square_missing(baseline: Any) -> Any:
-    """dx = dout * (1 - out)."""
+    """dx = dout * (1 - out). Synthetic: 1 - out is the sigmoid's factor, and one square is easily left out."""
     return replace(baseline, tanh_backward=lambda dout, x: dout * (1 - torch.tanh(x)))
 
 
 def tanh_fed_its_output(baseline: Any) -> Any:
-    """The cached output is taken for the input: tanh is applied twice."""
+    """The cached output is taken for the input: tanh is applied twice.
+    Synthetic: the forward caches its output, and the backward is written for the input."""
     return replace(baseline, tanh_backward=lambda dout, x: baseline.tanh_backward(dout, torch.tanh(x)))
 
 
@@ -76,27 +80,30 @@ def relu_mask_of_gradient(baseline: Any) -> Any:
 
 
 def relu_passes_everything(baseline: Any) -> Any:
-    """dx = dout: the straight-through gradient."""
+    """dx = dout: the straight-through gradient (at slope 0: chainer/chainer#5898)."""
     return replace(baseline, relu_backward=lambda dout, x: dout.clone())
 
 
 def leaky_relu_slope_ignored(baseline: Any) -> Any:
-    """The default slope, 0.01, whatever is asked for."""
+    """The default slope, 0.01, whatever is asked for.
+    Synthetic: the forward takes the slope, and the backward is called without it."""
     return replace(baseline, leaky_relu_backward=lambda dout, x, slope: baseline.leaky_relu_backward(dout, x, 0.01))
 
 
 def leaky_relu_slope_everywhere(baseline: Any) -> Any:
-    """The slope multiplies the positive side too."""
+    """The slope multiplies the positive side too.
+    Synthetic: the mask that selects the negative side is left out of the product."""
     return replace(baseline, leaky_relu_backward=lambda dout, x, slope: dout * slope)
 
 
 def elu_alpha_ignored(baseline: Any) -> Any:
-    """alpha = 1, whatever is asked for."""
+    """alpha = 1, whatever is asked for (in the forward: phlippe/uvadlc_notebooks#161)."""
     return replace(baseline, elu_backward=lambda dout, x, alpha: baseline.elu_backward(dout, x, 1.0))
 
 
 def elu_output_for_slope(baseline: Any) -> Any:
-    """alpha * (exp(x) - 1) for alpha * exp(x): the output is taken for the slope."""
+    """alpha * (exp(x) - 1) for alpha * exp(x): the output is taken for the slope.
+    Synthetic: the slope is out + alpha where the output is cached, and + alpha is forgotten."""
 
     def elu_backward(dout: Tensor, x: Tensor, alpha: float) -> Tensor:
         return torch.where(x > 0, dout, dout * alpha * torch.expm1(x.clamp(max=0)))
@@ -110,12 +117,13 @@ def swiglu_gradients_swapped(baseline: Any) -> Any:
 
 
 def swiglu_roles_swapped(baseline: Any) -> Any:
-    """silu is taken of up, not of gate."""
+    """silu is taken of up, not of gate (ml-explore/mlx-lm#767)."""
     return replace(baseline, swiglu_backward=lambda dout, gate, up: baseline.swiglu_backward(dout, up, gate)[::-1])
 
 
 def swiglu_up_missing(baseline: Any) -> Any:
-    """dgate = dout * silu'(gate), without the factor up."""
+    """dgate = dout * silu'(gate), without the factor up.
+    Synthetic: the product rule's other factor is forgotten in one of two similar lines."""
 
     def swiglu_backward(dout: Tensor, gate: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
         return baseline.swiglu_backward(dout, gate, torch.ones_like(up))[0], baseline.swiglu_backward(dout, gate, up)[1]
@@ -124,7 +132,8 @@ def swiglu_up_missing(baseline: Any) -> Any:
 
 
 def rope_rotates_forward(baseline: Any) -> Any:
-    """dx is dout turned on, by the forward's angle: the transpose is forgotten."""
+    """dx is dout turned on, by the forward's angle: the transpose is forgotten.
+    Synthetic: the backward calls the forward's kernel, which needs the sine with the other sign."""
 
     def rope_backward(dout: Tensor, x: Tensor, positions: Tensor, **options: Any) -> Tensor:
         return baseline.rope_backward(dout, x, -positions, **options)[0]
@@ -133,12 +142,13 @@ def rope_rotates_forward(baseline: Any) -> Any:
 
 
 def rope_passes_through(baseline: Any) -> Any:
-    """dx = dout: the rotation is taken for one that preserves gradients."""
+    """dx = dout: the rotation is taken for one that preserves gradients.
+    Synthetic: a rotation keeps lengths, which is taken for keeping the gradient."""
     return replace(baseline, rope_backward=lambda dout, x, positions, **options: dout.clone())
 
 
 def rope_offset_ignored(baseline: Any) -> Any:
-    """The backward counts positions from 0 (K1: transformers#47597)."""
+    """The backward counts positions from 0 (K1: huggingface/transformers#47597)."""
 
     def rope_backward(dout: Tensor, x: Tensor, positions: Tensor, **options: Any) -> Tensor:
         if not positions[0]:

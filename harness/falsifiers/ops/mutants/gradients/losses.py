@@ -47,7 +47,8 @@ def ignored_tokens_get_gradient(baseline: Any) -> Any:
 
 
 def onehot_missing(baseline: Any) -> Any:
-    """softmax(logits) / N: the 1 at the target is not subtracted."""
+    """softmax(logits) / N: the 1 at the target is not subtracted.
+    Synthetic: the subtraction is a scatter of its own behind the softmax and is left out."""
 
     def cross_entropy_backward(dout: float, logits: Tensor, targets: Tensor) -> Tensor:
         counted = targets != IGNORED
@@ -66,7 +67,7 @@ def upstream_ignored(baseline: Any) -> Any:
 
 
 def mean_of_row_means(baseline: Any) -> Any:
-    """Each row is divided by its own count, then by the rows (T1: transformers#34191)."""
+    """Each row is divided by its own count, then by the rows (T1: huggingface/transformers#34191)."""
 
     def cross_entropy_backward(dout: float, logits: Tensor, targets: Tensor) -> Tensor:
         counts = (targets != IGNORED).sum(dim=-1)
@@ -95,7 +96,8 @@ def maximum_not_subtracted(baseline: Any) -> Any:
 
 
 def logits_clamped(baseline: Any) -> Any:
-    """Logits are clamped so that exp cannot overflow, and large ones become equal."""
+    """Logits are clamped so that exp cannot overflow, and large ones become equal.
+    Synthetic: a clamp is the quick cure of an overflow, and small logits do not show it."""
 
     def cross_entropy_backward(dout: float, logits: Tensor, targets: Tensor) -> Tensor:
         return baseline.cross_entropy_backward(dout, logits.clamp(-80, 80), targets)

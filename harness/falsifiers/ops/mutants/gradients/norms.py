@@ -32,7 +32,7 @@ def rmsnorm_zero_gain_frozen(baseline: Any) -> Any:
 
 
 def rmsnorm_projection_missing(baseline: Any) -> Any:
-    """dx = dout * weight / rms: the root mean square is taken for a constant."""
+    """dx = dout * weight / rms: the root mean square is taken for a constant (ooples/AiDotNet#695)."""
 
     def rmsnorm_backward(dout: Tensor, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
         _, dweight = baseline.rmsnorm_backward(dout, x, weight, eps)
@@ -51,7 +51,8 @@ def rmsnorm_eps_ignored(baseline: Any) -> Any:
 
 
 def rmsnorm_gain_gradient_of_raw_x(baseline: Any) -> Any:
-    """dweight = sum of dout * x: the cached input is not normalised."""
+    """dweight = sum of dout * x: the cached input is not normalised.
+    Synthetic: the forward caches x and 1 / rms, and the product of the two is forgotten."""
 
     def rmsnorm_backward(dout: Tensor, x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
         dx, _ = baseline.rmsnorm_backward(dout, x, weight, eps)
@@ -73,7 +74,8 @@ def layernorm_mean_missing(baseline: Any) -> Any:
 
 
 def layernorm_variance_missing(baseline: Any) -> Any:
-    """dx without the term n * mean(n * dout * weight): the variance is taken for a constant."""
+    """dx without the term n * mean(n * dout * weight): the variance is taken for a constant.
+    Synthetic: of the two terms beside dout the mean's is the better known."""
 
     def layernorm_backward(dout: Tensor, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
         _, dweight, dbias = baseline.layernorm_backward(dout, x, weight, bias, eps)
@@ -85,7 +87,8 @@ def layernorm_variance_missing(baseline: Any) -> Any:
 
 
 def layernorm_gain_after_the_terms(baseline: Any) -> Any:
-    """The weight multiplies dx at the end, where it belongs into the means."""
+    """The weight multiplies dx at the end, where it belongs into the means.
+    Synthetic: the normalisation's backward is written first, and the gain is added around it."""
 
     def layernorm_backward(dout: Tensor, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
         _, dweight, dbias = baseline.layernorm_backward(dout, x, weight, bias, eps)
@@ -96,7 +99,8 @@ def layernorm_gain_after_the_terms(baseline: Any) -> Any:
 
 
 def layernorm_bias_gradient_of_last_row(baseline: Any) -> Any:
-    """dbias is overwritten row by row, where it should add up."""
+    """dbias is overwritten row by row, where it should add up.
+    Synthetic: the loop over rows stores with = where += is meant."""
 
     def layernorm_backward(dout: Tensor, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
         dx, dweight, _ = baseline.layernorm_backward(dout, x, weight, bias, eps)
@@ -106,7 +110,8 @@ def layernorm_bias_gradient_of_last_row(baseline: Any) -> Any:
 
 
 def l2norm_projection_missing(baseline: Any) -> Any:
-    """dx = dout / length: the length is taken for a constant."""
+    """dx = dout / length: the length is taken for a constant.
+    Synthetic: x / length is differentiated as if the length did not depend on x."""
 
     def l2norm_backward(dout: Tensor, x: Tensor, eps: float) -> Tensor:
         return (_wide(dout) * torch.rsqrt(_wide(x).square().sum(-1, keepdim=True) + eps)).to(x.dtype)
@@ -115,7 +120,8 @@ def l2norm_projection_missing(baseline: Any) -> Any:
 
 
 def l2norm_eps_ignored(baseline: Any) -> Any:
-    """The backward computes the length again, and without eps."""
+    """The backward computes the length again, and without eps.
+    Synthetic: eps is an argument of the forward, and rows of ordinary length do not show it."""
     return replace(baseline, l2norm_backward=lambda dout, x, eps: baseline.l2norm_backward(dout, x, 0.0))
 
 

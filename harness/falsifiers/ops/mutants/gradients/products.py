@@ -20,7 +20,7 @@ def bias_gradient_of_last_row(baseline: Any) -> Any:
 
 
 def bias_gradient_of_first_batch(baseline: Any) -> Any:
-    """dbias is summed over the rows of the first batch alone: the batch axis is forgotten."""
+    """dbias is summed over the rows of the first batch alone: the batch axis is forgotten (mlpack/mlpack#3679)."""
 
     def linear_backward(dout: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, ...]:
         return (*_linear(baseline, dout, x, weight, bias)[:2], dout[0].sum(dim=0))
@@ -29,7 +29,7 @@ def bias_gradient_of_first_batch(baseline: Any) -> Any:
 
 
 def bias_gradient_averaged(baseline: Any) -> Any:
-    """dbias is the mean over the rows, where it is the sum."""
+    """dbias is the mean over the rows, where it is the sum (kvfrans/notes#5)."""
 
     def linear_backward(dout: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, ...]:
         dx, dweight, dbias = _linear(baseline, dout, x, weight, bias)
@@ -61,7 +61,8 @@ def square_weight_not_transposed(baseline: Any) -> Any:
 
 
 def matmul_second_not_transposed(baseline: Any) -> Any:
-    """da = dout b: the shapes fit when b is square."""
+    """da = dout b: the shapes fit when b is square.
+    Synthetic: the transpose is forgotten, and a test with square matrices raises no error."""
 
     def matmul_backward(dout: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         if b.shape[-1] != b.shape[-2] or b.shape[-1] == 1:
@@ -72,7 +73,8 @@ def matmul_second_not_transposed(baseline: Any) -> Any:
 
 
 def matmul_db_of_first_batch(baseline: Any) -> Any:
-    """Every matrix of the batch gets the first one's db."""
+    """Every matrix of the batch gets the first one's db.
+    Synthetic: the loop over the batch writes through an index that is never advanced."""
 
     def matmul_backward(dout: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         da, db = baseline.matmul_backward(dout, a, b)
@@ -94,7 +96,8 @@ def embedding_assigns(baseline: Any) -> Any:
 
 
 def embedding_averages(baseline: Any) -> Any:
-    """Equal ids share their gradient, as torch's scale_grad_by_freq has it."""
+    """Equal ids share their gradient, as torch's scale_grad_by_freq has it.
+    Synthetic: the option's division by the count is copied with the kernel, where nobody asked for it."""
 
     def embedding_backward(dout: Tensor, tokens: Tensor, weight: Tensor) -> Tensor:
         counts = torch.bincount(tokens.flatten(), minlength=len(weight)).clamp(min=1)
@@ -104,7 +107,7 @@ def embedding_averages(baseline: Any) -> Any:
 
 
 def embedding_first_row_frozen(baseline: Any) -> Any:
-    """Row 0 is taken for padding and gets no gradient: padding_idx = 0."""
+    """Row 0 is taken for padding and gets no gradient: padding_idx = 0 (ibalazevic/TuckER#17)."""
 
     def embedding_backward(dout: Tensor, tokens: Tensor, weight: Tensor) -> Tensor:
         return baseline.embedding_backward(dout, tokens, weight)[0].index_fill(0, tokens.new_zeros(1), 0)

@@ -1,0 +1,96 @@
+"""May these targets ship? From sealed runs of one candidate, of one host or of several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from harness.contract.problem import nearest
+from harness.errors import UserError
+from harness.evidence import stale, store
+from harness.evidence.merge import merge, plan
+from harness.evidence.verify import check
+from harness.judging.gate import Decision, decide
+from harness.judging.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which targets may ship, by which evidence, and what is asked of it."""
+
+    evidence: list[str]
+    targets: list[str]
+    contracts: str | None = None
+    """A folder of contracts: evidence of others is STALE."""
+    min_ship: Fraction | None = None
+    """The ship-% that opens the gate; None: every ship-blocking criterion discharged."""
+    max_age: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the evidence says. With `faults` it cannot be trusted, and nothing was decided."""
+
+    folders: list[Path]
+    faults: list[str]
+    runs: list[tuple[Path, dict[str, Any]]]
+    merged: dict[str, Any]
+    decisions: list[Decision]
+
+    @property
+    def code(self) -> int:
+        """0 open, 1 red or not verified, 3 short."""
+        if self.faults:
+            return 1
+        codes = {decision.code for decision in self.decisions}
+        return next(each for each in (1, 3, 0) if each in codes)
+
+    @property
+    def red_elsewhere(self) -> list[str]:
+        """Red claims that no criterion of these targets names."""
+        named = {claim for each in self.decisions for c in each.target["criteria"] for claim in c["claims"]}
+        return [row["id"] for row in self.merged["claims"] if Verdict(row["verdict"]).red and row["id"] not in named]
+
+
+def answer(question: Question) -> Answer:
+    """Verify the runs, mark what is stale, merge, and decide each target.
+
+    Raises: UserError if the runs do not merge, or know no such target.
+    """
+    folders = list(dict.fromkeys(store.sealed(Path(path)) for path in question.evidence))
+    faults = [fault for folder in folders for fault in check(folder)]
+    if faults:
+        return Answer(folders, faults, [], {}, [])
+    runs = [(folder, store.read_json(folder / "run.json")) for folder in folders]
+    now = datetime.now(UTC)
+    for folder, body in runs:
+        if question.contracts is not None:
+            stale.by_contracts(folder, body, question.contracts)
+        if question.max_age is not None:
+            faults += stale.by_age(folder, body, question.max_age, now)
+    if faults:
+        return Answer(folders, faults, [], {}, [])
+    merged = merge(runs, _plan(folders))
+    wanted = _wanted(question.targets, merged)
+    return Answer(folders, [], runs, merged, [decide(each, merged["claims"], question.min_ship) for each in wanted])
+
+
+def _plan(folders: list[Path]) -> dict[str, Any]:
+    found = plan(folders)
+    if not found["targets"]:
+        raise UserError(f"{folders[0] / 'ship.yaml'}: not found; run contracts that have a ship.yaml above them")
+    return found
+
+
+def _wanted(names: list[str], merged: dict[str, Any]) -> list[dict[str, Any]]:
+    targets = {target["id"]: target for target in merged["targets"]}
+    for name in names:
+        if name not in targets:
+            known = list(targets)
+            raise UserError(
+                f"--target {name}: not a target of this evidence ({', '.join(known)}){nearest(name, known)}"
+            )
+    return [targets[name] for name in dict.fromkeys(names)]

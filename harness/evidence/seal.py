@@ -1,0 +1,54 @@
+"""Sealing a run: its verdicts settled, ship-% computed, every file's digest written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.contract.claim import Claim
+from harness.contract.validate import Checked
+from harness.errors import UserError
+from harness.evidence import store, summary
+from harness.evidence.provenance import code_digests
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A sealed run: its folder, its counts, claims and targets, and each claim's result."""
+
+    id: str
+    folder: Path
+    outcome: dict[str, Any]
+    results: dict[str, dict[str, Any]]
+
+
+def seal(run: store.Run, begun: dict[str, Any], checked: Checked, selected: list[Claim], seconds: float) -> Sealed:
+    """Seal a run whose claims have ended; what was selected and did not run is UNVERIFIED.
+
+    Units:  seconds is the wall time of the claims.
+    Raises: UserError if the code changed while it ran; the folder then stays as it is.
+    """
+    ship: dict[str, Any] = {}
+    if checked.ship is not None:
+        (run.folder / "ship.yaml").write_bytes(Path(checked.ship.path).read_bytes())
+        ship = checked.ship.source
+    results = summary.read_results(run.folder)
+    found = summary.outcome(
+        [(claim.id, claim.contract) for contract in checked.contracts for claim in contract.claims],
+        results,
+        {contract.id: list(contract.depends_on) for contract in checked.contracts},
+        {claim.id for claim in selected},
+        ship,
+    )
+    body = {
+        "status": "sealed",
+        "id": run.id,
+        **begun,
+        "selected": [claim.id for claim in selected],
+        "seconds": round(seconds, 3),
+        **found,
+    }
+    if begun["code"] != code_digests():
+        raise UserError(f"{run.folder}: the code changed while it ran; the evidence is not sealed, run again")
+    return Sealed(run.id, run.seal(body), found, results)

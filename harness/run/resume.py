@@ -1,0 +1,46 @@
+"""Completing a run that was killed: its options, and the claims of it that still stand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UserError
+from harness.evidence import store
+from harness.run.options import Options
+
+
+def resumed(options: Options) -> tuple[Options, store.Run]:
+    """The options that the killed run began with, and that run; only where and how it runs may differ.
+
+    Raises: UserError if the folder is no unfinished run, or an option that was given contradicts the run's.
+    """
+    run = store.resume(Path(options.resume or ""))
+    begun = store.read_json(run.folder / "run.json")
+    if begun.get("status") != "running":
+        raise UserError(f"--resume {options.resume}: run.json has status {begun.get('status')!r}, expected 'running'")
+    fresh = Options(paths=[]).as_json()
+    for key, asked in options.as_json().items():
+        if asked not in (fresh[key], begun["options"][key]):
+            raise UserError(
+                f"--resume {options.resume}: found {key} {asked!r}, but the run began with "
+                f"{begun['options'][key]!r} and goes on so; leave it out, or start a new run"
+            )
+    return replace(options, **begun["options"], evidence=str(run.folder.parent)), run
+
+
+def kept(run: store.Run, begun: dict[str, Any]) -> set[str]:
+    """Claims of the killed run that still stand: same contract, code, candidate and device, bytes whole.
+
+    Raises: UserError if code, candidate, device, seed or weights changed since it began.
+    """
+    old = store.read_json(run.folder / "run.json")
+    differing = [key for key in ("code", "candidate", "device", "seed", "weights") if old.get(key) != begun[key]]
+    if differing:
+        raise UserError(
+            f"--resume {run.folder}: {', '.join(differing)} changed since the run began; start a new run instead"
+        )
+    same = {contract["id"] for contract in begun["contracts"] if contract in old["contracts"]}
+    results = {claim: store.read_json(run.folder / "claims" / claim / "result.json") for claim in run.finished()}
+    return {claim for claim, result in results.items() if result["contract"] in same}

@@ -1,0 +1,106 @@
+"""One run from its contracts to sealed evidence."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.contract.claim import Claim
+from harness.contract.selection import selector
+from harness.contract.validate import Checked, check
+from harness.errors import UserError
+from harness.evidence import store
+from harness.evidence.provenance import started
+from harness.evidence.seal import Sealed, seal
+from harness.run import campaign, schedule
+from harness.run.options import Options
+from harness.run.probe import probe
+from harness.run.progress import Progress
+from harness.run.resume import kept, resumed
+from harness.subject.device import platform
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A sealed run, what was asked for, and how long its claims took."""
+
+    sealed: Sealed
+    options: Options
+    device: str
+    seconds: float
+
+
+def run(options: Options, progress: Progress) -> Finished:
+    """Run the claims and seal what they showed.
+
+    Raises: UserError for a bad contract, candidate, device or selection.
+    """
+    options, held = resumed(options) if options.resume else (options, None)
+    checked = _contracts(options)
+    selected = _selected(checked, options.select)
+    context = schedule.server(threads=1)
+    host = found_host(context, options, os.getcwd())
+    begun = started(options.as_json(), checked, host)
+    if held:  # the original start time stays, so that resuming cannot defeat --max-age
+        begun["began"] = store.read_json(held.folder / "run.json")["began"]
+    here = held or store.begin(Path(options.evidence))
+    done = kept(here, begun) if held else set()
+    store.write_json(here.folder / "run.json", {"status": "running", "id": here.id, **begun})
+    todo = [claim for claim in selected if claim.id not in done]
+    seconds = campaign.run(context, campaign_of(here, checked, options, host), todo, progress)
+    return Finished(seal(here, begun, checked, selected, seconds), options, begun["device"], seconds)
+
+
+def found_host(context: Any, options: Options, folder: str) -> dict[str, Any]:
+    """The device, the versions and the candidate's identity, asked in a process of its own.
+
+    Raises: UserError for a candidate or a device that means nothing.
+    """
+    host: dict[str, Any] = schedule.call(context, probe, options.device, options.candidate, folder)
+    if "problem" in host:
+        raise UserError(host["problem"])
+    return host
+
+
+def campaign_of(here: store.Run, checked: Checked, options: Options, host: dict[str, Any]) -> campaign.Campaign:
+    """What the engine needs to know to run these contracts' claims into this evidence."""
+    on_cuda = platform(host["device"]) == "cuda"
+    # A Hugging Face folder as candidate is its own source of weights.
+    own = options.candidate.removeprefix("hf:") if options.candidate.startswith("hf:") else None
+    return campaign.Campaign(
+        evidence=here,
+        seed=options.seed,
+        candidate=options.candidate,
+        device=host["device"],
+        device_missing=host["device_missing"],
+        weights=options.weights or own,
+        workers=1 if on_cuda else options.workers or os.cpu_count() or 1,
+        memory_mb=options.memory_mb,
+        mutants={claim: dict(binding.mutants) for claim, binding in checked.bindings.items()},
+    )
+
+
+def _contracts(options: Options) -> Checked:
+    checked = check([Path(path) for path in options.paths])
+    for problem in checked.problems:
+        print(problem, file=sys.stderr)
+    errors = sum(problem.severity == "error" for problem in checked.problems)
+    if errors:
+        raise UserError(f"{errors} error{'s' if errors > 1 else ''} in the contracts; nothing was run")
+    if not checked.contracts:
+        raise UserError(
+            f"{', '.join(options.paths)}: found no contract; expected *.yaml files with falsification_tests"
+        )
+    return checked
+
+
+def _selected(checked: Checked, expression: str) -> list[Claim]:
+    wanted = selector(expression)
+    claims = [claim for contract in checked.contracts for claim in contract.claims]
+    selected = [claim for claim in claims if wanted(claim)]
+    if not selected:
+        raise UserError(f"-k {expression!r} selects none of {len(claims)} claims; see `harness validate`")
+    return selected

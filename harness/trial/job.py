@@ -1,0 +1,62 @@
+"""What one claim's process is asked to do, and the experiment that follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.contract.cases import plan
+from harness.contract.claim import Claim
+from harness.judging.limits import measures
+from harness.subject import binding, candidate
+from harness.trial.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a claim's process needs; plain data, so it can be sent."""
+
+    claim: Claim
+    staging: Path
+    seed: int
+    device: str
+    candidate: str
+    candidate_folder: str
+    mutants: dict[str, str] = field(default_factory=dict)
+    """Mutant name -> `module:name` in whose literal MUTANTS it stands."""
+    weights: str | None = None
+    threads: int = 1
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.claim.path).parent
+
+
+def assemble(job: Job, tick: Any = lambda _: None) -> Experiment:
+    """Import what the claim names and fix its cases."""
+    claim = job.claim
+    baseline = binding.module(claim.baseline, job.folder) if claim.baseline else None
+    if job.candidate == candidate.BASELINE and baseline is None:
+        raise ModuleNotFoundError("the claim names no baseline", name="baseline")
+    given = {key: value for key, value in claim.given.items() if key != "dtype"}
+    if job.weights is not None and "weights" in given:
+        given["weights"] = job.weights
+    return Experiment(
+        falsifier=binding.attribute(claim.falsifier, job.folder),
+        given=given,
+        cases=plan(claim, job.seed),
+        extras=measures(claim.accept),
+        device=job.device,
+        candidate=(
+            baseline if job.candidate == candidate.BASELINE else candidate.load(job.candidate, job.candidate_folder)
+        ),
+        baseline=baseline,
+        mutants={name: _mutant(where, job.folder) for name, where in job.mutants.items()},
+        tick=tick,
+    )
+
+
+def _mutant(where: str, folder: Path) -> Any:
+    module, _, name = where.rpartition(":")
+    return binding.module(module, folder).MUTANTS[name]
