@@ -2,8 +2,33 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
 from typing import Any
+
+Mutant = Callable[[Any], Any]
+
+
+def mutant(function: Mutant) -> Mutant:
+    """Declare a function as the mutant of its own name.
+
+    `harness validate` reads the decorator in the source, so it stands above a function of the module's top level.
+    """
+    function.is_mutant = True  # type: ignore[attr-defined]
+    return function
+
+
+def mutants_of(module: ModuleType) -> dict[str, Mutant]:
+    """The mutants of a module by name: the entries of its `MUTANTS` and its own functions under `@mutant`.
+
+    A function that is imported from another module counts only where `MUTANTS` says so.
+    `harness.contract.names.source.Source.mutants` reads the same from the source.
+    """
+    found: dict[str, Mutant] = dict(getattr(module, "MUTANTS", {}))
+    for name, value in vars(module).items():
+        if getattr(value, "is_mutant", False) is True and (value.__module__, value.__name__) == (module.__name__, name):
+            found[name] = value
+    return found
 
 
 def replace(baseline: Any, **functions: Any) -> SimpleNamespace:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from harness.candidates.process.calls import REFERENCE, ops
+
 INTRODUCTION = """# Ops
 
 A candidate offers any of these as a function of the op's name; a claim on one that it lacks is UNVERIFIED. Arguments
@@ -14,31 +14,24 @@ stand in this order, an option at its neutral value is left out of the call, and
 functions that take them. Where a backward is under contract, `<op>_backward(dout, ...)` takes the same arguments after
 `dout` and returns the gradients of the floating inputs in input order. Arrays are NumPy (bfloat16 travels as float32
 that holds bfloat16 values); with `ARRAYS = "torch"` in the module they are tensors on the run's device. This page is
-made from `harness/reference/`.
+made from `harness/reference/ops/`.
 """
 
 
 def page() -> str:
-    """Markdown: each op's call and its reference's docstring."""
+    """Markdown: a table of the ops and their arguments, then each op's call and its reference's docstring."""
     defined = _functions()
-    parts = [INTRODUCTION]
-    for op in _named():
+    rows = [f"| [`{op}`](#{op}) | {' '.join(f'`{name}`' for name in text.split())} |" for op, text in ops().items()]
+    parts = [INTRODUCTION, "\n".join(["| op | arguments, those with a gradient starred |", "|---|---|", *rows])]
+    for op in ops():
         node = defined[f"{op}_forward"]
         parts += [f"## {op}", f"```python\n{_call(op, node)}\n```", _docstring(node)]
     return "\n\n".join(parts) + "\n"
 
 
-def _named() -> list[str]:
-    """The keys of INPUTS in harness/falsifiers/ops/__init__.py, read and not imported."""
-    for node in ast.parse((ROOT / "harness" / "falsifiers" / "ops" / "__init__.py").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "INPUTS":
-            return list(ast.literal_eval(node.value))
-    raise LookupError("harness/falsifiers/ops/__init__.py: found no INPUTS, expected the literal that names the ops")
-
-
 def _functions() -> dict[str, ast.FunctionDef]:
     found = {}
-    for path in sorted((ROOT / "harness" / "reference").rglob("*.py")):
+    for path in sorted(REFERENCE.glob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef):
                 found[node.name] = node

@@ -1,4 +1,4 @@
-"""llama.cpp itself, by two builds of it, each load in a process that may die without harm."""
+"""Run llama.cpp (two builds) in a child process, so that a crash does not end this one."""
 
 from __future__ import annotations
 
@@ -20,46 +20,46 @@ import numpy as np
 
 ENGINES = ("cyllama", "xllamacpp")
 SECONDS = 60.0
-"""Of one load with all that is asked of it."""
+"""Time limit of one request, loading included."""
 KEPT_LINES = 12
 
 
 class NotInstalled(Exception):
-    """The engine's package is absent: what needs it did not run. The harness knows it by its attribute."""
+    """The engine's package is absent. `unsupported` makes the claim UNVERIFIED."""
 
     unsupported = True
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What llama.cpp made of a file: whether it loaded, what it said if not, and what was asked of it."""
+    """The result of a request: whether llama.cpp loaded the file, its error if not, and the requested outputs."""
 
     ok: bool
     refusal: str
-    """The engine's own words, its last error lines; the signal if the process died."""
+    """The engine's last error lines, or the signal if the process died."""
     log: tuple[str, ...]
     build: str
     logits: tuple[np.ndarray, ...] = ()
-    """Of each token list (T, V); with xllamacpp log-probabilities (1, V) after the last token."""
+    """Per token list (T, V); with xllamacpp log-probabilities (1, V) after the last token."""
     ids: tuple[tuple[int, ...], ...] = ()
     pieces: tuple[str, ...] = ()
     generated: tuple[tuple[int, ...], ...] = ()
     speeds: tuple[dict[str, float], ...] = ()
-    """Of each speed run: prefill and decode tokens per second, and how many tokens were made."""
+    """Per speed run: prefill and decode tokens per second, and the number of generated tokens (`made`)."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of one load."""
+    """The outputs to compute after one load."""
 
     tokens: Sequence[Sequence[int]] = ()
     texts: Sequence[str] = ()
     special: bool = True
-    """Whether special tokens inside texts are read as themselves."""
+    """Whether the spelling of a special token inside a text becomes that token."""
     lists: Sequence[Sequence[int]] = ()
-    """Ids to be turned into text."""
+    """Lists of ids to decode to text."""
     prompts: Sequence[Sequence[int]] = ()
-    """Ids to be continued greedily, `new_tokens` each, or up to a token that ends."""
+    """Lists of ids to continue greedily, by `new_tokens` each, or up to an end token."""
     new_tokens: int = 0
     speed_runs: int = 0
     speed_prompt: int = 0
@@ -70,9 +70,9 @@ class Request:
 
 
 def ask(path: str | Path, request: Request = Request(), *, engine: str = "cyllama") -> Answer:
-    """Load a file and do what is asked; a file that cannot be loaded is an answer, never an exception.
+    """Load a file and answer the request; a file that does not load gives an Answer with ok False, no exception.
 
-    Raises: NotInstalled if the engine's package is absent; ValueError for an engine that is not known.
+    Raises: NotInstalled if the engine's package is absent; ValueError for an unknown engine.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine: found {engine!r}, expected one of {', '.join(ENGINES)}")
@@ -83,7 +83,7 @@ def ask(path: str | Path, request: Request = Request(), *, engine: str = "cyllam
         (Path(folder) / "job.json").write_text(json.dumps(job, default=_plain), encoding="utf-8")
         died = _child(engine).run(folder)
         if engine == "xllamacpp":
-            _child(engine).close()  # a server that failed to start leaves threads behind that stop the next one
+            _child(engine).close()  # a server that failed to start leaves threads that block the next one
         found = Path(folder) / "answer.json"
         if died is None and found.is_file():
             return _answer(json.loads(found.read_text(encoding="utf-8")), Path(folder))
@@ -98,23 +98,24 @@ def build(engine: str = "cyllama") -> str:
     if find_spec(engine) is None:
         raise NotInstalled(f"{engine} is not installed; pip install harness[interop]")
     spec = find_spec(engine)
-    told = ""
+    llama_cpp = ""
     if spec is not None and spec.origin is not None:
         about = Path(spec.origin).with_name("build_config.json")
         if about.is_file():
-            told = json.loads(about.read_text(encoding="utf-8")).get("versions", {}).get("llama_cpp_version", "")
-    return f"{engine} {version(engine)}" + (f" (llama.cpp {told})" if told else "")
+            versions = json.loads(about.read_text(encoding="utf-8")).get("versions", {})
+            llama_cpp = versions.get("llama_cpp_version", "")
+    return f"{engine} {version(engine)}" + (f" (llama.cpp {llama_cpp})" if llama_cpp else "")
 
 
 class _Child:
-    """A process that loads one file after another; one that dies is replaced at the next load."""
+    """A child process that serves requests in order; the next request starts a new one if it has died."""
 
     def __init__(self, engine: str) -> None:
         self.engine = engine
         self.process: subprocess.Popen[bytes] | None = None
 
     def run(self, folder: str) -> str | None:
-        """None when the job is done, else how the process ended."""
+        """None if the job is done, else one line that says how the process ended."""
         process = self._alive()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -160,7 +161,7 @@ _CHILDREN: dict[tuple[int, str], _Child] = {}
 
 
 def _child(engine: str) -> _Child:
-    """This process's own child; one that a fork inherited belongs to the parent."""
+    """This process's child, found by pid, because a forked process inherits its parent's children."""
     key = (os.getpid(), engine)
     if key not in _CHILDREN:
         _CHILDREN[key] = _Child(engine)

@@ -1,4 +1,4 @@
-"""The process in which llama.cpp runs: folders with a job come in by line, answers are written beside them."""
+"""The child process that runs llama.cpp: it reads job folders from stdin, one per line, and writes answers there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def main() -> None:
     """Serve jobs until the input ends."""
     engine = sys.argv[1]
     out = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)  # what llama.cpp prints must not be taken for an answer
+    os.dup2(2, 1)  # llama.cpp prints to stdout, which the parent reads as answers: send that to stderr
     run = cyllama if engine == "cyllama" else xllamacpp
     for line in sys.stdin:
         folder = Path(line.strip())
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def empty(build: str) -> dict[str, Any]:
-    """An answer to fill in."""
+    """An answer with empty fields."""
     found: dict[str, Any] = {"ok": False, "refusal": "", "log": [], "build": build, "logits": 0}
     return found | {"ids": [], "pieces": [], "generated": [], "speeds": []}
 
@@ -46,14 +46,14 @@ def cyllama(path: str, request: dict[str, Any], folder: Path) -> dict[str, Any]:
     errors: list[str] = []
 
     def record(level: int, text: str) -> None:
-        log.write(text)  # to the file at once: an abort leaves no time for more
+        log.write(text)  # line-buffered: an abort would lose text in a larger buffer
         if level >= ERROR:
             errors.append(text.strip())
 
     llama.set_log_callback(record)
 
     class Model(llama.LlamaModel):
-        """get_logits_ith asks its model for n_vocab."""
+        """Adds n_vocab, which get_logits_ith reads from its model."""
 
         @property
         def n_vocab(self) -> int:
@@ -63,7 +63,7 @@ def cyllama(path: str, request: dict[str, Any], folder: Path) -> dict[str, Any]:
     params.n_gpu_layers, params.use_mmap = 0, False
     try:
         model = Model(path, params)
-    except Exception as problem:  # noqa: BLE001  (whatever the binding raises, the reason is in the log)
+    except Exception as problem:  # noqa: BLE001  (the binding raises several types; the log holds the reason)
         answer["refusal"] = " ".join(errors) or str(problem)
         return answer | {"log": errors}
     answer["ok"] = True
@@ -83,7 +83,7 @@ def cyllama(path: str, request: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _text(vocab: Any, ids: list[int]) -> str:
-    """The binding strips its answer: a letter before the ids keeps the blanks that they begin with."""
+    """Decode ids; the binding strips blanks, so a letter is put in front and then removed."""
     before = vocab.tokenize("x", False, False)
     return str(vocab.detokenize([*before, *ids], 65536, False, True)[1:])
 
@@ -120,7 +120,7 @@ def _greedy(llama: Any, context: Any, prompt: list[int], count: int, ends: Calla
 
 
 def _speed(llama: Any, context: Any, vocab: int, request: dict[str, Any]) -> dict[str, float]:
-    """Tokens per second of one prefill and of the decoding behind it."""
+    """Tokens per second of one prefill and of the decoding after it."""
     context.kv_cache_clear()
     prompt = [(7919 * i) % vocab for i in range(request["speed_prompt"])]
     began = time.perf_counter()
@@ -140,17 +140,17 @@ def xllamacpp(path: str, request: dict[str, Any], folder: Path) -> dict[str, Any
     answer = empty(_version("xllamacpp"))
     log = folder / "log.txt"
     saved, target = os.dup(2), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(target, 2)  # the exception's text is generic, the reason goes to stderr
+    os.dup2(target, 2)  # the exception's text is generic; the reason is on stderr
     try:
         server = _server(x, path, request)
-        KEPT.append(server)  # ending one that has just begun waits for its loop for ever; the process ends instead
+        KEPT.append(server)  # destroying a server that has just started deadlocks, so it lives until the process ends
         answer["ok"] = True
         for i, tokens in enumerate(request["tokens"]):
             np.save(folder / f"logits_{i}.npy", _log_probabilities(server, tokens, request["extra"]["vocab"]))
         answer["logits"] = len(request["tokens"])
         for prompt in request["prompts"]:
-            asked = {"prompt": prompt, "n_predict": request["new_tokens"], "temperature": 0, "cache_prompt": False}
-            answer["pieces"].append(server.handle_completions(asked)["choices"][0]["text"])
+            query = {"prompt": prompt, "n_predict": request["new_tokens"], "temperature": 0, "cache_prompt": False}
+            answer["pieces"].append(server.handle_completions(query)["choices"][0]["text"])
     except RuntimeError as problem:
         answer["refusal"] = str(problem)
     finally:
@@ -179,10 +179,10 @@ def _server(x: Any, path: str, request: dict[str, Any]) -> Any:
 
 
 def _log_probabilities(server: Any, tokens: list[int], vocab: int) -> np.ndarray:
-    asked = {"prompt": tokens, "n_predict": 1, "logprobs": vocab, "temperature": 0, "cache_prompt": False}
-    told = server.handle_completions(asked)["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+    query = {"prompt": tokens, "n_predict": 1, "logprobs": vocab, "temperature": 0, "cache_prompt": False}
+    entries = server.handle_completions(query)["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
     row = np.full((1, vocab), np.nan, dtype=np.float32)
-    for entry in told:
+    for entry in entries:
         row[0, entry["id"]] = entry["logprob"]
     return row
 

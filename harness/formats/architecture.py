@@ -1,4 +1,4 @@
-"""Which tensors a Hugging Face config implies, by name and shape: Llama, Qwen2, Qwen3, and Qwen3.5's text models."""
+"""Names and shapes of the tensors that a Hugging Face config implies: Llama, Qwen2, Qwen3 and Qwen3.5 text models."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from harness.formats.errors import Malformed
 KNOWN = ("llama", "qwen2", "qwen3", "qwen3_5_text")
 LAYER_TYPES = ("full_attention", "linear_attention")
 MOST_LAYERS = 4096
-"""Twenty times the deepest model in use; a config that says more would fill the memory with names."""
+"""Twenty times the deepest model in use; more layers would fill the memory with names."""
 Shapes = dict[str, tuple[int, ...]]
 
 
 def tensor_shapes(config: Mapping[str, Any]) -> Shapes:
-    """Every tensor of the model, in the order of a forward pass; a tied head is not among them.
+    """Every tensor of the model, in the order of a forward pass, without a tied head.
 
     Raises: Malformed naming the key whose value is missing or of the wrong kind.
     Source: the modules of transformers' LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Qwen3_5ForCausalLM.
@@ -49,7 +49,7 @@ def linear_layers(config: Mapping[str, Any]) -> Shapes:
 
 
 def layer_types(config: Mapping[str, Any]) -> list[str]:
-    """`full_attention` or `linear_attention` for every layer. Raises: Malformed if they are not one for each."""
+    """`full_attention` or `linear_attention` for every layer. Raises: Malformed if a layer has none."""
     layers = whole(config, "num_hidden_layers")
     if layers > MOST_LAYERS:
         raise Malformed(f"config: found num_hidden_layers {layers}, expected at most {MOST_LAYERS}")
@@ -71,7 +71,7 @@ def head_dim(config: Mapping[str, Any]) -> int:
 
 
 def with_rope(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config with what stands in `rope_parameters` on its top level, as older ones have it. Raises: Malformed."""
+    """Copy `rope_parameters`' keys to the config's top level, where older configs have them. Raises: Malformed."""
     found = config.get("rope_parameters") or {}
     if not isinstance(found, dict):
         raise Malformed(f"config: found rope_parameters {str(found)[:40]!r}, expected an object")
@@ -79,7 +79,7 @@ def with_rope(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def whole(config: Mapping[str, Any], key: str, default: int | None = None) -> int:
-    """A positive whole number of 31 bits; `default` where there is none. Raises: Malformed naming the key."""
+    """A positive whole number below 2**31; `default` if the key is absent. Raises: Malformed naming the key."""
     found = config.get(key)
     if found is None and default is not None:
         return default
@@ -92,7 +92,7 @@ def _attention(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, ...]
     kind, hidden, width = config["model_type"], whole(config, "hidden_size"), head_dim(config)
     queries = whole(config, "num_attention_heads") * width
     keys = whole(config, "num_key_value_heads") * width if config.get("num_key_value_heads") else queries
-    gated = 2 if kind == "qwen3_5_text" else 1  # q_proj yields an output gate besides each query
+    gated = 2 if kind == "qwen3_5_text" else 1  # q_proj also yields an output gate for each query
     biased = kind == "qwen2" or bool(config.get("attention_bias"))
     for name, rows, columns in (
         ("q_proj", gated * queries, hidden),

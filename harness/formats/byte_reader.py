@@ -1,4 +1,4 @@
-"""Reading little-endian numbers and strings from a mapped file without ever passing its end."""
+"""Read little-endian numbers and strings from a memory-mapped file, with a bounds check on every read."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pathlib import Path
 from harness.formats.errors import Malformed
 
 MOST_TEXT = 8 << 20
-"""Bytes of strings kept from one file; the largest vocabulary in use takes four million."""
+"""Bytes of all strings read from one file; the largest vocabulary in use takes four million."""
 MOST_OF_ONE = 1 << 20
 """Bytes of one string; the longest chat template in use takes a tenth of it."""
 
 
 MOST_STRINGS = 1_048_576
-"""Of all arrays of one file: four times the largest vocabulary in use, stepped over in half a second."""
+"""Strings in all arrays of one file: four times the largest vocabulary in use; skipping them takes half a second."""
 MOST_NUMBERS = 4_194_304
-"""Of all arrays of one file: a vocabulary of 262,144 has as many scores and as many types."""
+"""Numbers in all arrays of one file: a vocabulary of 262,144 needs that many scores and that many types."""
 
 
 class ByteReader:
-    """A position in a file's bytes; every read says what it reads, so that an error can name it."""
+    """A position in a file's bytes; every read takes `what`, the name of the thing read, for its error message."""
 
     def __init__(self, data: mmap.mmap | bytes, path: Path) -> None:
         self.data = data
@@ -36,7 +36,7 @@ class ByteReader:
     def skip(self, count: int, what: str) -> int:
         """Step over `count` bytes; returns where they began.
 
-        Raises: Malformed if the file ends before.
+        Raises: Malformed if the file ends earlier.
         """
         begin = self.at
         if count > self.size - begin:
@@ -61,14 +61,14 @@ class ByteReader:
             raise self.wrong(f"{what} is {length} bytes long, expected at most {MOST_OF_ONE}")
         self.text_left -= length
         if self.text_left < 0:
-            raise self.wrong(f"{what} brings its strings to over {MOST_TEXT} bytes, more than any model's")
+            raise self.wrong(f"{what} brings its strings to over {MOST_TEXT} bytes, more than any model has")
         try:
             return bytes(self.data[begin : begin + length]).decode("utf-8")
         except UnicodeDecodeError as problem:
             raise self.wrong(f"{what} at offset {begin} is not UTF-8 ({problem.reason})") from None
 
     def step_over_texts(self, count: int, what: str) -> None:
-        """Step over `count` strings; a loop of its own because a vocabulary has hundreds of thousands."""
+        """Step over `count` strings without decoding them, since a vocabulary has hundreds of thousands."""
         length_at, data, size, at = struct.Struct("<Q").unpack_from, self.data, self.size, self.at
         for i in range(count):
             if size - at < 8 or length_at(data, at)[0] > size - at - 8:
@@ -83,9 +83,9 @@ class ByteReader:
 
 @contextmanager
 def opened(path: str | Path) -> Iterator[ByteReader]:
-    """A reader over the file, mapped: nothing is loaded before it is looked at.
+    """A reader over the memory-mapped file, which loads only the pages that are read.
 
-    Raises: Malformed if there is no such file, it is empty or cannot be read.
+    Raises: Malformed if the file does not exist, is empty or cannot be read.
     """
     path = Path(path)
     try:

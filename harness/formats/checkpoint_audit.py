@@ -1,4 +1,4 @@
-"""Whether a checkpoint folder is enough by itself: architecture, tensors, tokenizer, licence, provenance."""
+"""Check that a checkpoint folder is complete: architecture, tensors, tokenizer, licence, provenance."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from harness.formats.json_object import read_object
 
 WHOLE = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size")
 KEYS = (*WHOLE, "vocab_size", "max_position_embeddings", "rope_theta", "rms_norm_eps")
-"""The nine that every consumer asks for."""
+"""The nine config keys that every consumer needs."""
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 LICENCES, PROVENANCE = ("LICENSE", "LICENSE.txt", "LICENSE.md"), ("recipe.json", "README.md", "training_args.json")
 
 
 def audit(folder: str | Path) -> list[str]:
-    """One line for each thing that is missing or contradicts another, with both values; none for a whole folder.
+    """One line for each missing or contradictory item, with both values; an empty list for a complete folder.
 
-    Raises: Malformed if there is no folder.
+    Raises: Malformed if the folder does not exist.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -34,7 +34,7 @@ def audit(folder: str | Path) -> list[str]:
     problems += _typed(flat)
     problems += _against_tensors(folder, config)
     problems += [
-        f"{name}: missing; text cannot be cut as in training" for name in TOKENIZER if not _there(folder, name)
+        f"{name}: missing; text cannot be tokenized as in training" for name in TOKENIZER if not _there(folder, name)
     ]
     for what, names in (("licence", LICENCES), ("provenance", PROVENANCE)):
         if not any(_there(folder, name) for name in names):
@@ -72,12 +72,12 @@ def _against_tensors(folder: Path, config: dict[str, Any]) -> list[str]:
 
 
 def _given(key: str, config: dict[str, Any]) -> str:
-    """Key heads are counted by the width of a head, which follows from the number of all heads."""
+    """The number of key heads follows from the head width, which follows from num_attention_heads: name it too."""
     return f" with num_attention_heads {config.get('num_attention_heads')}" if key == "num_key_value_heads" else ""
 
 
 def _measured(shapes: dict[str, tuple[int, ...]], config: dict[str, Any]) -> dict[str, Any]:
-    """What the tensors say of the config's figures; a figure that no tensor shows is not among them."""
+    """The config values that the tensors' shapes imply; values that no shape determines are absent."""
     found: dict[str, Any] = {}
     embedding = shapes.get("model.embed_tokens.weight")
     if embedding is not None:

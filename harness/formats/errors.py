@@ -1,7 +1,7 @@
-"""What a reader of `formats` raises."""
+"""The exception that the readers in `formats` raise."""
 
 from __future__ import annotations
 
 
 class Malformed(ValueError):
-    """A file that is not what it says: one line with the file, where, what was found and what was expected."""
+    """A file violates its format: one line with the file, the place, what was found and what was expected."""

@@ -42,12 +42,12 @@ GGML_TYPES: dict[int, tuple[str, int, int]] = {
 }
 """Number in the file -> (name, elements per block, bytes per block).
 
-Source: ggml.h and ggml-common.h of llama.cpp; held to gguf.GGML_QUANT_SIZES by a test.
+Source: ggml.h and ggml-common.h of llama.cpp; a test compares the table with gguf.GGML_QUANT_SIZES.
 """
 
 
 def tensor_bytes(type_number: int, shape: tuple[int, ...]) -> int:
-    """Bytes of a tensor; shape as NumPy orders it, the row (contiguous axis) last.
+    """Bytes of a tensor; shape in NumPy's order, the contiguous axis (row) last.
 
     Raises: ValueError if a row is not a whole number of blocks.
     """

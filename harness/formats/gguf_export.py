@@ -1,4 +1,4 @@
-"""A Hugging Face folder to a GGUF file, by its plan."""
+"""Export a Hugging Face folder to a GGUF file, following its plan."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from harness.formats.safetensors_weights import read_weights
 
 
 def export(folder: str | Path, path: str | Path, *, type: str = "F32", tokenizer: bool = True) -> Plan:
-    """Write the model of a folder to `path`, matrices in `type`; returns the plan it followed.
+    """Write the model of a folder to `path`, matrices in `type`; return the plan.
 
-    The file appears whole or not at all. Without `tokenizer` it holds none, and gives logits alone.
+    The file is written beside `path` and renamed when complete. Without `tokenizer` the file holds no vocabulary.
     Raises: Malformed with one line naming the key, the tensor or the file that does not fit.
     """
     folder, path = Path(folder), Path(path)
@@ -42,7 +42,7 @@ def export(folder: str | Path, path: str | Path, *, type: str = "F32", tokenizer
 
 
 def about(folder: Path) -> dict[str, str]:
-    """Name, licence and provenance of a folder, where its recipe.json or LICENSE says them."""
+    """Name of a folder, its licence if it has a LICENSE file, and its provenance if it has a recipe.json."""
     found = {"general.name": folder.name}
     if (folder / "LICENSE").is_file():
         lines = (folder / "LICENSE").read_text(encoding="utf-8", errors="replace").strip().splitlines()
@@ -54,12 +54,12 @@ def about(folder: Path) -> dict[str, str]:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a folder, a text model's own part of it where it has several. Raises: Malformed."""
+    """config.json of a folder. Raises: Malformed."""
     return read_object(folder / "config.json")
 
 
 def check(config: Mapping[str, Any], weights: Mapping[str, np.ndarray], where: str) -> None:
-    """The weights are the config's, each in its shape. Raises: Malformed naming the first tensor that is not."""
+    """Require exactly the config's tensors, each in its shape. Raises: Malformed naming the first that differs."""
     shapes = tensor_shapes(config)
     for name in [*shapes, *weights]:
         found = weights[name].shape if name in weights else None
@@ -74,7 +74,7 @@ def _write(path: Path, made: Plan, keys: Mapping[str, Any], weights: Mapping[str
 
     writer = gguf.GGUFWriter(path, made.architecture)
     for name, value in keys.items():
-        if name != "general.architecture":  # the writer has written it
+        if name != "general.architecture":  # GGUFWriter writes this key itself
             _key(writer, name, value)
     for entry in made.entries:
         tensor = apply(entry.steps, weights[entry.source].astype(np.float32), config)

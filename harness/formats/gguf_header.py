@@ -1,4 +1,4 @@
-"""What a GGUF file holds, read without trusting a single number in it."""
+"""Read and validate the header of an untrusted GGUF file."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ BOOL, STRING, ARRAY = 7, 8, 9
 WIDTH = {"B": 1, "b": 1, "H": 2, "h": 2, "I": 4, "i": 4, "f": 4, "Q": 8, "q": 8, "d": 8}
 MOST_KEYS, MOST_TENSORS = 16_384, 32_768
 NAME_BYTES = 63
-"""ggml keeps 64 bytes for a tensor's name, the closing zero included."""
+"""ggml reserves 64 bytes for a tensor's name, including the terminating zero."""
 MOST_DIMENSIONS = 4
 
 
 @dataclass(frozen=True)
 class ArrayValue:
-    """An array in the header, left in the file: only its place is kept."""
+    """An array in the header: its offset in the file; `read_array` reads the elements."""
 
     type: int
     count: int
@@ -31,7 +31,7 @@ class ArrayValue:
 
 @dataclass(frozen=True)
 class GgufTensor:
-    """A tensor's entry; shape as NumPy orders it, the contiguous axis last; offset from the start of the data."""
+    """A tensor's entry; shape in NumPy's order, the contiguous axis last; offset from the start of the data."""
 
     name: str
     type: str
@@ -42,7 +42,7 @@ class GgufTensor:
 
 @dataclass(frozen=True)
 class GgufHeader:
-    """Everything before the data, and where the data lies."""
+    """Everything before the data, and the data's offset."""
 
     version: int
     alignment: int
@@ -57,9 +57,9 @@ class GgufHeader:
 def read(path: str | Path) -> GgufHeader:
     """The header of a GGUF file of version 2 or 3, little-endian.
 
-    Raises: Malformed naming the key, tensor or offset when the file is not whole and consistent: what
-            llama.cpp would refuse, and counts and lengths made to exhaust a reader.
-    Source: docs/gguf.md of ggml; tensors must lie back to back, as llama.cpp's gguf_init_from_file asks.
+    Raises: Malformed naming the key, tensor or offset if llama.cpp would reject the file, or if a count
+            or length would exhaust memory or time.
+    Source: docs/gguf.md of ggml; tensors must lie back to back, as llama.cpp's gguf_init_from_file requires.
     """
     with opened(path) as reader:
         version, tensor_count, key_count = _opening(reader)
@@ -73,7 +73,7 @@ def read(path: str | Path) -> GgufHeader:
 
 
 def read_array(path: str | Path, value: ArrayValue, *, most: int | None = None) -> list[Any]:
-    """The first `most` elements of an array found by `read` (all of them without)."""
+    """The first `most` elements (None: all) of an array that `read` found."""
     wanted = value.count if most is None else min(most, value.count)
     with opened(path) as reader:
         reader.at = value.offset
@@ -187,7 +187,7 @@ def _tensor(reader: ByteReader, what: str) -> GgufTensor:
 
 
 def _placed(reader: ByteReader, tensors: tuple[GgufTensor, ...], data_offset: int, alignment: int) -> int:
-    """Check that the tensors lie back to back inside the file; returns where their data ends."""
+    """Check that the tensors lie back to back inside the file; return the offset at which their data ends."""
     expected = 0
     room = reader.size - data_offset
     for tensor in tensors:

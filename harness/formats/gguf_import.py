@@ -1,4 +1,4 @@
-"""A GGUF file back to a Hugging Face config and weights."""
+"""Convert a GGUF file to a Hugging Face config and weights."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from harness.formats.gguf_transforms import invert
 
 
 def load(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """(config, {Hugging Face name: float32 tensor}), every tensor unpacked and every transform undone.
+    """Read (config, {Hugging Face name: float32 tensor}); dequantise every tensor and invert its transforms.
 
-    Raises: Malformed naming the key or the tensor: a file that is not whole, an architecture that is not known, or
-            tensors that are not those of the plan.
+    Raises: Malformed naming the key or the tensor: a damaged file, an unsupported architecture, or
+            tensors that differ from the plan's.
     """
     header = gguf_header.read(path)
     config = read_config(path, header)
@@ -27,8 +27,8 @@ def load(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     found = {tensor.name: tensor for tensor in header.tensors}
     for name in [*entries, *found]:
         if name not in found or name not in entries:
-            what = "is missing" if name not in found else "is not one of this architecture's"
-            raise Malformed(f"{path}: tensor {name!r} {what}; expected the {len(entries)} tensors of its keys")
+            what = "is missing" if name not in found else "does not belong to this architecture"
+            raise Malformed(f"{path}: tensor {name!r} {what}; expected the {len(entries)} tensors that its keys imply")
         if found[name].shape != entries[name].shape:
             raise Malformed(f"{path}: tensor {name!r} has shape {found[name].shape}, expected {entries[name].shape}")
     weights = {}
@@ -47,9 +47,9 @@ def load(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def read_config(path: str | Path, header: GgufHeader) -> dict[str, Any]:
-    """The Hugging Face config that the keys stand for.
+    """The Hugging Face config that the keys imply.
 
-    Raises: Malformed naming a key that is missing or no positive number, or more layers than tensors.
+    Raises: Malformed naming a key that is missing or not a positive number, or if there are more layers than tensors.
     """
     arch = header.keys.get("general.architecture")
     kinds = {name: kind for kind, name in ARCHITECTURES.items()}
@@ -91,7 +91,7 @@ def read_config(path: str | Path, header: GgufHeader) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Keys:
-    """The keys of a file's architecture, each a positive number or an error that names it."""
+    """Reads the architecture's keys as positive numbers; raises Malformed naming the key otherwise."""
 
     path: str | Path
     header: GgufHeader
@@ -130,7 +130,7 @@ def _delta(layers: int, keys: _Keys) -> dict[str, Any]:
 def _sections(path: str | Path, header: GgufHeader) -> list[int]:
     found = header.keys.get("qwen35.rope.dimension_sections")
     if not isinstance(found, ArrayValue) or not 3 <= found.count <= 4:
-        raise Malformed(f"{path}: key 'qwen35.rope.dimension_sections' is missing or not of 3 or 4 numbers")
+        raise Malformed(f"{path}: key 'qwen35.rope.dimension_sections' is missing or does not hold 3 or 4 numbers")
     sections = gguf_header.read_array(path, found, most=3)
     if not all(type(n) is int and n >= 0 for n in sections):
         raise Malformed(f"{path}: key 'qwen35.rope.dimension_sections' holds {sections}, expected whole numbers")

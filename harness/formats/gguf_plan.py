@@ -1,4 +1,4 @@
-"""What a GGUF file of a model holds, written down before it is: every tensor and every key."""
+"""The plan of a model's GGUF file: every tensor and every key, computed from the config."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ DELTA = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One tensor: from which name to which, by which steps (`gguf_transforms.STEPS`), in which shape and type."""
+    """One tensor: its names in both formats, its steps (`gguf_transforms.STEPS`), its GGUF shape and type."""
 
     source: str
     target: str
@@ -54,7 +54,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole file but for its tokenizer."""
+    """A file's tensors and keys, without its tokenizer."""
 
     architecture: str
     entries: tuple[Entry, ...]
@@ -63,10 +63,10 @@ class Plan:
 
 
 def plan(config: Mapping[str, Any], *, type: str = "F32") -> Plan:
-    """The plan of a model of this config, its matrices in `type` (F32, F16, BF16, Q8_0, Q4_0).
+    """Plan the file of a model with this config, its matrices in `type` (F32, F16, BF16, Q8_0, Q4_0).
 
-    Vectors and short convolutions are F32; a matrix whose rows are no whole blocks is F16.
-    Raises: Malformed naming the key or the type that is not known.
+    Vectors and short convolutions are F32; a matrix whose row length is not a multiple of the block size is F16.
+    Raises: Malformed naming the unsupported key or type.
     Source: gguf's MODEL_ARCH tables and llama.cpp's convert_hf_to_gguf.py.
     """
     if type not in FILE_TYPES:
@@ -144,7 +144,7 @@ def _delta_keys(config: Mapping[str, Any], arch: str, rope: Mapping[str, Any]) -
     left = [pair for pair in range(pairs) if pair >= 3 * sections[pair % 3]]
     if left:
         raise Malformed(
-            f"config: found mrope_section {sections[:3]}, which leaves pair {left[0]} of {pairs} to no section: "
+            f"config: found mrope_section {sections[:3]}, which puts pair {left[0]} of {pairs} into no section: "
             "llama.cpp would not rotate it"
         )
     return {
@@ -159,19 +159,19 @@ def _delta_keys(config: Mapping[str, Any], arch: str, rope: Mapping[str, Any]) -
 
 
 def _positive(value: Any) -> bool:
-    """A number that float32 can hold."""
+    """Whether the value is a positive number that float32 can hold."""
     return type(value) in (int, float) and 0 < value < 3e38
 
 
 def _share(rope: Mapping[str, Any]) -> float:
     share = rope.get("partial_rotary_factor", 1.0)
     if not _positive(share) or share > 1:
-        raise Malformed(f"config: found partial_rotary_factor {str(share)[:40]}, expected a share of 1")
+        raise Malformed(f"config: found partial_rotary_factor {str(share)[:40]}, expected more than 0 and at most 1")
     return float(share)
 
 
 def _plain_layers(config: Mapping[str, Any], rope: Mapping[str, Any]) -> None:
-    """Nothing that the plan has no key for. Raises: Malformed."""
+    """Raises: Malformed naming a setting for which the plan has no key."""
     scaling = config.get("rope_scaling") or {}
     scaled = scaling.get("rope_type", scaling.get("type", "default")) if isinstance(scaling, dict) else scaling
     for key, found, known in (
@@ -181,11 +181,11 @@ def _plain_layers(config: Mapping[str, Any], rope: Mapping[str, Any]) -> None:
         ("hidden_act", config.get("hidden_act", "silu"), "silu"),
     ):
         if found != known:
-            raise Malformed(f"config: found {key} {str(found)[:40]!r}, expected {known!r}: the plan knows no other")
+            raise Malformed(f"config: found {key} {str(found)[:40]!r}, expected {known!r}: the plan supports no other")
 
 
 def _interval(config: Mapping[str, Any]) -> int:
-    """llama.cpp knows one pattern: every n-th layer attends. Raises: Malformed for another one."""
+    """The n for which every n-th layer is attention, the only pattern of llama.cpp. Raises: Malformed for another."""
     types = layer_types(config)
     interval = next((i + 1 for i, kind in enumerate(types) if kind == "full_attention"), len(types) + 1)
     if any((kind == "full_attention") != ((i + 1) % interval == 0) for i, kind in enumerate(types)):

@@ -1,4 +1,4 @@
-"""A Hugging Face folder's tokenizer as the keys of a GGUF file."""
+"""Convert a Hugging Face folder's tokenizer to the keys of a GGUF file."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ PRE_TOKENIZERS = {
     _MARKS + r"\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*" + _SPACE: "qwen35",
     "": "gpt-2",
 }
-"""The pattern that text is cut by before merges -> llama.cpp's name for it; none is the byte-level default."""
+"""Regular expression that splits text before BPE merges -> llama.cpp's name for it; "" is the byte-level default."""
 SPELLINGS = {
     "bos": ("<s>", "<|begin_of_text|>", "<|startoftext|>", "<bos>"),
     "eos": ("</s>", "<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>", "<eos>"),
     "padding": ("<pad>", "[PAD]", "<|endoftext|>", "<|finetune_right_pad_id|>"),
     "unknown": ("<unk>", "[UNK]"),
 }
-"""Where the folder does not say which token plays a role, the first of these that is an added token does."""
+"""If the folder does not name a role's token, the first of these that is an added token takes the role."""
 
 
 def tokenizer_keys(folder: str | Path, rows: int) -> dict[str, Any]:
     """Every `tokenizer.*` key: tokens filled up to `rows` with unused `[PADi]`, types, merges, ids, template.
 
-    Raises: Malformed if the folder has no byte-level BPE tokenizer, its pattern has no name in llama.cpp, or it has
-            more tokens than the model has rows: tokens are never cut off.
+    Raises: Malformed if the folder has no byte-level BPE tokenizer, llama.cpp has no name for its pattern, or a
+            token's id exceeds the model's rows: tokens are never dropped.
     """
     folder = Path(folder)
     path = folder / "tokenizer.json"
     if not path.is_file():
-        raise Malformed(f"{path}: no such file; a file without a tokenizer is asked for with --no-tokenizer")
+        raise Malformed(f"{path}: no such file; use --no-tokenizer to export without a tokenizer")
     words = tokenizer_json.read(folder)
     if words.type != "BPE" or not words.vocab:
         raise Malformed(f"{path}: found model type {words.type!r}, expected BPE with a vocab")
@@ -70,7 +70,7 @@ def _pre(path: Path, patterns: tuple[str, ...]) -> str:
     pattern = patterns[0] if patterns else ""
     if pattern not in PRE_TOKENIZERS:
         raise Malformed(
-            f"{path}: llama.cpp has no name that is known here for the pattern {pattern[:60]!r}; "
+            f"{path}: found no llama.cpp name for the pattern {pattern[:60]!r}; "
             f"known: {', '.join(PRE_TOKENIZERS.values())}"
         )
     return PRE_TOKENIZERS[pattern]

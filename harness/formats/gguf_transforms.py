@@ -1,4 +1,4 @@
-"""What a tensor goes through on its way between Hugging Face and GGUF, each step with its way back."""
+"""The steps that convert a tensor between Hugging Face's and GGUF's layouts, each with its inverse."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ Step = Callable[[Array, Mapping[str, Any]], Array]
 
 
 def apply(steps: tuple[str, ...], tensor: Array, config: Mapping[str, Any]) -> Array:
-    """The tensor as GGUF holds it. Units: steps are names of `STEPS`."""
+    """Convert a tensor to GGUF's layout. Units: steps are names of `STEPS`."""
     for name in steps:
         tensor = STEPS[name][0](tensor, config)
     return tensor
 
 
 def invert(steps: tuple[str, ...], tensor: Array, config: Mapping[str, Any]) -> Array:
-    """The tensor as Hugging Face holds it."""
+    """Convert a tensor back to Hugging Face's layout."""
     for name in reversed(steps):
         tensor = STEPS[name][1](tensor, config)
     return tensor
 
 
 def _halves_to_neighbours(heads: str) -> Step:
-    """Llama's RoPE turns element i with i + D/2 in Hugging Face, and 2i with 2i + 1 in llama.cpp."""
+    """For llama models, RoPE pairs element i with i + D/2 in Hugging Face, and 2i with 2i + 1 in llama.cpp."""
 
     def step(x: Array, config: Mapping[str, Any]) -> Array:
         return x.reshape(whole(config, heads), 2, head_dim(config) // 2, -1).swapaxes(1, 2).reshape(x.shape)
@@ -44,9 +44,9 @@ def _neighbours_to_halves(heads: str) -> Step:
 
 
 def _value_heads(width: int | None, *, back: bool, axis: int = 0, values: bool = False) -> Step:
-    """Value heads in the order k0 v0, k1 v0, k0 v1, k1 v1 where Hugging Face has those of a key head side by side.
+    """Reorder value heads: Hugging Face keeps the value heads of a key head together, GGUF k0 v0, k1 v0, k0 v1, k1 v1.
 
-    Units: width is 1 for one number a head, None for linear_value_head_dim; values: only the rows behind q's and k's.
+    Units: width is numbers per head, None for linear_value_head_dim; values: reorder only the rows after q and k.
     """
 
     def step(x: Array, config: Mapping[str, Any]) -> Array:

@@ -1,4 +1,4 @@
-"""What a release manager asks of a model file: keys, tensors, tokenizer, totals."""
+"""Summarise a model file: keys, tensors, tokenizer, totals."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from harness.formats.gguf_header import ArrayValue
 from harness.formats.json_object import read_object
 
 SHOWN = 6
-"""Elements of an array that are shown."""
+"""How many elements of an array are shown."""
 INDEX = "model.safetensors.index.json"
 
 
 def inspect(path: str | Path) -> dict[str, Any]:
     """Format, keys, tensors, tokenizer and totals of a GGUF or safetensors file, or of a Hugging Face folder.
 
-    The kind is read from the content, never from the name.
-    Raises: Malformed with one line when the file is not whole.
+    The file's content decides the format, not its name.
+    Raises: Malformed with one line if the file is damaged.
     """
     path = Path(path)
     if path.is_dir():
@@ -57,7 +57,7 @@ def _shown(path: Path, value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A value that strict JSON can carry: NaN and infinities are their names."""
+    """Convert to a value that strict JSON can hold: NaN and infinities become their names."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -87,7 +87,7 @@ def _gguf_tokenizer(path: Path, header: gguf_header.GgufHeader) -> dict[str, Any
 
 
 UNUSED = 5
-"""gguf.TokenType.UNUSED: the placeholders that fill the embedding's rows."""
+"""gguf.TokenType.UNUSED: the type of placeholder tokens that fill up the embedding's rows."""
 
 
 def _safetensors(shards: list[Path], shown: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A JSON object from a file that anybody may have written."""
+"""Read a JSON object from an untrusted file."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 from harness.formats.errors import Malformed
 
 MOST_BYTES = 64 << 20
-"""Of one file; the largest tokenizer.json in use takes 35 million."""
+"""Largest file in bytes; the largest tokenizer.json in use has 35 million."""
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
-"""Half of a surrogate pair: most are whole, and a lone one cannot be written anywhere again."""
+"""An escaped half of a surrogate pair; if its other half is missing, the text cannot be encoded as UTF-8."""
 
 
 def read_object(path: Path) -> dict[str, Any]:
     """The object in a JSON file.
 
-    Raises: Malformed if the file cannot be read, is no JSON, or holds something else than one object of text.
+    Raises: Malformed if the file cannot be read, is not JSON, is not one object, or holds text that is not Unicode.
     """
     try:
         if path.stat().st_size > MOST_BYTES:
@@ -28,11 +28,11 @@ def read_object(path: Path) -> dict[str, Any]:
         if _HALF.search(text):
             json.dumps(found, ensure_ascii=False).encode()
     except RecursionError:
-        raise Malformed(f"{path}: cannot be read as JSON (it nests too deeply)") from None
+        raise Malformed(f"{path}: cannot be read as JSON (too deeply nested)") from None
     except OSError as problem:
         raise Malformed(f"{path}: cannot be read ({problem.strerror or problem})") from None
     except UnicodeError:
-        raise Malformed(f"{path}: cannot be read as JSON (it holds text that is no Unicode)") from None
+        raise Malformed(f"{path}: cannot be read as JSON (its text is not valid Unicode)") from None
     except ValueError as problem:
         if isinstance(problem, Malformed):
             raise

@@ -25,7 +25,7 @@ NOT_KNOWN = (
     "exclude_modules",
     "alora_invocation_tokens",
 )
-"""Settings that change which layers are adapted, or how, and that leave no tensor of their own."""
+"""Unsupported settings: they change which layers are adapted, or how, and no tensor of the file shows them."""
 Pair = tuple[np.ndarray, np.ndarray]
 
 
@@ -39,10 +39,10 @@ def save(
     use_rslora: bool = False,
     base: str | None = None,
 ) -> None:
-    """Write an adapter folder that PEFT loads; nothing is written unless all of it fits the model.
+    """Write an adapter folder that PEFT loads; check everything against the model before writing.
 
     Shapes: lora maps a layer's full name (`model.layers.0.linear_attn.in_proj_a`) to A (r, in), B (out, r).
-    Units:  target_modules are the last parts of the names that are there, and no others.
+    Units:  target_modules are the last parts of the layers' names, or full names if that would add layers.
     Raises: Malformed naming the layer, what was found and what was expected.
     Source: peft's LoraConfig and save_pretrained, version 0.21.
     """
@@ -82,10 +82,10 @@ def save(
 
 
 def load(folder: str | Path, config: Mapping[str, Any]) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
-    """{layer's full name: (A (r, in), B (out, r), scale)}, all of it held to the model's config first.
+    """Read {layer's full name: (A (r, in), B (out, r), scale)}, after checking the files against the model's config.
 
-    Units:  scale is lora_alpha / r, with use_rslora lora_alpha / sqrt(r), r and lora_alpha by layer where patterns say.
-    Raises: Malformed with one line: a file that is not whole, a module that is missing, extra or mis-shaped.
+    Units:  scale is lora_alpha / r, with use_rslora lora_alpha / sqrt(r); rank_pattern and alpha_pattern override both.
+    Raises: Malformed with one line: a damaged file, or a module that is missing, extra or mis-shaped.
     """
     layers = linear_layers(config)
     path = Path(folder) / TENSORS
@@ -124,7 +124,7 @@ def _settings(path: Path) -> dict[str, Any]:
         raise Malformed(f"{path}: found lora_alpha {alpha!r}, expected a finite number")
     for key in NOT_KNOWN:
         if about.get(key):
-            raise Malformed(f"{path}: found {key} {str(about[key])[:60]}, expected none: this reader does not know it")
+            raise Malformed(f"{path}: found {key} {str(about[key])[:60]}, expected none: not supported")
     targets = about.get("target_modules")
     if not isinstance(targets, list) or not all(isinstance(name, str) for name in targets) or not targets:
         raise Malformed(f"{path}: found target_modules {str(targets)[:60]}, expected a list of module names")
@@ -133,7 +133,7 @@ def _settings(path: Path) -> dict[str, Any]:
 
 
 def _patterns(path: Path, about: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """A rank or an alpha by module; PEFT writes regular expressions too, which are refused rather than missed."""
+    """{module name: rank or alpha}. Raises: Malformed also for a regular expression, which PEFT allows."""
     found = about.get(key) or {}
     if not isinstance(found, dict):
         raise Malformed(f"{path}: found {key} {str(found)[:60]}, expected an object of module names")
@@ -147,35 +147,35 @@ def _patterns(path: Path, about: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _names(where: str, shapes: Mapping[str, Any]) -> list[str]:
-    """Layers of the file, each with both of its matrices. Raises: Malformed naming a tensor that is none."""
+    """Layers of the file. Raises: Malformed naming a tensor that is not an adapter matrix or lacks its partner."""
     names = []
     for key in shapes:
         name, _, part = key.removeprefix(PREFIX).rpartition(".lora_")
         if not key.startswith(PREFIX) or part not in ("A.weight", "B.weight"):
             raise Malformed(
-                f"{where}: tensor {key!r} is no adapter matrix, expected {PREFIX}<layer>.lora_A.weight or lora_B"
+                f"{where}: tensor {key!r} is not an adapter matrix, expected {PREFIX}<layer>.lora_A.weight or lora_B"
             )
         other = f"{PREFIX}{name}.lora_{'B' if part[0] == 'A' else 'A'}.weight"
         if other not in shapes:
-            raise Malformed(f"{where}: tensor {other!r} is missing, {key!r} is there")
+            raise Malformed(f"{where}: tensor {other!r} is missing, although {key!r} is present")
         if name not in names:
             names.append(name)
     return names
 
 
 def _declared(where: str, layers: Mapping[str, Any], targets: list[str], names: list[str]) -> None:
-    """target_modules and the file name the same layers."""
+    """Require that target_modules and the file name the same layers."""
     unknown = [t for t in targets if not any(_is(layer, t) for layer in layers)]
     if unknown:
-        raise Malformed(f"{where}: target_modules name {unknown[0]!r}, which is no linear layer of this model")
+        raise Malformed(f"{where}: target_modules name {unknown[0]!r}, which is not a linear layer of this model")
     for name in names:
         if name not in layers:
             raise Malformed(f"{where}: layer {name!r} is not one of this model's linear layers")
         if not any(_is(name, t) for t in targets):
-            raise Malformed(f"{where}: layer {name!r} is there and target_modules {sorted(targets)} do not name it")
+            raise Malformed(f"{where}: layer {name!r} is present, but target_modules {sorted(targets)} do not name it")
     for layer in layers:
         if any(_is(layer, t) for t in targets) and layer not in names:
-            raise Malformed(f"{where}: layer {layer!r} is missing, target_modules name it")
+            raise Malformed(f"{where}: layer {layer!r} is missing, but target_modules name it")
 
 
 def _fits(
@@ -190,7 +190,7 @@ def _fits(
 
 
 def _targets(layers: Mapping[str, Any], lora: Mapping[str, Any]) -> list[str]:
-    """Last parts of the names, or full names where a last part would name layers that have no adapter."""
+    """Last parts of the names, or full names if a last part would also match layers without an adapter."""
     short = sorted({name.rsplit(".", 1)[-1] for name in lora})
     named = {layer for layer in layers if any(_is(layer, t) for t in short)}
     return short if named == set(lora) else sorted(lora)

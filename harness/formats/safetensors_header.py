@@ -1,4 +1,4 @@
-"""What a safetensors file holds, read without trusting a single number in it."""
+"""Read and validate the header of an untrusted safetensors file."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ BITS = {
 }  # fmt: skip
 """Element type -> bits; README of huggingface/safetensors."""
 MOST_HEADER = 8 << 20
-"""Bytes: a header of 70,000 tensors; the library itself stops at 100 MB."""
+"""Bytes: enough for 70,000 tensors; the safetensors library allows 100 MB."""
 MOST_PARTS, MOST_OBJECTS = 1_100_000, 65_536
-"""Commas, brackets and quotation marks in the header, and objects: they bound the parsed JSON in memory and time."""
+"""Most commas, brackets and quotation marks, and most objects, in a header; bounds memory and time of parsing."""
 MOST_DIMENSIONS = 8
 
 
@@ -36,7 +36,7 @@ class SafeTensor:
 
 @dataclass(frozen=True)
 class SafetensorsHeader:
-    """The header, and where the data begins."""
+    """The header, and the offset at which the data begins."""
 
     metadata: dict[str, str]
     tensors: tuple[SafeTensor, ...]
@@ -46,8 +46,8 @@ class SafetensorsHeader:
 def read(path: str | Path) -> SafetensorsHeader:
     """The header of a safetensors file.
 
-    Raises: Malformed naming the tensor or the key when the header is not what the format asks, the
-            data overlap, leave a hole, or are not all there.
+    Raises: Malformed naming the tensor or the key if the header violates the format, or the tensors'
+            data overlap, leave a gap or are incomplete.
     Source: the format's description in huggingface/safetensors.
     """
     with opened(path) as reader:
@@ -64,13 +64,13 @@ def read(path: str | Path) -> SafetensorsHeader:
 
 def _json(reader: ByteReader, text: bytes) -> dict[str, Any]:
     if sum(text.count(mark) for mark in (b",", b"[", b"{", b'"')) > MOST_PARTS:
-        raise reader.wrong(f"the header holds over {MOST_PARTS} values, more than any model's")
+        raise reader.wrong(f"the header holds over {MOST_PARTS} values, more than any model has")
     if text.count(b"{") > MOST_OBJECTS:
-        raise reader.wrong(f"the header holds over {MOST_OBJECTS} tensors, more than any model's")
+        raise reader.wrong(f"the header holds over {MOST_OBJECTS} tensors, more than any model has")
     try:
         header = json.loads(text.decode("utf-8"), object_pairs_hook=lambda pairs: _object(reader, pairs))
     except RecursionError:
-        raise reader.wrong("the header nests too deeply, expected an object of tensors") from None
+        raise reader.wrong("the header is too deeply nested, expected an object of tensors") from None
     except (UnicodeDecodeError, ValueError) as problem:
         if str(problem).startswith(str(reader.path)):
             raise
@@ -90,7 +90,7 @@ def _object(reader: ByteReader, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _metadata(reader: ByteReader, found: Any) -> dict[str, str]:
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise reader.wrong("__metadata__ holds something else than strings by name")
+        raise reader.wrong("__metadata__ is not an object whose values are strings")
     return found
 
 
@@ -98,7 +98,7 @@ def _tensor(reader: ByteReader, name: str, entry: Any) -> SafeTensor:
     shown = name if len(name) < 80 else name[:77] + "..."
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         keys = sorted(entry)[:4] if isinstance(entry, dict) else type(entry).__name__
-        raise reader.wrong(f"tensor {shown!r} is given by {keys}, expected dtype, shape and data_offsets")
+        raise reader.wrong(f"tensor {shown!r} has {keys}, expected dtype, shape and data_offsets")
     kind, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(kind, str) or kind not in BITS:
         raise reader.wrong(f"tensor {shown!r} has dtype {str(kind)[:40]!r}, expected one of {', '.join(BITS)}")

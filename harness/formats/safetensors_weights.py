@@ -1,4 +1,4 @@
-"""All tensors of a checkpoint folder, after its headers have been held to what the format asks."""
+"""Read all tensors of a checkpoint folder, after validating the files' headers."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ TYPES = {
 
 
 def read_weights(folder: str | Path) -> dict[str, np.ndarray]:
-    """{name: tensor} of every *.safetensors of a folder, all of them as float32.
+    """{name: tensor} of every *.safetensors file of a folder, as float32.
 
-    Raises: Malformed naming the file and the tensor: not whole, twice there, or of another type.
+    Raises: Malformed naming the file and the tensor that is damaged, is in two files, or has an unsupported type.
     """
     weights: dict[str, np.ndarray] = {}
     shards = sorted(Path(folder).glob("*.safetensors"))
@@ -30,13 +30,13 @@ def read_weights(folder: str | Path) -> dict[str, np.ndarray]:
     for path in shards:
         for name, tensor in read_tensors(path, safetensors_header.read(path)).items():
             if name in weights:
-                raise Malformed(f"{path}: tensor {name!r} is in another file of the folder too")
+                raise Malformed(f"{path}: tensor {name!r} is also in another file of the folder")
             weights[name] = tensor
     return weights
 
 
 def read_tensors(path: Path, header: safetensors_header.SafetensorsHeader) -> dict[str, np.ndarray]:
-    """{name: tensor} of one file whose header has been read, as float32. Raises: Malformed naming an unknown type."""
+    """{name: tensor} of one file, as float32, given its header. Raises: Malformed naming an unsupported type."""
     tensors: dict[str, np.ndarray] = {}
     data = np.memmap(path, np.uint8, mode="r", offset=header.data_offset) if header.tensors else np.zeros(0, np.uint8)
     for tensor in header.tensors:

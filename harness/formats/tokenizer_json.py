@@ -1,4 +1,4 @@
-"""tokenizer.json and tokenizer_config.json of a folder, held to what their readers take for granted."""
+"""Read and validate tokenizer.json and tokenizer_config.json of a folder."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from harness.formats.errors import Malformed
 from harness.formats.json_object import read_object
 
 ROLES = {"bos": "bos_token", "eos": "eos_token", "padding": "pad_token", "unknown": "unk_token"}
-"""llama.cpp's name of a special token's part -> its key in tokenizer_config.json."""
+"""llama.cpp's name of a special token's role -> its key in tokenizer_config.json."""
 
 
 @dataclass(frozen=True)
 class Added:
-    """A token beside the vocabulary."""
+    """An added token, outside the model's vocabulary."""
 
     id: int
     special: bool
@@ -23,28 +23,28 @@ class Added:
 
 @dataclass(frozen=True)
 class TokenizerJson:
-    """What is needed of both files."""
+    """The entries of both files that the exporter and the inspector use."""
 
     type: str | None
     vocab: dict[str, int]
-    """Token -> id of the model itself."""
+    """Token -> id, without added tokens."""
     added: dict[str, Added]
     merges: tuple[str, ...]
     """Each as `left right`."""
     pre: str | None
     """Type of the pre-tokenizer."""
     patterns: tuple[str, ...]
-    """Regular expressions that text is split by."""
+    """Regular expressions that split text."""
     special: dict[str, str]
-    """Text of bos, eos, padding and unknown, where the settings say it."""
+    """Role (bos, eos, padding, unknown) -> text, for the roles that tokenizer_config.json names."""
     add_bos: bool
     template: str | None
 
 
 def read(folder: Path) -> TokenizerJson:
-    """Both files of a folder; settings that are not there are empty.
+    """Read both files of a folder; without tokenizer_config.json its settings are empty.
 
-    Raises: Malformed naming the file and the entry that is of another kind than its name says.
+    Raises: Malformed naming the file and the entry that has the wrong type.
     """
     path = folder / "tokenizer.json"
     words = read_object(path)
@@ -53,7 +53,7 @@ def read(folder: Path) -> TokenizerJson:
     model = _mapping(path, "model", words.get("model"))
     vocab = _mapping(path, "model.vocab", model.get("vocab"))
     if not all(_id(i) for i in vocab.values()):
-        raise Malformed(f"{path}: model.vocab holds something else than an id for each token")
+        raise Malformed(f"{path}: model.vocab must map each token to an id, a whole number")
     pre = _mapping(path, "pre_tokenizer", words.get("pre_tokenizer"))
     kind = model.get("type")
     return TokenizerJson(
@@ -90,7 +90,7 @@ def _added(path: Path, found: Any) -> dict[str, Added]:
     for i, item in enumerate(_list(path, "added_tokens", found)):
         item = _mapping(path, f"added_tokens[{i}]", item)
         if not isinstance(item.get("content"), str) or not _id(item.get("id")):
-            raise Malformed(f"{path}: added_tokens[{i}] lacks a content that is text or an id that is a whole number")
+            raise Malformed(f"{path}: added_tokens[{i}] lacks a text `content` or a whole-number `id`")
         tokens[item["content"]] = Added(item["id"], bool(item.get("special")))
     return tokens
 
@@ -110,7 +110,7 @@ def _patterns(path: Path, pre: dict[str, Any]) -> tuple[str, ...]:
     splits = [part for part in parts if isinstance(part, dict) and part.get("type") == "Split"]
     patterns = [_mapping(path, "pre_tokenizer pattern", part.get("pattern")).get("Regex", "") for part in splits]
     if not all(isinstance(pattern, str) for pattern in patterns):
-        raise Malformed(f"{path}: pre_tokenizer splits by something else than text")
+        raise Malformed(f"{path}: pre_tokenizer's split pattern is not text")
     return tuple(patterns)
 
 

@@ -1,4 +1,4 @@
-"""The number type the reference computes in."""
+"""The floating-point type in which the reference computes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def wide(values: Any) -> np.ndarray:
-    """float64; complex numbers stay complex128, so that a derivative can be read off an imaginary step.
+    """Convert to float64; complex input becomes complex128, so that complex-step derivatives work.
 
     Shapes: any -> same.
     Source: complex step, Squire and Trapp, SIAM Review 40 (1998), 110-112.

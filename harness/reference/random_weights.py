@@ -1,4 +1,4 @@
-"""Sharp random weights: a decoder in which every tensor shows in the logits."""
+"""Random decoder weights, scaled so that a fault in any tensor changes the logits."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from harness.reference.model.decoder_config import parse_config, weight_shapes
 
 TINY_ROW_EVERY = 4
 TINY_ROW_STD = 1e-3
-"""A quarter of the embedding rows have a mean square near 1e-6, so the first norms show their eps."""
+"""Every fourth embedding row has a mean square near 1e-6, so that a wrong eps in the first norm shows."""
 
 
 def random_weights(config: Mapping[str, Any], seed: int) -> dict[str, np.ndarray]:
     """Every tensor of the config's decoder, float64, by its Hugging Face name.
 
-    Raises: ValueError if the config is not one of a known decoder.
+    Raises: ValueError if the config does not describe a supported decoder.
     """
     rng = np.random.default_rng(seed)
     return {name: random_tensor(name, shape, rng) for name, shape in weight_shapes(parse_config(config)).items()}
 
 
 def random_tensor(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """One tensor, by what its Hugging Face name says it is, float64.
+    """One tensor, float64, with the scale that its Hugging Face name calls for.
 
-    Units:  norm gains have mean 1 and std 0.3, biases std 0.5; a linear layer's rows have norm near 1,
-            those of q and k 1.5, so that attention is neither uniform nor saturated; embedding
-            rows have norm near 1, every fourth RMS 1e-3.
+    Units:  norm gains have mean 1 and std 0.3, biases std 0.5; rows of linear layers have norm near 1,
+            rows of q and k norm near 1.5, so that attention is neither uniform nor saturated; embedding
+            rows have norm near 1, but every fourth has RMS 1e-3.
     """
     values = rng.standard_normal(shape)
     if name.endswith("norm.weight"):

@@ -9,6 +9,7 @@ from typing import Any
 from harness.contract.cases import plan
 from harness.contract.claim import Claim
 from harness.judging.limits import measures
+from harness.mutant import mutants_of
 from harness.subject import binding, candidate
 from harness.trial.experiment import Experiment
 
@@ -24,7 +25,7 @@ class Job:
     candidate: str
     candidate_folder: str
     mutants: dict[str, str] = field(default_factory=dict)
-    """Mutant name -> `module:name` in whose literal MUTANTS it stands."""
+    """Mutant name -> `module:name` of the module that declares it."""
     weights: str | None = None
     threads: int = 1
 
@@ -59,4 +60,4 @@ def assemble(job: Job, tick: Any = lambda _: None) -> Experiment:
 
 def _mutant(where: str, folder: Path) -> Any:
     module, _, name = where.rpartition(":")
-    return binding.module(module, folder).MUTANTS[name]
+    return mutants_of(binding.module(module, folder))[name]

@@ -59,14 +59,15 @@ def limited(claim: Claim, binding: Binding, modules: Modules) -> Lines:
 
 
 def mutant(where: str, folder: Path, modules: Modules) -> str:
-    """The first line of a mutant's docstring, which cites the bug; `where` is `module:name` of its MUTANTS."""
+    """The first line of a mutant's docstring, which cites the bug; `where` is `module:name`, as a binding has it."""
     module, _, name = where.rpartition(":")
     try:
         file = path_file(module, folder) if is_path(module) else modules.file(module)
         source = modules.source(file)
-        value = (source.literal("MUTANTS") or {}).get(name)
-        if isinstance(value, ast.Name):
-            return _docstring(f"{module}:{value.id}", folder, modules, first=True)
+        value = source.mutants().get(name, [None])[0]
+        if isinstance(value, (ast.Name, ast.FunctionDef)):
+            function = value.id if isinstance(value, ast.Name) else value.name
+            return _docstring(f"{module}:{function}", folder, modules, first=True)
         owner = source.names.get(value.value.id) if _dotted(value) else None  # type: ignore[union-attr]
         if isinstance(owner, Imported) and isinstance(value, ast.Attribute):
             return _docstring(f"{owner.module}.{owner.name}:{value.attr}", folder, modules, first=True)

@@ -197,7 +197,7 @@ HOSTILE = {
     "header past the end": (struct.pack("<Q", 900) + b"{}", "the header needs 900 bytes at offset 8"),
     "no JSON": (named(b"hello"), "the header is not JSON"),
     "a list": (named(b"[]"), "expected"),
-    "deep nesting": (named(b"[" * 100_000), "nests too deeply"),
+    "deep nesting": (named(b"[" * 100_000), "too deeply nested"),
     "a million values": (named(b"[" + b"1," * 3_000_000 + b"1]"), "the header holds over 1100000 values"),
     "a million objects": (
         named(b"{" + b",".join(b'"%d":{}' % i for i in range(200_000)) + b"}"),

@@ -121,7 +121,7 @@ CLAIM = [
     ("[float32, bfloat16]", "[float32, bflaot16]", "bflaot16", "found 'bflaot16', expected one of float64"),
     ("{choices: [float32, bfloat16]}", "{boundary: [1, 2]}", "{boundary: [1, 2]}", "dtype: expected choices among"),
     ("[eps_hardcoded_1e-5,", "[eps_hardcoded_1e-6,", "eps_hardcoded_1e-6", "did you mean 'eps_hardcoded_1e-5'?"),
-    ("[eps_hardcoded_1e-5,", "[stub.py:eps, ", "stub.py:eps", "mutant 'stub.py:eps': not a key of a literal MUTANTS"),
+    ("[eps_hardcoded_1e-5,", "[stub.py:eps, ", "stub.py:eps", "mutant 'stub.py:eps': no function of this name under"),
     ("[eps_hardcoded_1e-5,", "[stbu.py:eps, ", "stbu.py:eps", "no file"),
     ("stub.py:parity", "stub.py:partiy", "stub.py:partiy", "stub.py has no 'partiy'; did you mean 'parity'?"),
     (
@@ -141,7 +141,7 @@ CLAIM = [
     ("stub.py:parity", "stub.py:one", "stub.py:one", "takes subject by position, expected (subject, case"),
     ("stub.py:parity", "stub.py", "stub.py\n", "expected package.module:function, or path.py:function"),
     ("baseline: torch_ops.py", "baseline: torch_op.py", "torch_op.py", "did you mean 'torch_ops.py'?"),
-    ("{op: rmsnorm,", "{op: rmsnrom,", "rmsnrom", "found 'rmsnrom', expected an op of INPUTS in"),
+    ("{op: rmsnorm,", "{op: rmsnrom,", "rmsnrom", "given.op 'rmsnrom': expected an op of INPUTS in"),
     ("hidden: 896}", "hiden: 896, hidden: 896}", "hiden", "takes no 'hiden'; did you mean 'hidden'?"),
     (", hidden: 896}", "}", "given", "requires the parameter 'hidden'; add it to given or explore"),
     ("hidden: 896}", "hidden: 896, std: 1, weights: 'stub.py:nowhere'}", "'stub.py:nowhere'", "has no 'nowhere'"),

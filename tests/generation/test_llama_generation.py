@@ -13,6 +13,7 @@ from harness.falsifiers.generation import llama_cpp
 from harness.falsifiers.generation.llama_cpp import parses, repeats, wilson
 from harness.falsifiers.generation.mutants import llama_cpp as wrong
 from harness.models.stdlib_qwen2 import build
+from harness.mutant import mutants_of
 from harness.subject.boundary import Boundary, Trace
 from harness.words.narrative import story
 
@@ -41,7 +42,7 @@ def test_a_file_that_is_right_answers_as_the_reference_and_nothing_more_is_tried
 
 
 def test_split_special_tokens_and_drift_are_told_apart() -> None:
-    split, drift = (seen(wrong.MUTANTS[n](package)) for n in ("special_tokens_normal", "biases_dropped"))
+    split, drift = (seen(mutants_of(wrong)[n](package)) for n in ("special_tokens_normal", "biases_dropped"))
     assert split["agreed_long"] < 1
     assert split["prompts_cut_otherwise"] == 6
     assert split["agreed_given_ids"] == split["agreed_unwrapped"] == 1

@@ -24,13 +24,15 @@ from harness.falsifiers.model.decoder import (
     logit_parity_stages,
     synthetic_config,
 )
-from harness.falsifiers.model.mutants.decoder import MUTANTS
+from harness.falsifiers.model.mutants import decoder as decoder_mutants
+from harness.mutant import mutants_of
 from harness.reference.random_weights import random_weights
 from harness.subject.boundary import Trace, Unsupported
 from tests.support.cpu_boundary import boundary
 from tests.support.distance import rel_l2
 from tests.support.model.small_decoder import MODEL
 
+MUTANTS = mutants_of(decoder_mutants)
 SIZES = {**MODEL, "rope_theta": 1e6}
 KINDS = [
     {},

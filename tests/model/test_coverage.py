@@ -9,9 +9,13 @@ from harness.candidates.torch.model import decoder as candidate
 from harness.case import Case
 from harness.falsifiers.baselines.transformers import stages
 from harness.falsifiers.model import bias_path, coverage
-from harness.falsifiers.model.mutants.bias_path import MUTANTS as BIAS
-from harness.falsifiers.model.mutants.coverage import MUTANTS as LOADING
+from harness.falsifiers.model.mutants import bias_path as bias_path_mutants
+from harness.falsifiers.model.mutants import coverage as coverage_mutants
+from harness.mutant import mutants_of
 from harness.subject.boundary import Boundary, Trace
+
+BIAS = mutants_of(bias_path_mutants)
+LOADING = mutants_of(coverage_mutants)
 
 MODEL = {"model_type": "qwen2", "tied": False, "layers": 2}
 

@@ -17,13 +17,16 @@ from harness.falsifiers.baselines.transformers import placed_decoder, traced_dec
 from harness.falsifiers.model import device_trace, devices
 from harness.falsifiers.model.device_trace import no_fallback
 from harness.falsifiers.model.devices import host_and_device
-from harness.falsifiers.model.mutants.device_trace import MUTANTS
-from harness.falsifiers.model.mutants.devices import MUTANTS as DEVICE_MUTANTS
+from harness.falsifiers.model.mutants import device_trace as device_trace_mutants
+from harness.falsifiers.model.mutants import devices as devices_mutants
 from harness.falsifiers.model.mutants.devices import _ten_bits
-from harness.mutant import NotRun
+from harness.mutant import NotRun, mutants_of
 from harness.subject.boundary import Boundary, Trace
 from tests.support.cpu_boundary import boundary
 from tests.support.laboratory import judged
+
+MUTANTS = mutants_of(device_trace_mutants)
+DEVICE_MUTANTS = mutants_of(devices_mutants)
 
 KILLED_BY = {
     "one_op_relabelled": "ops_elsewhere",

@@ -225,7 +225,7 @@ def test_adapters_merge_and_unmerge() -> None:
 
 WRONG = {
     "weights": ({"dt_bias": None}, "weights: dt_bias is missing"),
-    "extra": ({"bias": np.zeros(3)}, "weights: bias is not one of this layer"),
+    "extra": ({"bias": np.zeros(3)}, "weights: bias is not a tensor of this layer"),
     "shape": ({"A_log": np.zeros(3)}, r"weights: found A_log \(3,\), expected \(4,\)"),
 }
 

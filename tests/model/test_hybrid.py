@@ -112,7 +112,7 @@ def test_qwen3_next_is_the_same_model_under_other_names(value_heads: int, length
     [
         ({"layer_types": ["full_attention"]}, "found layer_types .*, expected one of .* for each of 4"),
         ({"layer_types": ["sliding_attention"] * 4}, "found layer_types"),
-        ({"attention_bias": True}, "found attention_bias True, this decoder knows only False"),
+        ({"attention_bias": True}, "found attention_bias True, this decoder supports only False"),
         ({"model_type": "qwen3_moe"}, "found model_type 'qwen3_moe', expected one of qwen3, qwen3_5_text"),
         ({"hidden_act": "gelu"}, "found hidden_act 'gelu'"),
     ],

@@ -18,8 +18,8 @@ from harness.dtypes import FORMATS, round_to
 from harness.falsifiers.baselines.transformers import decoder
 from harness.falsifiers.model import kv_cache
 from harness.falsifiers.model.decoder import synthetic_config
-from harness.falsifiers.model.mutants.kv_cache import MUTANTS
-from harness.mutant import Inapplicable
+from harness.falsifiers.model.mutants import kv_cache as kv_cache_mutants
+from harness.mutant import Inapplicable, mutants_of
 from harness.reference.model.decoder import decoder_logits
 from harness.reference.model.decoder_cache import decode, prefill
 from harness.reference.random_weights import random_weights
@@ -28,6 +28,7 @@ from tests.support.cpu_boundary import boundary
 from tests.support.distance import rel_l2
 from tests.support.model.small_decoder import MODEL
 
+MUTANTS = mutants_of(kv_cache_mutants)
 SIZES = {name: value for name, value in MODEL.items() if name != "model_type"}
 CONFIG = synthetic_config(**MODEL)
 WEIGHTS = random_weights(CONFIG, 0)

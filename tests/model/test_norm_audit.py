@@ -14,13 +14,16 @@ from harness.case import Case
 from harness.falsifiers.baselines.transformers import stages
 from harness.falsifiers.inputs.synthetic_model import case_weights, small_config
 from harness.falsifiers.model import norm_audit
-from harness.falsifiers.model.mutants.norm_audit import MUTANTS
+from harness.falsifiers.model.mutants import norm_audit as norm_audit_mutants
 from harness.judging.limits import Sample, evaluate, parse
+from harness.mutant import mutants_of
 from harness.observation import Observation
 from harness.reference.model.decoder import decoder_forward
 from harness.reference.ops.nf4 import CODE, nf4_absmax, nf4_dequantise, nf4_quantise
 from harness.subject.boundary import Boundary, Trace
 from harness.trial.experiment import Experiment, run
+
+MUTANTS = mutants_of(norm_audit_mutants)
 
 
 def subject(target, dtype="float32"):

@@ -162,7 +162,7 @@ def test_sharp_weights_show_the_eps() -> None:
         ({"rms_norm_eps": float("nan")}, "rms_norm_eps nan"),
         ({"num_hidden_layers": "2"}, "num_hidden_layers '2', expected a positive integer"),
         ({"num_key_value_heads": 3}, "4 attention heads and 3 key/value heads"),
-        ({"hidden_size": 33}, "hidden_size 33 is no multiple of 4"),
+        ({"hidden_size": 33}, "hidden_size 33 is not a multiple of 4"),
         ({"head_dim": 7}, "head_dim 7, expected an even number"),
     ],
 )

@@ -14,11 +14,11 @@ from harness.falsifiers.baselines import autograd_ops
 from harness.falsifiers.baselines.autograd_ops import _backward
 from harness.falsifiers.ops import gradients
 from harness.falsifiers.ops.inputs import gradients as inputs
-from harness.falsifiers.ops.mutants import gradients as mutants
 from harness.falsifiers.ops.mutants import weighted_bce
-from harness.falsifiers.ops.mutants.gradients import attention
+from harness.falsifiers.ops.mutants.gradients import attention, elementwise, losses, norms, products
 from harness.falsifiers.training.mutants import refusals, targets
 from harness.judging.verdict import Verdict
+from harness.mutant import mutants_of
 from harness.reference.training.targets import example_weight, gate_targets, next_token_targets
 from tests.support.cpu_boundary import boundary
 from tests.support.judgement import stays_within_the_limits
@@ -37,13 +37,13 @@ def test_the_default_candidate_survives_and_every_mutant_dies_by_a_wide_margin(n
 
 def test_every_mutant_belongs_to_a_claim():
     named = {mutant for claim in CLAIMS.values() for mutant in claim.mutants}
-    tables = (mutants, weighted_bce, targets, refusals)
-    assert named == {name for table in tables for name in table.MUTANTS}
+    modules = (attention, elementwise, losses, norms, products, weighted_bce, targets, refusals)
+    assert named == {name for module in modules for name in mutants_of(module)}
 
 
 def test_autograd_of_our_own_forward_stays_within_the_limits():
     """A second correct implementation: other formulas, other roundings, no alarm."""
-    ours = {op: getattr(eager, op) for op in gradients.INPUTS}
+    ours = {op: getattr(eager, op) for op in {claim.op for claim in BACKWARD.values()}}
     leaves = {"weighted_bce": 1}
     subject = SimpleNamespace(
         ARRAYS="torch", **{f"{op}_backward": _backward(forward, leaves.get(op)) for op, forward in ours.items()}

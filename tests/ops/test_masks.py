@@ -7,12 +7,14 @@ import torch.nn.functional as F
 from reordered import KERNELS
 from transformers import masking_utils
 
-from harness.falsifiers.ops.mutants.attention_masks import MUTANTS
+from harness.falsifiers.ops.mutants import attention_masks as attention_masks_mutants
+from harness.mutant import mutants_of
 from harness.reference.ops.attention import attention_forward, visible_keys
 from tests.support.distance import rel_l2
 from tests.support.judgement import judged, stays_within_the_limits
 from tests.support.laboratory import changed, shipped_in, shows_its_power
 
+MUTANTS = mutants_of(attention_masks_mutants)
 CLAIMS, PLACES = shipped_in("ops", "attention_masks")
 ROUND_OFF = 1e-14
 PADDING = np.array([0, 7])

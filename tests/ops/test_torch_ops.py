@@ -19,15 +19,16 @@ from harness.falsifiers.ops.mutants import attention as attention_mutants
 from harness.falsifiers.ops.mutants import rmsnorm as rmsnorm_mutants
 from harness.falsifiers.ops.mutants import softmax as softmax_mutants
 from harness.judging.verdict import Verdict
+from harness.mutant import mutants_of
 from harness.subject.boundary import Boundary, Trace
 from tests.support.judgement import judged, survives
 from tests.support.laboratory import shipped_in
 
 CLAIMS, _ = shipped_in("ops", "rmsnorm", "softmax", "attention")
 MUTANTS = {
-    "rmsnorm": rmsnorm_mutants.MUTANTS,
-    "softmax": softmax_mutants.MUTANTS,
-    "attention": attention_mutants.MUTANTS,
+    "rmsnorm": mutants_of(rmsnorm_mutants),
+    "softmax": mutants_of(softmax_mutants),
+    "attention": mutants_of(attention_mutants),
 }
 
 
@@ -118,7 +119,10 @@ def test_inputs_are_sharp():
 @pytest.mark.parametrize(
     ("params", "told"),
     [
-        ({"op": "rmsnrom"}, "given.op: found 'rmsnrom', expected one of .*attention.*rmsnorm.*softmax"),
+        (
+            {"op": "rmsnrom"},
+            "found no function 'rmsnrom' among the inputs, expected one of .*attention.*rmsnorm.*softmax",
+        ),
         ({"op": "softmax", "rows": 2}, "missing a required argument: 'length'"),
         ({"op": "softmax", "rows": 2, "length": 3, "hiden": 1}, "unexpected keyword argument 'hiden'"),
     ],

@@ -14,6 +14,7 @@ from harness.falsifiers.baselines.gguf import package
 from harness.falsifiers.packaging import gguf
 from harness.falsifiers.packaging.mutants import gguf_files, gguf_refusals
 from harness.formats.gguf_export import export
+from harness.mutant import mutants_of
 from tests.support.distance import rel_l2
 
 KINDS = {
@@ -40,7 +41,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_both_builds_refuse_each_defect_by_its_name(name: str, engine: str, folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "wrong.gguf"
-    gguf_refusals.MUTANTS[name](package).export_gguf(str(folder), str(path), "F32")
+    mutants_of(gguf_refusals)[name](package).export_gguf(str(folder), str(path), "F32")
     answer = ask(path, engine=engine)
     assert not answer.ok
     assert REFUSED[name] in answer.refusal, answer.refusal
@@ -63,7 +64,7 @@ def test_what_loads_without_a_word_moves_the_logits(folder: Path, tmp_path: Path
     package.export_gguf(str(folder), str(path), "F32")
     right = ask(path, Request(tokens=tokens)).logits[0]
     for name in ("eps_of_1e_5", "biases_dropped", "one_key_bias_dropped", "rope_base_missing", "output_head_missing"):
-        gguf_files.MUTANTS[name](package).export_gguf(str(folder), str(path), "F32")
+        mutants_of(gguf_files)[name](package).export_gguf(str(folder), str(path), "F32")
         answer = ask(path, Request(tokens=tokens))
         assert answer.ok, name
         assert rel_l2(answer.logits[0], right) > 2e-6, name

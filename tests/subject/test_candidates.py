@@ -110,7 +110,7 @@ def test_folder_is_compared_with_the_weights_that_the_claim_gives(folder: Path, 
 
 
 def test_folder_refuses_another_model_as_unsupported(folder: Path) -> None:
-    with pytest.raises(Exception, match=r"has its own weights.*hidden_size differ") as found:
+    with pytest.raises(Exception, match=r"the folder's own weights.*hidden_size differ") as found:
         logit_parity(boundary(candidate.load(f"hf:{folder}"), "float32"), Case(), **{**MODEL, "hidden": 48}, length=3)
     assert getattr(found.value, "unsupported", False)
 
@@ -128,7 +128,7 @@ def test_folder_without_a_tensor_is_no_random_model(folder: Path) -> None:
     [
         (
             {"architectures": ["GemmaForCausalLM"], "model_type": "gemma"},
-            "found GemmaForCausalLM .gemma.; the reference knows",
+            "found GemmaForCausalLM .gemma.; the reference has",
         ),
         ({"architectures": None, "model_type": "gemma"}, "found model_type gemma"),
         ({"architectures": ["LlamaForCausalLM"]}, r"found LlamaForCausalLM \(qwen2\)"),
@@ -210,7 +210,7 @@ def test_a_reader_that_is_not_installed_is_one_line_with_its_extra(
 
 def test_a_claim_that_knows_fewer_architectures_is_unverified_on_the_others(folder: Path) -> None:
     edit(folder, model_type="qwen3", attention_bias=False)
-    with pytest.raises(Exception, match="the checkpoint is a qwen3; this claim knows llama, qwen2") as found:
+    with pytest.raises(Exception, match="the checkpoint is a qwen3; this claim covers llama, qwen2") as found:
         read_checkpoint(str(folder), "float32")
     assert getattr(found.value, "unsupported", False)
     with pytest.raises(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 from importlib import import_module
 from pathlib import Path
 
@@ -14,9 +13,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from harness.candidates.process import calls
+from harness.contract.validate import check
+from harness.definitions import defining
 from harness.dtypes import round_to
-from harness.falsifiers import ops
-from harness.falsifiers.ops import gradients
 from harness.subject import candidate
 from tests.support.cpu_boundary import boundary
 from tests.support.exec_program import WRITE, packed, program
@@ -86,13 +85,17 @@ def test_gradients_come_back_by_name_in_the_order_of_the_inputs(tmp_path: Path) 
 
 
 def test_the_calls_are_the_ops_of_the_contracts_with_the_reference_s_own_names() -> None:
-    assert set(calls.OPS) == set(ops.INPUTS)
-    assert {op for op in calls.OPS if calls.gradients(op)} == set(gradients.INPUTS)
-    page = (ROOT / "docs" / "exec.md").read_text()
-    rows = re.findall(r"^\| `(\w+)` \| ((?:`[\w*]+` ?)+)\| `(harness/reference/[\w/]+)\.py` \|", page, re.MULTILINE)
-    assert {op: text.replace("`", "").strip() for op, text, _ in rows} == calls.OPS
-    for op, _, module in rows:
-        forward = getattr(import_module(module.replace("/", ".")), f"{op}_forward")
-        assert calls.arguments(op) == list(inspect.signature(forward).parameters), op
+    claims = [claim for contract in check([ROOT / "contracts"]).contracts for claim in contract.claims]
+    forward = {claim.op for claim in claims if claim.falsifier.startswith("harness.falsifiers.ops:")}
+    backward = {claim.op for claim in claims if claim.falsifier == "harness.falsifiers.ops.gradients:op_backward"}
+    assert set(calls.ops()) == forward | backward
+    assert {op for op in calls.ops() if calls.gradients(op)} == backward
+    for op in calls.ops():
+        (file,) = defining(calls.REFERENCE, f"{op}_forward")
+        reference = getattr(import_module(f"harness.reference.ops.{file.stem}"), f"{op}_forward")
+        assert calls.arguments(op) == list(inspect.signature(reference).parameters), op
+    assert calls.ops()["rmsnorm"] == "x* weight* eps"
+    assert calls.ops()["embedding"] == "tokens weight*"
+    assert calls.ops()["weighted_bce"] == "logits* labels weights"
     assert calls.arguments("rmsnorm_backward") == ["dout", "x", "weight", "eps"]
     assert [calls.arguments(name) for name in ("top_k_backward", "own_kind", "train")] == [None] * 3

@@ -10,6 +10,7 @@ from in_process import recorded
 from harness.contract.claim import Claim
 from harness.judging.judge import Judgement, judge
 from harness.judging.verdict import Verdict
+from harness.mutant import mutants_of
 from harness.subject import binding
 from tests.support.laboratory import changed
 
@@ -31,7 +32,7 @@ def known_wrong(places: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
     found = {}
     for name, place in places.items():
         module, _, key = place.partition(":")
-        found[name] = binding.module(module).MUTANTS[key]
+        found[name] = mutants_of(binding.module(module))[key]
     return found
 
 

@@ -188,8 +188,8 @@ def test_a_batch_that_makes_nan_takes_no_step() -> None:
 def test_momentum_that_does_not_fit_is_refused_by_name(tmp_path: Path, momentum: Any, says: str) -> None:
     weights, folder = tensors(model()), str(tmp_path / "step-1")
     endpoint.train_endpoint(CONFIG, weights, tensors([batch(0)]), lr=0.1, folder=str(tmp_path), save_every=1, **KIND)
-    step, velocity = endpoint.load_optimizer(folder)
-    endpoint.save_optimizer(folder, step, {**velocity, **momentum} if momentum else {NORM: velocity[NORM]})
+    step, velocity = endpoint._load_optimizer(folder)
+    endpoint._save_optimizer(folder, step, {**velocity, **momentum} if momentum else {NORM: velocity[NORM]})
     kept = {name: w.clone() for name, w in weights.items()}
     with pytest.raises(ValueError, match=says):
         endpoint.train_endpoint(CONFIG, weights, tensors([batch(0)] * 2), lr=0.1, resume=folder, **KIND)

@@ -11,9 +11,11 @@ from harness.case import Case
 from harness.contract.claim import Claim
 from harness.falsifiers.baselines import torch_seq2seq as baseline
 from harness.falsifiers.training import seq2seq
-from harness.falsifiers.training.mutants.seq2seq import MUTANTS, Composed
+from harness.falsifiers.training.mutants import seq2seq as seq2seq_mutants
+from harness.falsifiers.training.mutants.seq2seq import Composed
 from harness.judging.judge import judge
 from harness.judging.verdict import Verdict
+from harness.mutant import mutants_of
 from harness.reference.training.seq2seq import seq2seq_forward
 from harness.reference.training.seq2seq_backward import seq2seq_loss_and_grads
 from harness.reference.training.seq2seq_weights import (
@@ -27,6 +29,8 @@ from harness.words.narrative import claim_page
 from tests.support.cpu_boundary import boundary
 from tests.support.judgement import judged, recorded
 from tests.support.laboratory import shipped_in
+
+MUTANTS = mutants_of(seq2seq_mutants)
 
 MODEL = {"encoder_layers": 2, "layers": 2, "hidden": 24, "heads": 3, "intermediate": 40, "vocab": 29, "positions": 17}
 CONFIG = seq2seq.seq2seq_config(**MODEL, eps=1e-5)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
 
+from harness.contract.names.modules import Modules
 from harness.judging.verdict import Verdict
 from tests.support.laboratory import judged_alone
 from tests.support.repository import CONTRACTS
@@ -158,5 +158,6 @@ def test_every_mutant_belongs_to_a_claim() -> None:
 
 
 def listed(module: str) -> list[str]:
-    """The mutants of a module beside the falsifiers of training."""
-    return list(import_module(f"harness.falsifiers.training.mutants.{module}").MUTANTS)
+    """A module's mutants, as `validate` reads them."""
+    modules = Modules()
+    return list(modules.source(modules.file(f"harness.falsifiers.training.mutants.{module}")).mutants())

@@ -1,4 +1,4 @@
-"""A Hugging Face checkpoint folder through transformers: `--candidate hf:DIR`."""
+"""A Hugging Face checkpoint folder, run by transformers: `--candidate hf:DIR`."""
 
 from harness.candidates.huggingface.folder import open
 

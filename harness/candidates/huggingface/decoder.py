@@ -1,4 +1,4 @@
-"""A transformers causal language model behind `logits`, `prefill` and `decode`."""
+"""A transformers causal language model with the methods `logits`, `prefill` and `decode`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Decoder:
 
     @torch.no_grad()
     def _append(self, tokens: torch.Tensor, cache: Cache) -> tuple[torch.Tensor, Cache]:
-        # As transformers' own `generate`: a token's position is the number of real tokens before it.
+        # As in transformers' `generate`, a token's position is the number of real tokens before it.
         positions = (cache.mask.cumsum(-1) - 1).masked_fill(cache.mask == 0, 0)[:, -tokens.shape[1] :]
         out = self.model(
             input_ids=tokens,

@@ -1,4 +1,4 @@
-"""transformers in float64 throughout: its norms, rotary tables, softmax and delta rule ask for float32 otherwise."""
+"""Run transformers in float64 throughout; by itself it casts norms, rotary tables, softmax, delta rule to float32."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 
 class _Float64(TorchFunctionMode):
-    """Whoever asks torch for float32 gets float64."""
+    """Replaces torch.float32 by torch.float64 in every torch call, and `.float()` by `.double()`."""
 
     def __torch_function__(
         self,
@@ -30,7 +30,7 @@ def _wide(value: Any) -> Any:
 
 
 def in_float64(model: Any) -> None:
-    """Make every forward pass of the model, and its rotary frequencies, float64; in place."""
+    """Make the model's forward passes and rotary frequencies float64, in place."""
     rotary, forward = model.model.rotary_emb, model.forward
 
     def wide(*args: Any, **kwargs: Any) -> Any:

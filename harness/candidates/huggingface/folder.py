@@ -1,4 +1,4 @@
-"""A checkpoint folder as a candidate: transformers reads it by itself, local files only."""
+"""A checkpoint folder as a candidate, which transformers loads from local files only."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ ARCHITECTURES = {
     "Qwen3ForCausalLM": "qwen3",
     "Qwen3_5ForCausalLM": "qwen3_5_text",
 }
-"""Those that the reference knows, with the model_type that each implies."""
+"""Architectures that the reference implements -> their model_type."""
 
 
 class OwnWeights(Exception):
-    """The claim brings a model of its own, and a folder cannot be given another's weights."""
+    """The claim is about another model than the folder's, so the claim is UNVERIFIED."""
 
     unsupported = True
 
 
 def open(folder: str) -> Folder:
-    """The candidate of a folder; weights are read on `load`.
+    """The candidate for a folder; `load` reads the weights.
 
-    Raises: UserError if it is no checkpoint folder, or of an architecture the reference does not know.
+    Raises: UserError if it is not a checkpoint folder, or the reference does not implement its architecture.
     """
     path = Path(folder) / "config.json"
     try:
@@ -43,7 +43,7 @@ def open(folder: str) -> Folder:
     if found[0] not in ARCHITECTURES or ARCHITECTURES[found[0]] != config.get("model_type"):
         known = ", ".join(f"{name} ({kind})" for name, kind in ARCHITECTURES.items())
         raise UserError(
-            f"--candidate hf:{folder}: found {found[0]} ({config.get('model_type')}); the reference knows {known}"
+            f"--candidate hf:{folder}: found {found[0]} ({config.get('model_type')}); the reference has {known}"
         )
     return Folder(folder, config)
 
@@ -58,16 +58,16 @@ class Folder:
         self.config = config
 
     def load(self, config: Mapping[str, Any], weights: Mapping[str, Any], *, dtype: str, device: str) -> Decoder:
-        """The folder's model in `dtype` on `device`; `weights` is what the falsifier compares with, not loaded.
+        """The folder's model in `dtype` on `device`. Ignores `weights`, which the falsifier passes to the reference.
 
-        Units:  float64 asks about logic: transformers' own float32 insides are widened then.
+        Units:  float64 cases test the logic, so transformers' internal float32 casts are widened in them.
         Raises: OwnWeights (UNVERIFIED) if config is not the folder's.
         """
         shared = [key for key in config if config[key] != self.config.get(key)]
         differing = shared or sorted(set(self.config) - set(config))
         if differing:
             raise OwnWeights(
-                f"candidate has its own weights, and the claim brings another model ({', '.join(differing[:3])} differ)"
+                f"found the folder's own weights, expected the claim's model ({', '.join(differing[:3])} differ)"
             )
         model, info = AutoModelForCausalLM.from_pretrained(
             self.folder,
@@ -84,7 +84,7 @@ class Folder:
 
 
 def _refuse_guesses(folder: str, info: Mapping[str, Any]) -> None:
-    """transformers fills what the file lacks with random numbers, and only warns."""
+    """Raises: ValueError for missing or extra tensors; transformers only warns, and fills gaps with random numbers."""
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if info.get(kind):
             raise ValueError(f"{folder}: {kind} {sorted(map(str, info[kind]))[:3]}, expected the model's own tensors")

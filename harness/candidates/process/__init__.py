@@ -1,4 +1,4 @@
-"""An external program in any language: `--candidate exec:COMMAND`, one request folder a call; docs/exec.md."""
+"""An external program in any language as the candidate: `--candidate exec:COMMAND`; see docs/exec.md."""
 
 from harness.candidates.process.command import open, words
 

@@ -1,4 +1,4 @@
-"""Reading an answer: `outputs.safetensors`, without trusting a byte of it."""
+"""Read and validate a program's answer, the untrusted file `outputs.safetensors`."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ TYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1",
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "<u1", "BOOL": "|b1",
 }  # fmt: skip
-"""Element types that an answer may have, BF16 besides."""
+"""Element types that an answer may have, in addition to BF16, and their NumPy types."""
 
 
 class BadAnswer(Exception):
-    """The program ended well and left no answer that can be measured: the claim is ERROR."""
+    """The program exited with 0 but its answer cannot be measured: the claim is ERROR."""
 
 
 def read(folder: Path, names: Sequence[str]) -> list[np.ndarray]:
     """The answer's tensors in the order of `names`; BF16 as float32.
 
-    Raises: BadAnswer in one line if the file is missing, no safetensors file, or holds other tensors than `names`.
+    Raises: BadAnswer in one line if the file is missing, not a safetensors file, or holds other tensors than `names`.
     """
     path = folder / FILE
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
-        raise BadAnswer(f"it left no {FILE}") from None
+        raise BadAnswer(f"it wrote no {FILE}") from None
     if not stat.S_ISREG(mode):
         raise BadAnswer(f"its {FILE} is not a regular file")
     try:

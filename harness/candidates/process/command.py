@@ -1,4 +1,4 @@
-"""A command line as a candidate: ops and language models, one process and one fresh request folder a call."""
+"""A command line as a candidate for ops and language models; each call runs one process on a new request folder."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ import numpy as np
 from harness.candidates.process.answer import BadAnswer, read
 from harness.candidates.process.calls import BACKWARD, arguments, gradients
 from harness.candidates.process.program import run
-from harness.candidates.process.request import NotAsked, write, write_tensors
+from harness.candidates.process.request import NotInProtocol, write, write_tensors
 from harness.errors import UserError
 
 SECONDS = "HARNESS_EXEC_SECONDS"
-"""Environment: what one call may take."""
+"""Environment variable: time limit of one call."""
 SCRATCH = "HARNESS_SCRATCH"
-"""Environment: the folder that the engine clears when the claim ends, however it ends."""
+"""Environment variable: the folder for temporary files, which the engine clears after each claim."""
 DEFAULT_SECONDS = 60.0
 
 
 def words(command: str) -> list[str]:
-    """The words of a command line, split as a POSIX shell does; no shell runs.
+    """Split a command line into words as a POSIX shell does, without running a shell.
 
-    Raises: UserError for an empty line or an open quote.
+    Raises: UserError for an empty line or an unclosed quote.
     """
     try:
         found = shlex.split(command)
@@ -42,9 +42,9 @@ def words(command: str) -> list[str]:
 
 
 def open(command: str, folder: str | Path) -> Command:
-    """The candidate of a command line, whose paths are relative to `folder`.
+    """The candidate for a command line; its paths are relative to `folder`.
 
-    Raises: UserError if its first word names no program, or the time limit in the environment is no number.
+    Raises: UserError if no program has the first word's name, or the environment's time limit is not a number.
     """
     split = words(command)
     name, where = split[0], Path(folder)
@@ -62,7 +62,7 @@ def open(command: str, folder: str | Path) -> Command:
 
 
 class Command:
-    """A program's ops, by the names in `calls.OPS`, and `load` for a language model."""
+    """A program's ops, by the names in `calls.ops()`, and `load` for a language model."""
 
     def __init__(self, words: Sequence[str], folder: Path, seconds: float) -> None:
         self._words = list(words)
@@ -76,7 +76,7 @@ class Command:
         return functools.partial(_op, self, name, names)
 
     def load(self, config: Mapping[str, Any], weights: Mapping[str, Any], *, dtype: str, device: str) -> Model:
-        """A language model; the program sees config and weights with each request, and is not run yet."""
+        """A language model; each later call passes config and weights to the program. Does not run it."""
         return Model(self, config, weights, dtype, device)
 
     def ask(
@@ -89,9 +89,9 @@ class Command:
         device: str,
         files: Sequence[Path] = (),
     ) -> list[np.ndarray]:
-        """One call: request written, program run, answer read. `files` are linked into the request folder.
+        """Write a request, run the program, read its answer. `files` are linked into the request folder.
 
-        Raises: what `program.run` and `answer.read` raise.
+        Raises: as `program.run` and `answer.read`.
         """
         with tempfile.TemporaryDirectory(prefix="harness-exec-", dir=os.environ.get(SCRATCH)) as name:
             folder = Path(name)
@@ -103,13 +103,14 @@ class Command:
                 return read(folder, expected)
             except BadAnswer as problem:
                 shown = " ".join(self._words)
-                raise BadAnswer(f"`{shown}` ended well on `{call}`, but {problem}") from None
+                raise BadAnswer(f"`{shown}` exited with 0 on `{call}`, but {problem}") from None
 
 
 def _op(command: Command, call: str, names: list[str], *args: Any, dtype: str, device: str, **options: Any) -> Any:
     unknown = sorted(set(options) - set(names))
     if unknown or len(args) > len(names):
-        raise NotAsked(f"a program is not asked `{call}` with {unknown or len(args)}; see docs/exec.md")
+        extra = f"argument {unknown[0]!r}" if unknown else f"{len(args)} positional arguments"
+        raise NotInProtocol(f"the exec protocol has no `{call}` with {extra}; see docs/exec.md")
     given = dict(zip(names, args, strict=False)) | options
     if not call.endswith(BACKWARD):
         return command.ask(call, given, ["out"], dtype=dtype, device=device)[0]
@@ -125,7 +126,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 class Model:
-    """A language model behind `logits`; its request folders are Hugging Face checkpoint folders too."""
+    """A language model with `logits`; each request folder is also a Hugging Face checkpoint folder."""
 
     def __init__(
         self, command: Command, config: Mapping[str, Any], weights: Mapping[str, Any], dtype: str, device: str

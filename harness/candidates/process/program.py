@@ -1,4 +1,4 @@
-"""One run of a program: started without a shell, watched, stopped with all it started, its last words kept."""
+"""Run a program once without a shell, with a time limit; kill its process group; keep the end of its output."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from pathlib import Path
 from typing import IO
 
 KEPT = 64 << 10
-"""Bytes of stdout and of stderr that are kept, the last ones; a program that prints without end fills no disk."""
+"""How many of the last bytes of stdout, and of stderr, are kept; endless output cannot fill the memory."""
 UNSUPPORTED = 77
-"""The exit code of a program that does not have what it is asked for; automake's code for a skipped test."""
+"""The exit code by which a program says that it does not implement a call; automake's code for a skipped test."""
 
 
 class ProgramFailed(Exception):
-    """It did not start, was killed by a signal, or did not end in time: the claim is ERROR."""
+    """The program did not start, was killed by a signal, or exceeded its time limit: the claim is ERROR."""
 
 
 class ProgramRefused(RuntimeError):
-    """It ended with an exit code of its own, which claims about refusals may count as one; elsewhere ERROR."""
+    """The program exited with another code: a claim about refusals may count it as a refusal, others are ERROR."""
 
 
 class ProgramLacks(Exception):
-    """It says that it does not have what it was asked for: UNVERIFIED."""
+    """The program exited with 77, it does not implement the call: the claim is UNVERIFIED."""
 
     unsupported = True
 
 
 def run(words: Sequence[str], request: Path, *, folder: Path, seconds: float, call: str) -> None:
-    """Run `words` with the request folder as last word, and return when it exited with 0.
+    """Run `words` with the request folder as last argument; return if it exits with 0.
 
-    Units:  seconds of wall time; stdout and stderr end in this process's own, which a claim's log keeps.
+    Units:  seconds of wall time; its output is copied to this process's stderr, which the claim's log keeps.
     Raises: ProgramFailed, ProgramRefused or ProgramLacks, each with one line.
     """
     shown = f"`{' '.join(words)}`"
@@ -58,27 +58,27 @@ def run(words: Sequence[str], request: Path, *, folder: Path, seconds: float, ca
     except subprocess.TimeoutExpired:
         raise ProgramFailed(f"{shown} did not answer `{call}` within {seconds:g} s") from None
     finally:
-        # What it started and left behind goes with it, or it would hold the pipes open and outlive its claim.
+        # Kill its children too: they would hold the pipes open and outlive the claim.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        printed, said = (tail.end() for tail in tails)
-        print(printed + said, file=sys.stderr, end="")
+        stdout, stderr = (tail.end() for tail in tails)
+        print(stdout + stderr, file=sys.stderr, end="")
     if code:
-        _blame(code, shown, call, _last_line(said))
+        _raise_failure(code, shown, call, _last_line(stderr))
 
 
-def _blame(code: int, shown: str, call: str, words: str) -> None:
-    told = f": {words}" if words else ""
+def _raise_failure(code: int, shown: str, call: str, last_line: str) -> None:
+    detail = f": {last_line}" if last_line else ""
     if code == UNSUPPORTED:
-        raise ProgramLacks(f"{shown} has no `{call}`{told}")
+        raise ProgramLacks(f"{shown} has no `{call}`{detail}")
     if code < 0:
         with contextlib.suppress(ValueError):
             raise ProgramFailed(
-                f"{shown} was killed by signal {-code} ({signal.Signals(-code).name}) on `{call}`{told}"
+                f"{shown} was killed by signal {-code} ({signal.Signals(-code).name}) on `{call}`{detail}"
             )
-        raise ProgramFailed(f"{shown} was killed by signal {-code} on `{call}`{told}")
-    raise ProgramRefused(f"{shown} ended with exit code {code} on `{call}`{told}")
+        raise ProgramFailed(f"{shown} was killed by signal {-code} on `{call}`{detail}")
+    raise ProgramRefused(f"{shown} ended with exit code {code} on `{call}`{detail}")
 
 
 def _last_line(text: str) -> str:
@@ -87,7 +87,7 @@ def _last_line(text: str) -> str:
 
 
 class _Tail:
-    """The last bytes of a pipe, read as they come so that the writer never waits."""
+    """A thread that reads a pipe continuously, so that the writer never blocks, and keeps the last bytes."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = pipe
@@ -100,7 +100,7 @@ class _Tail:
             self._kept = (self._kept + chunk)[-KEPT:]
 
     def end(self) -> str:
-        """All that was kept, as text; called when the writers are dead."""
+        """The kept bytes as text; call this after the writers have exited."""
         self._thread.join(timeout=5)
         if not self._thread.is_alive():
             self._pipe.close()

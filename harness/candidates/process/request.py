@@ -1,4 +1,4 @@
-"""Writing a request: `request.json` and `inputs.safetensors` in a folder of its own."""
+"""Write a request: `request.json` and `inputs.safetensors` in a folder."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import numpy as np
 PROTOCOL = 1
 
 
-class NotAsked(Exception):
-    """The claim asks for what cannot be asked of a program, or what this one does not have: UNVERIFIED."""
+class NotInProtocol(Exception):
+    """The claim needs a call or an argument that the exec protocol does not have: the claim is UNVERIFIED."""
 
     unsupported = True
 
 
 def write(folder: Path, call: str, arguments: Mapping[str, Any], *, dtype: str, device: str) -> None:
-    """Both files of one call; arrays are tensors of their argument's name, anything else is JSON.
+    """Write both files of one call: arrays as tensors named after their argument, other values as JSON.
 
-    Raises: NotAsked for an argument that is neither.
+    Raises: NotInProtocol for an argument that is neither.
     """
     tensors = {name: value for name, value in arguments.items() if isinstance(value, np.ndarray)}
     values = {name: {"tensor": name} if name in tensors else _plain(name, v) for name, v in arguments.items()}
@@ -31,7 +31,7 @@ def write(folder: Path, call: str, arguments: Mapping[str, Any], *, dtype: str, 
 
 
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], dtype: str) -> None:
-    """A safetensors file; in a bfloat16 case the float32 arrays, which hold bfloat16 values, are BF16."""
+    """Write a safetensors file; in a bfloat16 case, float32 arrays (which hold bfloat16 values) become BF16."""
     import ml_dtypes
     from safetensors.numpy import save_file
 
@@ -48,5 +48,6 @@ def _plain(name: str, value: Any) -> Any:
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
-        raise NotAsked(f"a program cannot be handed `{name}`, a {type(value).__name__} ({value!r})"[:200]) from None
+        found = f"a {type(value).__name__} ({value!r})"
+        raise NotInProtocol(f"the exec protocol cannot pass `{name}`, {found}"[:200]) from None
     return value

@@ -1,11 +1,10 @@
-"""The eager candidate with norm, softmax and attention under torch.compile, alone and in its decoder.
+"""The eager candidate with rmsnorm, softmax and attention under torch.compile, as ops and in its decoder.
 
-Each kind of input compiles its own kernel, several seconds each on a CPU, so this is a candidate to ask for:
+torch compiles a kernel for each kind of input, which takes several seconds on a CPU. Select the candidate by name:
 `harness run contracts/ops/rmsnorm.yaml --candidate torch_compile`.
 """
 
-from harness.candidates.torch import *  # noqa: F403
-from harness.candidates.torch_compile.decoder import load
-from harness.candidates.torch_compile.ops import ARRAYS, attention, rmsnorm, softmax
+from harness.candidates.offered import offered
 
-__all__ = ["ARRAYS", "attention", "load", "rmsnorm", "softmax"]
+ARRAYS = "torch"
+__getattr__, __dir__ = offered(__name__, otherwise="harness.candidates.torch")

@@ -1,4 +1,4 @@
-"""The eager decoder with its norms and softmax compiled; its RoPE is complex, which Inductor would leave eager."""
+"""The eager decoder with compiled norms and softmax; Inductor cannot compile its complex RoPE, which stays eager."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ARRAYS = "torch"
 
 
 class Decoder(eager.Decoder):
-    """As `harness.candidates.torch.model.decoder.Decoder`."""
+    """`harness.candidates.torch.model.decoder.Decoder` with compiled norms and softmax."""
 
     norm = staticmethod(rmsnorm)
     softmax = staticmethod(softmax)
@@ -29,7 +29,7 @@ def load(
     dtype: str,
     device: str,
 ) -> Decoder:
-    """Put the weights on `device` in `dtype`; refusals as the eager candidate's."""
+    """Put the weights on `device` in `dtype`. Raises: ValueError as the eager candidate's `load`."""
     kind = getattr(torch, dtype)
     decoder = Decoder(dict(config), {name: torch.as_tensor(w).to(device, kind) for name, w in weights.items()})
     decoder.adapt(lora or {})

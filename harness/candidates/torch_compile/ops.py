@@ -1,6 +1,6 @@
 """The eager candidate's ops, compiled on their first call.
 
-fullgraph: past its limit of recompilations torch would go on eagerly without a word; so it raises.
+Beyond its limit of recompilations torch would silently run eagerly; with fullgraph it raises instead.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Fused torch: scaled_dot_product_attention, F.rms_norm and F.softmax; all other ops are the eager candidate's."""
+"""torch's fused scaled_dot_product_attention, F.rms_norm and F.softmax; other ops are the eager candidate's."""
 
-from harness.candidates.torch import *  # noqa: F403
-from harness.candidates.torch_sdpa.decoder import load
-from harness.candidates.torch_sdpa.ops import ARRAYS, attention, rmsnorm, softmax
+from harness.candidates.offered import offered
 
-__all__ = ["ARRAYS", "attention", "load", "rmsnorm", "softmax"]
+ARRAYS = "torch"
+__getattr__, __dir__ = offered(__name__, otherwise="harness.candidates.torch")

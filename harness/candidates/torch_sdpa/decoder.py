@@ -1,4 +1,4 @@
-"""The eager candidate's decoder with fused attention and norms; its cache and layout are the eager one's."""
+"""The eager candidate's decoder with fused attention and norms; cache and layout are unchanged."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ import torch
 
 from harness.candidates.torch.adapters.lora import Adapter
 from harness.candidates.torch.model import decoder as eager
-from harness.candidates.torch_sdpa.ops import masked, rmsnorm
+from harness.candidates.torch_sdpa._masked import masked
+from harness.candidates.torch_sdpa.ops import rmsnorm
 
 ARRAYS = "torch"
 INSIDE = ("scores", "probs")
-"""Stages that happen inside the fused kernel: not offered, and not replaceable."""
+"""Stages inside the fused kernel, which can be neither read nor replaced."""
 
 
 class Decoder(eager.Decoder):
-    """As `harness.candidates.torch.model.decoder.Decoder`, without the stages `scores` and `probs`."""
+    """`harness.candidates.torch.model.decoder.Decoder` without the stages `scores` and `probs`."""
 
     norm = staticmethod(rmsnorm)
 
     def stages(self, tokens: torch.Tensor, replace: eager.Weights | None = None) -> dict[str, torch.Tensor]:
-        """Every stage outside the fused kernel; replacements of those inside it are left out."""
+        """Every stage outside the fused kernel; replacements for stages inside it are ignored."""
         kept = {name: value for name, value in (replace or {}).items() if not name.endswith(INSIDE)}
         return super().stages(tokens, kept)
 
@@ -46,7 +47,7 @@ def load(
     dtype: str,
     device: str,
 ) -> Decoder:
-    """Put the weights on `device` in `dtype`; refusals as the eager candidate's."""
+    """Put the weights on `device` in `dtype`. Raises: ValueError as the eager candidate's `load`."""
     kind = getattr(torch, dtype)
     decoder = Decoder(dict(config), {name: torch.as_tensor(w).to(device, kind) for name, w in weights.items()})
     decoder.adapt(lora or {})

@@ -1,9 +1,11 @@
-"""torch's fused kernels, CPU or CUDA, in the dtype of their inputs."""
+"""torch's fused kernels on CPU or CUDA, in the dtype of their inputs."""
 
 from __future__ import annotations
 
 import torch
 from torch.nn import functional
+
+from harness.candidates.torch_sdpa._masked import masked
 
 ARRAYS = "torch"
 
@@ -33,11 +35,11 @@ def attention(
     padding: torch.Tensor | None = None,
     segments: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """torch.nn.functional.scaled_dot_product_attention with grouped heads, its mask spelt out.
+    """torch.nn.functional.scaled_dot_product_attention with grouped heads and an explicit mask.
 
     Shapes: q (B, H, Tq, D), k (B, KV, Tk, D), v (B, KV, Tk, Dv), padding (B,), segments (B, Tk) -> (B, H, Tq, Dv).
     Units:  query t, at p = t + offset, sees keys j <= p, with window the last `window` of them; the first padding[b]
-            keys of row b are never seen, nor keys of another segment; scale defaults to 1/sqrt(D).
+            keys of row b, and keys of another segment, are hidden; scale defaults to 1/sqrt(D).
             A query that sees no key gives 0.
     """
     slots = torch.arange(k.shape[2], device=q.device)
@@ -51,10 +53,3 @@ def attention(
     if segments is not None:
         visible = visible & (segments[:, at, None] == segments[:, None])[:, None]
     return masked(q, k, v, visible, scale).masked_fill(~visible.any(dim=-1, keepdim=True), 0)
-
-
-def masked(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, visible: torch.Tensor, scale: float | None = None
-) -> torch.Tensor:
-    """The same under any mask. Shapes: visible broadcasts to (B, H, Tq, Tk), True where a key is seen."""
-    return functional.scaled_dot_product_attention(q, k, v, attn_mask=visible, scale=scale, enable_gqa=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.contract.claim import Claim
+from harness.contract.names.inputs import beside, find_inputs, own_name
 from harness.contract.names.modules import Missing, Modules
 from harness.contract.names.reference import Definition, Found, find, is_path, path_file, short
 from harness.contract.names.signature import Signature, check_parameters
@@ -21,7 +22,7 @@ class Binding:
     """Where a claim's parts are defined.
 
     ``mutants``: name in the claim -> `module:name` (or `path.py:name`, relative to the contract)
-    in whose literal ``MUTANTS`` it is a key.
+    of the module that declares it.
     """
 
     falsifier: Definition
@@ -29,7 +30,7 @@ class Binding:
     mutants: dict[str, str]
     measures: tuple[str, ...]
     inputs: Definition | None = None
-    """The builder of inputs that the falsifier's ``INPUTS`` names for ``given.op``."""
+    """The function that builds the inputs of ``given.op``."""
 
 
 def bind(claim: Claim, modules: Modules | None = None) -> Binding:
@@ -95,7 +96,7 @@ def _check_call(
         findings.append(Finding(("falsifier",), message))
     inputs = None
     if signature.open and isinstance(source.get("given", {}).get("op"), str):
-        inputs = _inputs(source["given"]["op"], found.definition, modules, findings)
+        inputs = find_inputs(source, found.definition, modules, findings)
         if inputs is None:
             return None
         if isinstance(inputs.node, ast.FunctionDef):
@@ -103,23 +104,6 @@ def _check_call(
             taker = f"{taker} with inputs {inputs.definition}"
     findings += check_parameters(source, signature, taker, complete)
     return inputs.definition if inputs else None
-
-
-def _inputs(op: str, falsifier: Definition, modules: Modules, findings: list[Finding]) -> Found | None:
-    file = Path(falsifier.file)
-    table = modules.source(file).literal("INPUTS")
-    value = table.get(op) if table else None
-    if table is None:
-        message = f"takes any parameter, but {short(file)} has no literal INPUTS = {{op: 'module:function'}}"
-        findings.append(Finding(("falsifier",), f"falsifier {falsifier.name!r} {message} to check them by"))
-    elif op not in table:
-        message = f"given.op: found {op!r}, expected an op of INPUTS in {short(file)}{nearest(op, table)}"
-        findings.append(Finding(("given", "op"), f"{message} (it has: {listed(table, 30)})"))
-    elif not (isinstance(value, ast.Constant) and isinstance(value.value, str)):
-        findings.append(Finding(("given", "op"), f"INPUTS[{op!r}] in {short(file)} is not a text 'module:function'"))
-    else:
-        return _attempt(value.value, ("given", "op"), file.parent, modules, findings)
-    return None
 
 
 def _check_weights(source: dict[str, Any], folder: Path, modules: Modules) -> list[Finding]:
@@ -161,34 +145,33 @@ def _mutant_places(source: dict[str, Any], falsifier: Definition) -> dict[str, P
     written = source["falsifier"].rpartition(":")[0]
     file = Path(falsifier.file)
     places = {written: file}
-    op, own = source.get("given", {}).get("op"), file.parent.name if file.name == "__init__.py" else file.stem
-    beside = file.parent / "mutants"
+    op, own = source.get("given", {}).get("op"), own_name(file)
+    mutants = file.parent / "mutants"
     for name in (own, op):
-        for path in sorted(beside.rglob("*.py")):
-            inside = path.relative_to(beside).with_suffix("").parts
+        for path in sorted(mutants.rglob("*.py")):
+            inside = path.relative_to(mutants).with_suffix("").parts
             if name in inside:
-                places.setdefault(_beside(written, file, inside), path)
+                places.setdefault(beside(written, file, "mutants", inside), path)
     return places
 
 
-def _beside(written: str, file: Path, inside: tuple[str, ...]) -> str:
-    """A module of `mutants` as the contract would write it: as a path if the falsifier is one, else dotted."""
-    if is_path(written):
-        return (Path(written).parent / "mutants" / Path(*inside)).as_posix() + ".py"
-    package = written if file.name == "__init__.py" else written.rpartition(".")[0]
-    parts = inside[:-1] if inside[-1] == "__init__" else inside
-    return ".".join([*([package] if package else []), "mutants", *parts])
-
-
 def _holder(name: str, places: Mapping[str, Path], modules: Modules) -> str:
-    """The first place in whose MUTANTS `name` stands."""
+    """The first place that declares a mutant `name`."""
     known: list[str] = []
     for where, file in places.items():
-        table = modules.source(file).literal("MUTANTS") or {}
-        if name in table:
+        declared = modules.source(file).mutants()
+        if name in declared:
+            _check_single(declared[name], file)
             return where
-        known += table
+        known += declared
     looked = listed(short(file) for file in places.values())
     raise Missing(
-        f"not a key of a literal MUTANTS = {{...}} in {looked}{nearest(name, known)} (known: {listed(known)})"
+        f"no function of this name under @mutant and no key of a literal MUTANTS = {{...}} in {looked}"
+        f"{nearest(name, known)} (known: {listed(known)})"
     )
+
+
+def _check_single(declared: list[ast.expr | ast.FunctionDef], file: Path) -> None:
+    if len(declared) > 1:
+        lines = " and ".join(str(node.lineno) for node in declared)
+        raise Missing(f"found {len(declared)} of this name in {short(file)}, lines {lines}, expected one; rename one")

@@ -25,31 +25,55 @@ class Source:
 
     names: dict[str, ast.AST | Imported] = field(default_factory=dict)
     stars: tuple[Imported, ...] = ()
+    decorated: tuple[ast.FunctionDef, ...] = ()
+    """The functions under a decorator, in the order of the file, repeated names included."""
 
     @classmethod
     def of(cls, tree: ast.Module) -> Source:
-        source = cls(stars=tuple(_stars(tree.body)))
-        for name, node in _bindings(tree.body):
-            source.names[name] = node
-        return source
+        bindings = list(_bindings(tree.body))
+        decorated = (node for _, node in bindings if isinstance(node, ast.FunctionDef) and node.decorator_list)
+        return cls(names=dict(bindings), stars=tuple(_stars(tree.body)), decorated=tuple(decorated))
 
-    def literal(self, name: str) -> dict[str, ast.expr | None] | None:
-        """The string keys of `NAME = {...}` and their values (a set's, list's or tuple's have none).
+    def mutants(self) -> dict[str, list[ast.expr | ast.FunctionDef]]:
+        """Name -> where it is declared: an entry of a literal `MUTANTS = {...}` or a function under `@mutant`.
+
+        More than one place for a name is a mistake. `harness.mutant.mutants_of` finds the same at run time.
+        """
+        found: dict[str, list[ast.expr | ast.FunctionDef]] = {}
+        for name, value in self._pairs("MUTANTS") or ():
+            found.setdefault(name, []).append(value)
+        for function in self.decorated:
+            if any(self._means_mutant(each) for each in function.decorator_list):
+                found.setdefault(function.name, []).append(function)
+        return found
+
+    def _means_mutant(self, decorator: ast.expr) -> bool:
+        """Whether a decorator is the `mutant` of `harness.mutant`, by whatever import."""
+        first, _, rest = ast.unparse(decorator).partition(".")
+        node = self.names.get(first)
+        if isinstance(node, Imported):
+            return f"{node.module}.{node.name}.{rest}".rstrip(".") == "harness.mutant.mutant"
+        return isinstance(node, ast.Import) and f"{first}.{rest}" == "harness.mutant.mutant"
+
+    def literal(self, name: str) -> dict[str, ast.expr] | None:
+        """The string keys of `NAME = {...}` and their values (a set's, list's or tuple's stand for themselves).
 
         Returns None when there is no such name or it is not written out as a literal.
         """
+        pairs = self._pairs(name)
+        return None if pairs is None else dict(pairs)
+
+    def _pairs(self, name: str) -> list[tuple[str, ast.expr]] | None:
+        """As `literal`, with every key that is written twice; what has no value stands for itself."""
         node = self.names.get(name)
         value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
-        pairs: list[tuple[ast.expr | None, ast.expr | None]]
         if isinstance(value, ast.Dict):
             pairs = list(zip(value.keys, value.values, strict=True))
         elif isinstance(value, (ast.Set, ast.List, ast.Tuple)):
-            pairs = [(each, None) for each in value.elts]
+            pairs = [(each, each) for each in value.elts]
         else:
             return None
-        entries = {
-            key.value: item for key, item in pairs if isinstance(key, ast.Constant) and isinstance(key.value, str)
-        }
+        entries = [(k.value, v) for k, v in pairs if isinstance(k, ast.Constant) and isinstance(k.value, str)]
         return entries if len(entries) == len(pairs) else None
 
 

@@ -10,6 +10,7 @@ import torch
 from harness.falsifiers.baselines import torch_ops
 
 ARRAYS = "torch"
+BACKWARD = "_backward"
 
 
 def _backward(op: Callable[..., torch.Tensor], leaves: int | None = None) -> Callable[..., tuple[torch.Tensor, ...]]:
@@ -28,25 +29,25 @@ def _backward(op: Callable[..., torch.Tensor], leaves: int | None = None) -> Cal
     return backward
 
 
-linear_backward = _backward(torch_ops.linear)
-matmul_backward = _backward(torch_ops.matmul)
-embedding_backward = _backward(torch_ops.embedding)
-softmax_backward = _backward(torch_ops.softmax)
-attention_backward = _backward(torch_ops.attention)
-rmsnorm_backward = _backward(torch_ops.rmsnorm)
-layernorm_backward = _backward(torch_ops.layernorm)
-l2norm_backward = _backward(torch_ops.l2norm)
-gelu_backward = _backward(torch_ops.gelu)
-gelu_tanh_backward = _backward(torch_ops.gelu_tanh)
-silu_backward = _backward(torch_ops.silu)
-relu_backward = _backward(torch_ops.relu)
-leaky_relu_backward = _backward(torch_ops.leaky_relu)
-elu_backward = _backward(torch_ops.elu)
-sigmoid_backward = _backward(torch_ops.sigmoid)
-tanh_backward = _backward(torch_ops.tanh)
-swiglu_backward = _backward(torch_ops.swiglu)
-cross_entropy_backward = _backward(torch_ops.cross_entropy)
+def __getattr__(name: str) -> Callable[..., tuple[torch.Tensor, ...]]:
+    """`<op>_backward` of any op in `torch_ops`: the gradients of all its floating inputs."""
+    op = name.removesuffix(BACKWARD)
+    if op == name or op not in _ops():
+        raise AttributeError(f"module {__name__!r} has no {name!r}")
+    return _backward(getattr(torch_ops, op))
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *(f"{op}{BACKWARD}" for op in _ops())]
+
+
+def _ops() -> list[str]:
+    found = [name for name, each in vars(torch_ops).items() if getattr(each, "__module__", "") == torch_ops.__name__]
+    return [name for name in found if not name.startswith("_")]
+
+
 weighted_bce_backward = _backward(torch_ops.weighted_bce, leaves=1)
+"""Labels and weights are constants."""
 
 
 def rope_backward(dout: torch.Tensor, x: torch.Tensor, positions: torch.Tensor, **options: Any) -> tuple[Any, ...]:

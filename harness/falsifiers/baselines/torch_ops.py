@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from harness.falsifiers.baselines.width import widened
+
 ARRAYS = "torch"
 
 
@@ -58,7 +60,7 @@ def l2norm(x: torch.Tensor, eps: float) -> torch.Tensor:
     torch has no such function: rms_norm with eps / C and the gain 1 / sqrt(C) is the same one.
     16-bit rows go in as float32, so that the gain is not rounded to 16 bits.
     """
-    wide = x if x.dtype == torch.float64 else x.float()
+    wide = widened(x)
     size = x.shape[-1]
     gain = torch.full((size,), size**-0.5, dtype=wide.dtype, device=x.device)
     return F.rms_norm(wide, (size,), gain, eps / size).to(x.dtype)

@@ -10,33 +10,9 @@ from typing import Any
 import numpy as np
 
 from harness.case import Case
-from harness.errors import UserError
+from harness.falsifiers.ops.builder import build
 from harness.falsifiers.ops.inputs.call import Call
 from harness.observation import Observation
-
-INPUTS = {
-    "linear": "harness.falsifiers.ops.inputs.gradients:linear",
-    "matmul": "harness.falsifiers.ops.inputs.linear:matmul",
-    "embedding": "harness.falsifiers.ops.inputs.linear:embedding",
-    "softmax": "harness.falsifiers.ops.inputs.softmax:softmax",
-    "attention": "harness.falsifiers.ops.inputs.attention:attention",
-    "rmsnorm": "harness.falsifiers.ops.inputs.gradients:rmsnorm",
-    "layernorm": "harness.falsifiers.ops.inputs.gradients:layernorm",
-    "l2norm": "harness.falsifiers.ops.inputs.norm:l2norm",
-    "gelu": "harness.falsifiers.ops.inputs.activations:gelu",
-    "gelu_tanh": "harness.falsifiers.ops.inputs.activations:gelu_tanh",
-    "silu": "harness.falsifiers.ops.inputs.activations:silu",
-    "relu": "harness.falsifiers.ops.inputs.activations:relu",
-    "leaky_relu": "harness.falsifiers.ops.inputs.activations:leaky_relu",
-    "elu": "harness.falsifiers.ops.inputs.activations:elu",
-    "sigmoid": "harness.falsifiers.ops.inputs.activations:sigmoid",
-    "tanh": "harness.falsifiers.ops.inputs.activations:tanh",
-    "swiglu": "harness.falsifiers.ops.inputs.activations:swiglu",
-    "rope": "harness.falsifiers.ops.inputs.rope:rope",
-    "cross_entropy": "harness.falsifiers.ops.inputs.losses:cross_entropy",
-    "weighted_bce": "harness.falsifiers.ops.inputs.gradients:weighted_bce",
-}
-"""Op -> the function (case, [variant], **params) -> Call that builds its arguments."""
 
 
 def op_backward(subject: Any, case: Case, *, op: str, upstream: float = 1.0, **params: Any) -> Observation:
@@ -45,7 +21,7 @@ def op_backward(subject: Any, case: Case, *, op: str, upstream: float = 1.0, **p
     dout is normal, of standard deviation `upstream`; where the output is one number it is `upstream` itself, as a loss
     scale is, without which float16 holds few digits of the gradient of a mean.
     """
-    call = _build(case, op, params)
+    call = build(case, (f"{op}_gradients", op), **params)
     args = tuple(map(_double, call.args))
     out, _ = case.once(call.reference, *args, **call.options)
     dout = case.normal("dout", out.shape, std=upstream) if out.shape else upstream
@@ -56,18 +32,6 @@ def op_backward(subject: Any, case: Case, *, op: str, upstream: float = 1.0, **p
     pairs: dict[str, Any] = {name: (padded[i], want[name]) for i, name in enumerate(want)}
     pairs |= {f"surplus{i}": (each, np.zeros(0)) for i, each in enumerate(got[len(want) :], len(want))}
     return Observation(**pairs)
-
-
-def _build(case: Case, op: str, params: dict[str, Any]) -> Call:
-    if op not in INPUTS:
-        raise UserError(f"given.op: found {op!r}, expected one of {', '.join(sorted(INPUTS))}")
-    module, _, name = INPUTS[op].partition(":")
-    builder: Callable[..., Call] = getattr(import_module(module), name)
-    try:
-        inspect.signature(builder).bind(case, **params)
-    except TypeError as problem:
-        raise UserError(f"op {op}: {problem} in given or explore; expected what {INPUTS[op]} takes") from None
-    return builder(case, **params)
 
 
 def _differentiate(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from harness.case import Case
-from harness.falsifiers.ops.inputs.special import special_call
+from harness.falsifiers.ops.builder import build
 from harness.observation import Observation
 
 
@@ -16,7 +16,7 @@ def special_values(subject: Any, case: Case, *, op: str, rows: int, length: int)
 
     The last axis of the pair is one row: the reduced axis, or one element of an elementwise op.
     """
-    call = special_call(case, op, rows, length)
+    call = build(case, (f"{op}_special",), rows=rows, length=length)
     got = getattr(subject, op)(*call.args, **call.options)
     with np.errstate(all="ignore"):
         wide = [a.astype(np.float64) if isinstance(a, np.ndarray) else a for a in call.args]

@@ -1,4 +1,4 @@
-"""Low-rank adapters of a linear layer."""
+"""Low-rank adapters (LoRA) of a linear layer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Adapter = tuple[np.ndarray, np.ndarray, float]
 def lora_scale(r: int, lora_alpha: float, use_rslora: bool = False) -> float:
     """lora_alpha / r; with rank stabilisation lora_alpha / sqrt(r).
 
-    Raises: ValueError if r is no positive whole number or lora_alpha is not finite.
+    Raises: ValueError if r is not a positive whole number or lora_alpha is not finite.
     Source: arXiv:2106.09685, section 4.1; arXiv:2312.03732.
     """
     if isinstance(r, bool) or not isinstance(r, int) or r < 1 or not math.isfinite(lora_alpha):
@@ -48,7 +48,7 @@ def lora_linear_backward(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
     """dB = scale dout^T (x A^T), dA = scale (dout B)^T x, dx = dout weight + scale (dout B) A.
 
-    Shapes: dout (..., O) -> dx (..., I), dweight (O, I), dA (r, I), dB (O, r); the last two None without an adapter.
+    Shapes: dout (..., O) -> dx (..., I), dweight (O, I), dA (r, I), dB (O, r); without an adapter dA and dB are None.
     """
     plain, lora = cache
     dx, dweight, _ = linear_backward(dout, plain)
@@ -68,7 +68,7 @@ def merge(weight: np.ndarray, adapter: Adapter) -> np.ndarray:
 
 
 def unmerge(weight: np.ndarray, adapter: Adapter) -> np.ndarray:
-    """weight - scale B A: what `merge` was given, up to its rounding."""
+    """weight - scale B A: undo `merge`, up to rounding."""
     A, B, scale = adapter
     return merge(weight, (A, B, -scale))
 

@@ -1,4 +1,4 @@
-"""Token ids back to text for byte-level BPE vocabularies."""
+"""Decode token ids to text with a byte-level BPE vocabulary."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from functools import cache
 
 
 def byte_level_decode(ids: Sequence[int], vocabulary: Mapping[int, str], added: Mapping[int, str]) -> str:
-    """The text of the tokens' bytes, added tokens by their own spelling; bytes that are no UTF-8 become U+FFFD.
+    """Join the tokens' bytes and decode them as UTF-8; added tokens keep their spelling, invalid bytes become U+FFFD.
 
     Shapes: vocabulary {id: token in byte-level letters}, added {id: text}.
-    Raises: ValueError naming an id that is in neither.
+    Raises: ValueError naming an id that is in neither mapping.
     Source: bytes_to_unicode of openai/gpt-2, encoder.py.
     """
     data = bytearray()
@@ -26,7 +26,7 @@ def byte_level_decode(ids: Sequence[int], vocabulary: Mapping[int, str], added: 
 
 @cache
 def _bytes() -> dict[str, int]:
-    """Letter -> byte: printable Latin-1 stands for itself, the other 68 bytes for the letters from U+0100 on."""
+    """Letter -> byte: a printable Latin-1 letter is its own byte; U+0100 and up stand for the other 68 bytes."""
     own = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in own]
     return {chr(byte): byte for byte in own} | {chr(256 + i): byte for i, byte in enumerate(others)}

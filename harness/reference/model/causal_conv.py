@@ -1,4 +1,4 @@
-"""A short convolution along time, channel by channel, that never looks ahead."""
+"""A short causal convolution along time, separate for each channel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 def causal_conv_forward(
     x: np.ndarray, weight: np.ndarray, history: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, tuple[Any, ...]]:
-    """out[t] = sum over j of weight[:, j] x[t - K + 1 + j]; what lies before the first input is `history`, or zeros.
+    """out[t] = sum over j of weight[:, j] x[t - K + 1 + j]; `history` holds the inputs before the first, zeros if None.
 
     Shapes: x (B, T, C), weight (C, K), history (B, C, K - 1) -> out (B, T, C), the next history, cache.
     Raises: ValueError if the shapes do not fit.
@@ -33,7 +33,7 @@ def causal_conv_forward(
 def causal_conv_backward(
     dout: np.ndarray, cache: tuple[Any, ...], dhistory: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each input collects from the outputs that read it, at most K, those of the next call through `dhistory`.
+    """Sum into each input the gradients of the outputs that read it, at most K; `dhistory` brings the next call's.
 
     Shapes: dout (B, T, C), dhistory of the history returned -> dx (B, T, C), dweight (C, K), dhistory (B, C, K - 1).
     """

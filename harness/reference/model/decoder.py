@@ -16,7 +16,7 @@ from harness.reference.precision import wide
 
 Stage = Callable[[str, np.ndarray], np.ndarray]
 Attend = Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-"""(layer, q, k, v) -> attention's output, for a forward pass whose keys come from elsewhere too."""
+"""(layer, q, k, v) -> attention's output; a caller with a key/value cache passes its own."""
 LAYER_STAGES = (
     *("input_norm", "q_proj", "k_proj", "v_proj", "rope_q", "rope_k", "scores", "probs", "attn", "o_proj"),
     *("attn_residual", "post_norm", "gate_proj", "up_proj", "mlp_act", "down_proj", "mlp_residual"),
@@ -24,16 +24,16 @@ LAYER_STAGES = (
 
 
 def stage_names(config: Mapping[str, Any]) -> list[str]:
-    """Every stage of the forward pass, in the order in which it is computed.
+    """Every stage of the forward pass, in the order of computation.
 
     Shapes: embed, final_norm (B, T, C); logits (B, T, V); and in each layer
             input_norm, o_proj, attn_residual, post_norm, down_proj, mlp_residual (B, T, C);
             q_proj, attn (B, T, H*D); k_proj, v_proj (B, T, KV*D);
             rope_q (B, H, T, D), rope_k (B, KV, T, D), rotated;
             scores (B, H, T, T), query by key, scaled by 1/sqrt(D), and 0 where the key is in
-            the future (so that no -inf travels); probs (B, H, T, T), softmax over the visible keys;
+            the future (so that no stage holds -inf); probs (B, H, T, T), softmax over the visible keys;
             gate_proj, up_proj (B, T, F) before the activation; mlp_act = silu(gate) * up (B, T, F).
-    Raises: ValueError if the config is not one of a known decoder.
+    Raises: ValueError if the config does not describe a supported decoder.
     """
     layers = range(parse_config(config).layers)
     return ["embed", *(f"layers.{i}.{name}" for i in layers for name in LAYER_STAGES), "final_norm", "logits"]
@@ -48,8 +48,8 @@ def decoder_forward(
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Logits of the next token at positions 0 .. T-1, and every stage's value.
 
-    A stage's value is kept as computed, before its replacement; all that comes after it
-    sees the replacement. So with every stage replaced each is computed from given inputs alone.
+    The returned dict keeps each stage's computed value; later stages read its replacement instead,
+    if there is one. With every stage replaced, each stage is computed from the given inputs alone.
 
     Shapes: tokens (B, T) integers -> logits (B, T, V), stages as in `stage_names`.
     Raises: ValueError if the config, a tensor, a token id or a replacement does not fit.
@@ -120,7 +120,7 @@ def _layer(
     stage: Stage,
     attend: Attend | None,
 ) -> np.ndarray:
-    """x (B, T, C) -> (B, T, C): attention and MLP, each behind its norm and added to what it read."""
+    """x (B, T, C) -> (B, T, C): attention, then MLP; each reads the normed x, and its output is added to x."""
 
     def at(name: str, value: np.ndarray) -> np.ndarray:
         return stage(f"layers.{i}.{name}", value)

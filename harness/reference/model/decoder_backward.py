@@ -1,4 +1,4 @@
-"""Backward pass of a Qwen2 or Llama decoder in float64, composed by hand from the last stage to the first."""
+"""Backward pass of a Qwen2 or Llama decoder in float64, written out by hand from the last stage to the first."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def loss_and_grads(
 ) -> tuple[float, Gradients]:
     """Mean cross-entropy of the next token, and its gradient by every tensor, in the order of `weights`.
 
-    Shapes: tokens (B, T), targets (B, T), what follows each token, -100 where it does not count
+    Shapes: tokens (B, T), targets (B, T), each token's successor, -100 where ignored
             -> float, each gradient shaped as its tensor.
     Units:  nats per counted token. A tied head adds its gradient to the embedding's.
-    Raises: ValueError as `decoder_forward`, or if a target is out of range or none counts.
+    Raises: ValueError as `decoder_forward`, or if a target is out of range or all are -100.
     """
     _, stages = decoder_forward(config, weights, tokens)
     loss, cache = cross_entropy_forward(stages["logits"], np.asarray(targets))
@@ -48,7 +48,7 @@ def decoder_backward(
     dlogits: np.ndarray,
     adjoints: list[np.ndarray] | None = None,
 ) -> Gradients:
-    """Gradients by every tensor, from the stages that `decoder_forward` kept.
+    """Gradients by every tensor, from the stages that `decoder_forward` returned.
 
     Shapes: stages as in `stage_names`, dlogits (B, T, V) -> by tensor name, shaped as the tensor; a list given as
             `adjoints` receives layers + 1 arrays (B, T, C): by the embedded tokens, then by each layer's output.
@@ -89,7 +89,7 @@ def _layer(
 
     def norm(name: str, dout: np.ndarray, x: np.ndarray) -> np.ndarray:
         name = f"model.layers.{i}.{name}.weight"
-        # Of all that a norm keeps only the 1/rms of each row is no stage, and it is cheaper made than kept.
+        # rmsnorm_backward needs 1/rms of each row, which is not a stage; it is cheaper to recompute than to store.
         dx, gradients[name] = rmsnorm_backward(dout, rmsnorm_forward(x, weights[name], model.eps)[1])
         return dx
 

@@ -1,4 +1,4 @@
-"""A decoder's forward pass in pieces, float64: keys and values kept between calls, rows padded on the left."""
+"""A decoder's prefill and decode in float64, with a key/value cache and rows padded on the left."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Weights = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class KVCache:
-    """What earlier tokens left behind; never changed, `decode` returns a longer one.
+    """Keys and values of earlier tokens. `decode` returns a new, longer cache and does not change this one.
 
     Shapes: keys and values per layer (B, KV, S, D), keys rotated; real (B, S), False on padding.
     """
@@ -31,9 +31,9 @@ class KVCache:
 def prefill(
     config: Mapping[str, Any], weights: Weights, tokens: np.ndarray, lengths: np.ndarray | None = None
 ) -> tuple[np.ndarray, KVCache]:
-    """Logits at every position of a prompt, and the cache it leaves.
+    """Logits at every position of a prompt, and the prompt's cache.
 
-    Shapes: tokens (B, T); lengths (B,), the real tokens of each row, which stand on its right;
+    Shapes: tokens (B, T); lengths (B,), how many real tokens end each row;
             -> logits (B, T, V), NaN at padding.
     Raises: ValueError if the config, a tensor, a token id or a length does not fit.
     Source: positions count real tokens only and padding is masked, as transformers' `generate` does.
@@ -72,7 +72,7 @@ def _extend(
     real = np.concatenate([cache.real, real], axis=1)
     positions = np.maximum(np.cumsum(real, axis=1) - 1, 0)[:, old:]
     queries, slots = np.arange(old, old + new)[:, None], np.arange(old + new)
-    # A padded query sees itself: a softmax over nothing is NaN, and 0 * NaN would reach real queries.
+    # A padded query sees itself: a softmax over no keys is NaN, and 0 * NaN would spread to real queries.
     visible = (slots <= queries) & real[:, None, :] | (slots == queries)
     keys, values = list(cache.keys), list(cache.values)
 
@@ -96,6 +96,6 @@ def _attention(model: DecoderConfig, q: np.ndarray, k: np.ndarray, v: np.ndarray
 
 
 def _rotated(x: np.ndarray, positions: np.ndarray, theta: float) -> np.ndarray:
-    """Every row at its own positions. Shapes: x (B, heads, n, D), positions (B, n)."""
+    """Rotate every row by its own positions. Shapes: x (B, heads, n, D), positions (B, n)."""
     rows = [rope_forward(x[b : b + 1], positions[b], theta=theta)[0] for b in range(len(x))]
     return np.concatenate(rows)

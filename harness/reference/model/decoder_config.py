@@ -1,4 +1,4 @@
-"""What a Hugging Face config.json says about a Qwen2 or Llama decoder, and the tensors it implies."""
+"""Parse the Hugging Face config.json of a Qwen2 or Llama decoder, and list the tensors that it implies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MODEL_TYPES = ("llama", "qwen2")
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """The numbers a decoder's forward pass depends on."""
+    """The numbers on which a decoder's forward pass depends."""
 
     layers: int
     hidden: int
@@ -31,7 +31,7 @@ class DecoderConfig:
 
 
 def parse_config(config: Mapping[str, Any]) -> DecoderConfig:
-    """Read Hugging Face keys; what this decoder does not do is refused, never ignored.
+    """Read Hugging Face keys; raise on a setting that this decoder does not support.
 
     Raises: ValueError naming the key, what was found and what was expected.
     Source: transformers' Qwen2Config and LlamaConfig.
@@ -56,7 +56,7 @@ def parse_config(config: Mapping[str, Any]) -> DecoderConfig:
         eps=_positive(config, "rms_norm_eps"),
         theta=_theta(config),
         tied=bool(config.get("tie_word_embeddings", False)),
-        # transformers' Qwen2 has these biases whatever its config says; only Llama reads the keys.
+        # transformers' Qwen2 always has q, k and v biases; only Llama reads attention_bias and mlp_bias.
         qkv_bias=kind == "qwen2" or biased,
         o_bias=kind == "llama" and biased,
         mlp_bias=kind == "llama" and bool(config.get("mlp_bias", False)),
@@ -92,7 +92,7 @@ def weight_shapes(model: DecoderConfig) -> dict[str, tuple[int, ...]]:
 
 
 def check_weights(model: DecoderConfig, weights: Mapping[str, np.ndarray]) -> None:
-    """Every expected tensor is there in its shape, and no other.
+    """Require exactly the expected tensors, each in its shape.
 
     Raises: ValueError naming the tensor, what was found and what was expected.
     """
@@ -120,11 +120,11 @@ def _refuse(config: Mapping[str, Any]) -> None:
     }
     for key, (found, known) in only.items():
         if found != known:
-            raise ValueError(f"config: found {key} {found!r}, this decoder knows only {known!r}")
+            raise ValueError(f"config: found {key} {found!r}, this decoder supports only {known!r}")
 
 
 def _theta(config: Mapping[str, Any]) -> float:
-    """transformers 5 keeps theta in rope_parameters, older files at the top; two that differ are no answer."""
+    """transformers 5 keeps theta in rope_parameters, older files keep it on top; raise if both are there and differ."""
     found = {
         f"{place}rope_theta": _positive(keys, "rope_theta")
         for place, keys in (("rope_parameters.", config.get("rope_parameters") or {}), ("", config))
@@ -137,7 +137,7 @@ def _theta(config: Mapping[str, Any]) -> float:
 
 def _head_dim(config: Mapping[str, Any], hidden: int, heads: int) -> int:
     if config.get("head_dim") is None and hidden % heads:
-        raise ValueError(f"config: found no head_dim, and hidden_size {hidden} is no multiple of {heads} heads")
+        raise ValueError(f"config: found no head_dim, and hidden_size {hidden} is not a multiple of {heads} heads")
     found = _count(config, "head_dim") if config.get("head_dim") is not None else hidden // heads
     if found % 2:
         raise ValueError(f"config: found head_dim {found}, expected an even number (RoPE rotates pairs)")

@@ -1,7 +1,7 @@
-"""How a decoder's loss moves with its weights, forwards, from the touched layer on; no backward pass takes part.
+"""Forward-mode derivatives of a decoder's loss by its weights, from the changed layer on; no backward pass is used.
 
-A tangent is the first-order change of a stage when one tensor moves. What lies below the tensor does not
-change and is taken from a forward pass that was made once.
+A tangent is the first-order change of a stage when one tensor moves. The stages before the tensor do not
+change; one forward pass computes them in advance.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ EMBEDDING, NORM, HEAD = "model.embed_tokens.weight", "model.norm.weight", "lm_he
 class DecoderTangents:
     """Directional derivatives of the mean cross-entropy of one sequence, from one forward pass.
 
-    Shapes: tokens, targets (T,), what follows each token, -100 where it does not count.
-    Raises: ValueError as `decoder_forward`, or if no target counts.
+    Shapes: tokens, targets (T,), each token's successor, -100 where ignored.
+    Raises: ValueError as `decoder_forward`, or if all targets are -100.
     """
 
     def __init__(self, config: Mapping[str, Any], weights: Arrays, tokens: np.ndarray, targets: np.ndarray) -> None:
@@ -49,8 +49,8 @@ class DecoderTangents:
     def slopes(self, tensor: str, moves: np.ndarray, adjoints: Sequence[np.ndarray] | None = None) -> np.ndarray:
         """d loss / d t at w + t * move, for each move of one tensor.
 
-        With `adjoints`, what the loss does with a layer's output is read off them: one layer a probe, and not all
-        layers above it. They are to be believed only where `adjoint_errors` are round-off.
+        With `adjoints`, each slope is the product of the layer's tangent and its adjoint, so that a probe runs one
+        layer and not all layers above it. Use `adjoints` only if their `adjoint_errors` are round-off.
 
         Shapes: moves (P, *shape of the tensor), adjoints as `adjoint_errors` -> (P,).
         Units:  nats per counted token and per unit of t.
@@ -68,9 +68,9 @@ class DecoderTangents:
         return self._loss(dx, tensor, moves)
 
     def adjoint_errors(self, adjoints: Sequence[np.ndarray], directions: int = 8, seed: int = 0) -> list[float]:
-        """How far each adjoint's slopes are from what one layer more makes of the same random directions.
+        """The error of each adjoint: its slopes along random directions against those of the next layer's adjoint.
 
-        From the last to the first: the last adjoint is held to the loss itself, each other one to the one above.
+        The last adjoint is compared with the loss itself, every other one with the adjoint one layer above it.
         Shapes: adjoints layers + 1 arrays (T, C): d loss by the embedded tokens, then by each layer's output.
         Units:  largest error over the root mean square slope, one number per adjoint.
         """
@@ -104,7 +104,7 @@ class DecoderTangents:
         return np.asarray((expected - picked) / self.counted.size)
 
     def _layer(self, i: int, dx: np.ndarray | None, tensor: str, moves: np.ndarray) -> np.ndarray | None:
-        """dx (P, T, C), None where nothing moved yet, by the layer's input -> by its output."""
+        """dx (P, T, C) at the layer's input, None if nothing has changed yet -> dx at its output."""
 
         def at(name: str) -> np.ndarray:
             return self.stages[f"layers.{i}.{name}"]
@@ -161,7 +161,7 @@ class DecoderTangents:
         return sigmoid * (1 + gate * (1 - sigmoid)) * up, gate * sigmoid
 
     def _turned(self, x: np.ndarray) -> np.ndarray:
-        """(P, T, heads*D) -> rotated (P, heads, T, D): a rotation's tangent is the rotation."""
+        """(P, T, heads*D) -> rotated (P, heads, T, D): a rotation is linear, so it applies to the tangent too."""
         x = _heads(x, self.model.head_dim)
         cos, sin = self.turns
         half = cos.shape[-1]
@@ -215,7 +215,7 @@ def _sum(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:
 
 
 def _layer_of(tensor: str) -> int:
-    """The first layer that a tensor touches; one past all of them for the final norm and the head."""
+    """The first layer that a tensor affects; a number beyond all layers for the final norm and the head."""
     if tensor == EMBEDDING:
         return 0
     parts = tensor.split(".")

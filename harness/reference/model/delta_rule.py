@@ -1,4 +1,4 @@
-"""The gated delta rule: a state that decays, and is corrected by what it gets wrong about each value."""
+"""The gated delta rule: the state decays, then each step corrects it by its error in predicting the value."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def delta_rule_forward(
 ) -> tuple[np.ndarray, np.ndarray, tuple[Any, ...]]:
     """S = exp(g) S; S = S + k (beta (v - S^T k))^T; out = S^T q, step by step, or `chunk` steps as matrix products.
 
-    Shapes: q, k (B, T, H, Dk), v (B, T, H, Dv), g and beta (B, T, H), state (B, H, Dk, Dv), zeros without
-            -> out (B, T, H, Dv), state, cache. Heads of q and k are repeated already, q is scaled already.
+    Shapes: q, k (B, T, H, Dk), v (B, T, H, Dv), g and beta (B, T, H), state (B, H, Dk, Dv), zeros if None
+            -> out (B, T, H, Dv), state, cache. The caller has repeated the heads of q and k and scaled q.
     Units:  g is the logarithm of the decay, at most 0; beta in (0, 1).
     Raises: ValueError if the shapes do not fit.
     Source: arXiv:2412.06464, equations 8 to 10; chunks as in section 3.3.
@@ -40,10 +40,10 @@ def delta_rule_forward(
 def delta_rule_backward(
     dout: np.ndarray, dstate: np.ndarray | None, cache: tuple[Any, ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The adjoint of the state runs back through time; the states of one span at a time are computed again.
+    """Propagate the state's adjoint back through time; recompute the states of one span at a time.
 
     Shapes: dout (B, T, H, Dv), dstate of the final state -> dq, dk, dv, dg, dbeta, dstate of the initial state.
-    Units:  time linear in T; memory for T / span states and those of one span.
+    Units:  time is linear in T; memory holds T / span states and the states of one span.
     """
     q, k, v, g, beta, states, span = cache
     grads = tuple(np.zeros_like(array) for array in (q, k, v, g, beta))
@@ -69,7 +69,7 @@ def _recurrent(
 def _step(
     S: np.ndarray, k: np.ndarray, v: np.ndarray, g: np.ndarray, beta: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(next state, decayed state, error of its prediction). Shapes: S (B, H, Dk, Dv), k (B, H, Dk), v (B, H, Dv)."""
+    """(next state, decayed state, its error in predicting v). Shapes: S (B, H, Dk, Dv), k (B, H, Dk), v (B, H, Dv)."""
     decayed = np.exp(g)[..., None, None] * S
     error = v - _read(decayed, k)
     return decayed + k[..., :, None] * (beta[..., None] * error)[..., None, :], decayed, error
@@ -88,7 +88,7 @@ def _span_backward(
     inputs: tuple[np.ndarray, ...],
     grads: tuple[np.ndarray, ...],
 ) -> np.ndarray:
-    """Gradients of the steps of one span into `grads`; the adjoint of the state before them."""
+    """Write the gradients of one span's steps into `grads`; return the adjoint of the state before the span."""
     q, k, v, g, beta = (array[:, steps] for array in inputs)
     dq, dk, dv, dg, dbeta = (array[:, steps] for array in grads)
     seen = []

@@ -1,4 +1,4 @@
-"""The gated delta rule in chunks: what all steps of a chunk write at once, and read, as matrix products."""
+"""The gated delta rule in chunks: matrix products compute all writes and reads of a chunk's steps at once."""
 
 from __future__ import annotations
 
@@ -7,31 +7,33 @@ from collections.abc import Iterator
 import numpy as np
 
 SPAN = 64
-"""Least number of steps between the states that are kept for the backward pass."""
+"""Least number of steps between two states that the forward pass stores for the backward pass."""
 PANEL = 64
-"""Chunks, of all heads together, that are prepared at once: enough for numpy, and few enough for a core's cache."""
+"""Chunks, counted over all heads, that `_prepared` handles at once: enough for NumPy, and few enough for a core's
+cache."""
 
 
 def delta_rule_chunked(
     q: np.ndarray, k: np.ndarray, v: np.ndarray, g: np.ndarray, beta: np.ndarray, state: np.ndarray, chunk: int
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], int]:
-    """All steps of a chunk at once: with u_i what step i writes beside k_i, and D_ij the decay from step j to step i,
+    """Compute all steps of a chunk at once. u_i is the value that step i writes at k_i, D_ij the decay from j to i:
 
     (1 + tril(beta_i k_i.k_j D_ij, -1)) u = beta (v - exp(sum g) k S),
     out = [exp(sum g) q, tril(q_i.k_j D_ij)] [S; u], S = exp(sum g) S + (D k)^T u.
 
-    Shapes: as `delta_rule_forward` -> out (B, T, H, Dv), state, states (B, H, Dk, Dv) as each span begins, its steps.
+    Shapes: as `delta_rule_forward` -> out (B, T, H, Dv), state, the states (B, H, Dk, Dv) at which
+            spans begin, the number of steps in a span.
     Source: arXiv:2412.06464, section 3.3.
     """
     batch, length, heads, width = v.shape
     inputs = [_chunks(array, chunk) for array in (q, k, v, g, beta)]
     out = np.empty((batch, len(inputs[0]) * chunk, heads, width), v.dtype)
     outs, states = _chunks(out, chunk), []
-    # S above u in one array, so that what is read of both is one product.
+    # S stands above u in one array, so that one product reads both.
     held = np.concatenate([state, np.zeros((batch, heads, chunk, width), v.dtype)], axis=2)
     every = max(1, SPAN // chunk)
     size = every * max(1, PANEL // (batch * heads * every))
-    # Later steps are infinitely far away; exp(since_i) / exp(since_j) would be 0 / 0 where the decay is strong.
+    # exp(-inf) = 0 removes later steps; exp(since_i) / exp(since_j) would be 0 / 0 where the decay is strong.
     later = np.triu(np.full((chunk, chunk), -np.inf), 1)
     for begin in range(0, len(outs), size):
         panel = slice(begin, begin + size)
@@ -42,7 +44,7 @@ def delta_rule_chunked(
 def _run_panel(
     held: np.ndarray, outs: np.ndarray, every: int, later: np.ndarray, *inputs: np.ndarray
 ) -> list[np.ndarray]:
-    """Chunks one after the other, into `held` and `outs`; the states that every `every`-th of them begins with."""
+    """Run chunks in order, writing `held` and `outs`; return the state before every `every`-th chunk."""
     states, chunk = [], outs.shape[-2]
     S, u = held[:, :, :-chunk], held[:, :, -chunk:]
     for n, (solve, values, keys, reading, writing, decay) in enumerate(_prepared(later, *inputs)):
@@ -58,7 +60,7 @@ def _run_panel(
 def _prepared(
     later: np.ndarray, q: np.ndarray, k: np.ndarray, v: np.ndarray, g: np.ndarray, beta: np.ndarray
 ) -> Iterator[tuple[np.ndarray, ...]]:
-    """Chunk by chunk, all that does not depend on the state the chunk begins with.
+    """Compute, for each chunk, everything that does not depend on the chunk's initial state.
 
     Shapes: later (chunk, chunk), q, k (N, B, H, chunk, Dk), v (N, B, H, chunk, Dv), g and beta (N, B, H, chunk)
             -> N times
@@ -85,14 +87,14 @@ def _prepared(
 
 
 def unit_lower_inverse(system: np.ndarray) -> np.ndarray:
-    """The inverse of 1 + tril(system, -1), by halves: [[a, 0], [c, b]] has [[a', 0], [-b' c a', b']].
+    """Invert 1 + tril(system, -1) by halves: [[a, 0], [c, b]]^-1 = [[a^-1, 0], [-b^-1 c a^-1, b^-1]].
 
     Shapes: (..., n, n) -> the same.
     Source: Higham, Accuracy and Stability of Numerical Algorithms, section 14.2.
     """
     size = system.shape[-1]
     if size <= 8:
-        # Its eighth power is 0, so the geometric series (1 - N)(1 + N^2)(1 + N^4) is the inverse.
+        # N = tril(system, -1) has N^8 = 0, so the geometric series (1 - N)(1 + N^2)(1 + N^4) is the inverse.
         nilpotent, one = np.tril(system, -1), np.eye(size)
         square = nilpotent @ nilpotent
         return np.asarray((one - nilpotent) @ (one + square) @ (one + square @ square))
@@ -110,7 +112,7 @@ def unit_lower_inverse(system: np.ndarray) -> np.ndarray:
 def _chunks(array: np.ndarray, chunk: int) -> np.ndarray:
     """(B, T, H, ...) to (chunks, B, H, chunk, ...).
 
-    The last chunk is filled up with zeros: a step with beta = 0 and g = 0 leaves the state as it is.
+    Zeros fill up the last chunk: a step with beta = 0 and g = 0 leaves the state unchanged.
     """
     missing = -array.shape[1] % chunk
     filled = np.pad(array, [(0, 0), (0, missing), *[(0, 0)] * (array.ndim - 2)]) if missing else array

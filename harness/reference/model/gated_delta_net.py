@@ -18,7 +18,7 @@ from harness.reference.precision import wide
 Adapters = Mapping[str, Adapter]
 Gradients = dict[str, np.ndarray]
 LENGTH_EPS = 1e-6
-"""Under the root of the lengths of q and k, whatever rms_norm_eps says."""
+"""The eps of the L2 norms of q and k; rms_norm_eps does not set it."""
 
 
 def gated_delta_net_forward(
@@ -32,15 +32,15 @@ def gated_delta_net_forward(
     real: np.ndarray | None = None,
     chunk: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[Any, ...]]:
-    """One layer over T tokens, from a state and the last inputs of its convolution to the next of both.
+    """Run one layer over T tokens; read and return its state and its convolution's last inputs.
 
     q, k, v = silu(conv(x W_qkv)); beta = sigmoid(x W_b); g = -exp(A_log) softplus(x W_a + dt_bias);
     out = (rmsnorm(delta_rule(q / |q| / sqrt(Dk), k / |k|, v, g, beta)) silu(x W_z)) W_out.
 
-    Shapes: x (B, T, H), state (B, Hv, Dk, Dv), conv_state (B, 2 Kd + Vd, K - 1), real (B, T), False where a row is
-            filled up on its left -> out (B, T, H), state, conv_state, cache.
+    Shapes: x (B, T, H), state (B, Hv, Dk, Dv), conv_state (B, 2 Kd + Vd, K - 1), real (B, T), False on a row's
+            left padding -> out (B, T, H), state, conv_state, cache.
     Units:  lora maps a projection's name to (A, B, scale); chunk as `delta_rule_forward`.
-    Raises: ValueError naming the tensor whose shape does not fit, or an adapter of no projection.
+    Raises: ValueError naming the tensor whose shape does not fit, or an adapter whose name is not a projection.
     Source: transformers' Qwen3_5GatedDeltaNet; arXiv:2412.06464.
     """
     model = parse_config(config)
@@ -76,10 +76,10 @@ def gated_delta_net_backward(
     dstate: np.ndarray | None = None,
     dconv_state: np.ndarray | None = None,
 ) -> tuple[np.ndarray, Gradients, np.ndarray, np.ndarray]:
-    """Gradients of every weight, of every adapter matrix in use, of the input, and of what the layer started from.
+    """Gradients of every weight, of every adapter matrix in use, of the input, and of the initial states.
 
-    Shapes: dout (B, T, H), dstate and dconv_state of the final ones -> dx (B, T, H), {name: gradient}, dstate,
-            dconv_state of the initial ones. Adapters as `in_proj_qkv.lora_A.weight`.
+    Shapes: dout (B, T, H), dstate and dconv_state of the final states -> dx (B, T, H), {name: gradient}, dstate,
+            dconv_state of the initial states. Adapter names look like `in_proj_qkv.lora_A.weight`.
     """
     model, caches, inner, real = cache
     conv, silu, q_length, k_length, gate, step, rate, g, rule, norm, normed, opened, swish = inner

@@ -1,4 +1,4 @@
-"""A gated-delta-net layer's figures, the shapes they give, and how its heads lie in a row."""
+"""A gated-delta-net layer's sizes, its tensor shapes, and the layout of its heads in a row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROJECTIONS = ("in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a", "out_proj")
 
 @dataclass(frozen=True)
 class GatedDeltaNetConfig:
-    """What the layer needs of a model's config."""
+    """The numbers of a model's config on which the layer depends."""
 
     hidden: int
     key_heads: int
@@ -38,15 +38,15 @@ class GatedDeltaNetConfig:
         return q.reshape(heads), k.reshape(heads), v.reshape(*rows, self.value_heads, self.value_dim)
 
     def join(self, q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """What `split` took apart."""
+        """Undo `split`: join q, k and v to one row."""
         return np.concatenate([part.reshape(*part.shape[:2], -1) for part in (q, k, v)], axis=-1)
 
     def repeat(self, heads: np.ndarray) -> np.ndarray:
-        """Each key head serves value_heads / key_heads neighbours. Shapes: (B, T, Hk, Dk) -> (B, T, Hv, Dk)."""
+        """Repeat each key head value_heads / key_heads times. Shapes: (B, T, Hk, Dk) -> (B, T, Hv, Dk)."""
         return np.repeat(heads, self.value_heads // self.key_heads, axis=2)
 
     def gather(self, heads: np.ndarray) -> np.ndarray:
-        """The sum over the value heads that one key head serves: the adjoint of `repeat`."""
+        """Sum over the value heads that share a key head: the adjoint of `repeat`."""
         batch, length, _, width = heads.shape
         return np.asarray(heads.reshape(batch, length, self.key_heads, -1, width).sum(axis=3))
 
@@ -98,10 +98,10 @@ def weight_shapes(model: GatedDeltaNetConfig) -> dict[str, tuple[int, ...]]:
 
 
 def check_weights(model: GatedDeltaNetConfig, weights: Mapping[str, Any], lora: Mapping[str, Any]) -> None:
-    """Raises: ValueError naming a tensor that is missing, left over or mis-shaped, or an adapter of no projection."""
+    """Raises: ValueError naming a missing, extra or mis-shaped tensor, or an adapter whose name is not a projection."""
     shapes = weight_shapes(model)
     for name in sorted(shapes.keys() ^ weights.keys()):
-        raise ValueError(f"weights: {name} is {'missing' if name in shapes else 'not one of this layer'}")
+        raise ValueError(f"weights: {name} is {'missing' if name in shapes else 'not a tensor of this layer'}")
     for name, shape in shapes.items():
         if tuple(weights[name].shape) != shape:
             raise ValueError(f"weights: found {name} {tuple(weights[name].shape)}, expected {shape}")

@@ -1,4 +1,4 @@
-"""Forward pass of Qwen3 and Qwen3.5 text models in float64, at once or in pieces: attention and delta-net layers."""
+"""Forward pass, prefill and decode of Qwen3 and Qwen3.5 text models in float64: attention and delta-net layers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from harness.reference.precision import wide
 
 Weights = Mapping[str, np.ndarray]
 Kept = tuple[np.ndarray, np.ndarray] | None
-"""Of an attention layer its keys and values (B, KV, S, D); of a delta-net layer its state and conv_state."""
+"""An attention layer's keys and values (B, KV, S, D), or a delta-net layer's state and conv_state."""
 
 
 @dataclass(frozen=True)
 class HybridCache:
-    """What earlier tokens left behind, layer by layer; never changed. Shapes: real (B, S), False on padding."""
+    """The states of earlier tokens, per layer; no function changes one. Shapes: real (B, S), False on padding."""
 
     layers: tuple[Kept, ...]
     real: np.ndarray
@@ -41,9 +41,9 @@ def hybrid_logits(config: Mapping[str, Any], weights: Weights, tokens: np.ndarra
 def hybrid_prefill(
     config: Mapping[str, Any], weights: Weights, tokens: np.ndarray, lengths: np.ndarray | None = None
 ) -> tuple[np.ndarray, HybridCache]:
-    """Logits of a prompt, NaN at padding, and the cache it leaves.
+    """Logits of a prompt, NaN at padding, and the prompt's cache.
 
-    Shapes: tokens (B, T); lengths (B,), the real tokens of each row, which stand on its right -> (B, T, V).
+    Shapes: tokens (B, T); lengths (B,), how many real tokens end each row -> (B, T, V).
     Units:  positions count real tokens.
     """
     model = parse_config(config)
@@ -88,7 +88,7 @@ def _extend(
 
 
 def _norm(model: HybridConfig, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Qwen3.5 stores its gains less 1."""
+    """RMSNorm; Qwen3.5 stores each gain minus 1."""
     return rmsnorm_forward(x, 1 + weight if model.gated else weight, model.eps)[0]
 
 
@@ -104,7 +104,7 @@ def _delta_net(
 def _attention(
     model: HybridConfig, own: Weights, h: np.ndarray, real: np.ndarray, kept: Kept
 ) -> tuple[np.ndarray, Kept]:
-    """h (B, n, C) behind S - n earlier tokens -> (B, n, C); keys are kept rotated."""
+    """h (B, n, C), after S - n earlier tokens -> (B, n, C); the cache keeps rotated keys."""
     batch, count, _ = h.shape
     positions = np.maximum(np.cumsum(real, axis=1) - 1, 0)[:, -count:]
     q = (h @ own["self_attn.q_proj.weight"].T).reshape(batch, count, model.heads, -1)
@@ -116,7 +116,7 @@ def _attention(
     if kept is not None:
         k, v = (np.concatenate([old, now], axis=2) for old, now in zip(kept, (k, v), strict=True))
     queries, slots = np.arange(real.shape[1])[-count:, None], np.arange(real.shape[1])
-    # A padded query sees itself: a softmax over nothing is NaN, and 0 * NaN would reach real queries.
+    # A padded query sees itself: a softmax over no keys is NaN, and 0 * NaN would spread to real queries.
     visible = ((slots <= queries) & real[:, None] | (slots == queries))[:, None]
     keys, values = (np.repeat(part, model.heads // model.kv_heads, axis=1) for part in (k, v))
     scores = q @ keys.swapaxes(-1, -2) / np.sqrt(model.head_dim)
@@ -127,7 +127,7 @@ def _attention(
 
 
 def _rotated(model: HybridConfig, x: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Every row at its own positions. Shapes: x (B, heads, n, D), positions (B, n)."""
+    """Rotate every row by its own positions. Shapes: x (B, heads, n, D), positions (B, n)."""
     rows = [
         rope_forward(x[b : b + 1], positions[b], theta=model.theta, rotary_dim=model.rotary_dim)[0]
         for b in range(len(x))

@@ -1,4 +1,4 @@
-"""What a config says about a Qwen3 decoder, or a Qwen3.5 text model that mixes attention and gated-delta-net layers."""
+"""Parse the config of a Qwen3 decoder or a Qwen3.5 text model (attention and gated-delta-net layers)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODEL_TYPES = ("qwen3", "qwen3_5_text")
 
 @dataclass(frozen=True)
 class HybridConfig:
-    """The numbers the forward pass depends on; `delta_layers[i]` says whether layer i is a gated delta net."""
+    """The numbers on which the forward pass depends; `delta_layers[i]` is True if layer i is a gated delta net."""
 
     delta_layers: tuple[bool, ...]
     hidden: int
@@ -30,11 +30,11 @@ class HybridConfig:
     theta: float
     tied: bool
     gated: bool
-    """Whether q_proj yields an output gate besides each query, and norms have a gain of 1 + w."""
+    """Whether q_proj also yields an output gate for each query, and a norm's gain is 1 + w."""
 
 
 def parse_config(config: Mapping[str, Any]) -> HybridConfig:
-    """Read Hugging Face keys; what this decoder does not do is refused, never ignored.
+    """Read Hugging Face keys; raise on a setting that this decoder does not support.
 
     Raises: ValueError naming the key, what was found and what was expected.
     Source: transformers' Qwen3Config and Qwen3_5TextConfig.
@@ -50,7 +50,7 @@ def parse_config(config: Mapping[str, Any]) -> HybridConfig:
         ("use_sliding_window", bool(config.get("use_sliding_window", False)), False),
     ):
         if found != known:
-            raise ValueError(f"config: found {key} {found!r}, this decoder knows only {known!r}")
+            raise ValueError(f"config: found {key} {found!r}, this decoder supports only {known!r}")
     heads, hidden = _count(config, "num_attention_heads"), _count(config, "hidden_size")
     width = _count(config, "head_dim") if config.get("head_dim") is not None else hidden // heads
     share = rope.get("partial_rotary_factor", config.get("partial_rotary_factor", 1.0))
@@ -97,12 +97,12 @@ def weight_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def check_weights(config: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> None:
-    """Every expected tensor is there in its shape, and no other. Raises: ValueError naming the first that is not."""
+    """Require exactly the expected tensors, each in its shape. Raises: ValueError naming the first that differs."""
     expected = weight_shapes(config)
     for name in [*expected, *weights]:
         found = tuple(np.shape(weights[name])) if name in weights else None
         if found != expected.get(name):
-            raise ValueError(f"weights: {name} has shape {found}, expected {expected.get(name)} (None: not there)")
+            raise ValueError(f"weights: {name} has shape {found}, expected {expected.get(name)} (None: absent)")
 
 
 def _layers(config: Mapping[str, Any], mixed: bool) -> tuple[bool, ...]:

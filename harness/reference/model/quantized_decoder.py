@@ -1,4 +1,4 @@
-"""A Qwen2 or Llama decoder as llama.cpp computes it on packed weights: both sides of every product are rounded."""
+"""A Qwen2 or Llama decoder on quantised weights: like llama.cpp, it rounds both weights and input of each product."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from harness.reference.ops.softmax import softmax_forward
 def quantized_logits(
     config: Mapping[str, Any], weights: Mapping[str, np.ndarray], tokens: np.ndarray, kind: str
 ) -> np.ndarray:
-    """Next-token logits with every matrix packed in `kind`; vectors, attention and norms stay as they are.
+    """Next-token logits with every matrix quantised to `kind`; vectors, attention and norms stay float64.
 
-    A product of Q8_0 or Q4_0 weights rounds its input to Q8_0 blocks, one of F16 or BF16 weights to that type.
+    A product of Q8_0 or Q4_0 weights rounds its input to Q8_0 blocks; F16 or BF16 weights round it to their type.
     Shapes: tokens (B, T) -> (B, T, V).
-    Raises: ValueError as `decoder_logits`, or for rows that are no whole number of blocks.
+    Raises: ValueError as `decoder_logits`, or for a row length that is not a multiple of 32.
     Source: ggml's type_traits_cpu: vec_dot_type of Q4_0 and Q8_0 is Q8_0, of F16 F16, of BF16 BF16.
     """
     model = parse_config(config)

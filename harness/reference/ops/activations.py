@@ -16,8 +16,8 @@ def sigmoid_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Shapes: x any -> out same, cache (out) same.
     Source: torch.sigmoid.
     """
-    # Only exp of a non-positive number: no overflow, and no 1 - 1 in the far negative tail. Not abs(x), which has
-    # no complex derivative.
+    # exp gets only non-positive numbers, so it cannot overflow, and the far negative tail does not cancel to 1 - 1.
+    # np.where rather than -abs(x), because abs has no complex derivative.
     positive = np.real(x) >= 0
     e = np.exp(np.where(positive, -x, x))
     out = np.where(positive, 1.0, e) / (1.0 + e)
@@ -56,7 +56,7 @@ def tanh_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tanh_backward(dout: np.ndarray, cache: np.ndarray) -> np.ndarray:
-    """dx = dout * (1 - out**2), as a product that keeps its digits. Shapes: dout as out -> the same."""
+    """dx = dout * (1 - out) * (1 + out), which loses fewer digits than 1 - out**2. Shapes: dout as out -> the same."""
     return np.asarray(dout * (1 - cache) * (1 + cache))
 
 
@@ -66,7 +66,7 @@ def gelu_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Shapes: x any -> out same, cache (x) same.
     Source: arXiv:1606.08415; torch.nn.functional.gelu(approximate="none").
     """
-    # Phi by erfc: 1 + erf(x / sqrt 2) is 0 below -8.3, where Phi is not.
+    # Phi is computed with erfc, because 1 + erf(x / sqrt 2) rounds to 0 below -8.3, where Phi is not 0.
     phi = 0.5 * _erfc(-x / math.sqrt(2))
     return _vanishing(x, phi), x
 
@@ -85,7 +85,7 @@ def gelu_tanh_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Source: arXiv:1606.08415 section 2; torch.nn.functional.gelu(approximate="tanh").
     """
     u = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
-    sigmoid, _ = sigmoid_forward(2 * u)  # (1 + tanh u) / 2 without its cancellation
+    sigmoid, _ = sigmoid_forward(2 * u)  # equals (1 + tanh u) / 2, without the cancellation
     return _vanishing(x, sigmoid), x
 
 
@@ -108,7 +108,7 @@ def relu_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def relu_backward(dout: np.ndarray, cache: np.ndarray) -> np.ndarray:
-    """dout where x is positive, else 0; at 0 the subgradient 0, as torch.relu. Shapes: dout as x -> the same."""
+    """dout where x is positive, else 0, also at x = 0, as in torch.relu. Shapes: dout as x -> the same."""
     return np.asarray(np.where(cache > 0, dout, 0.0))
 
 
@@ -162,5 +162,5 @@ def swiglu_backward(dout: np.ndarray, cache: tuple[Any, ...]) -> tuple[np.ndarra
 
 
 def _vanishing(x: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """x * factor, 0 where the factor has underflowed: at -inf the factor wins."""
+    """x * factor, but 0 where the factor has underflowed to 0, so that -inf * 0 gives 0 and not NaN."""
     return np.where(factor == 0, 0.0, x * factor)

@@ -1,4 +1,4 @@
-"""Scaled dot-product attention with grouped key/value heads; which keys a query sees."""
+"""Scaled dot-product attention with grouped key/value heads, and its masks."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def attention_forward(
     padding: np.ndarray | None = None,
     segments: np.ndarray | None = None,
 ) -> tuple[np.ndarray, tuple[Any, ...]]:
-    """softmax(scale * q k^T + mask) v, query head h reading key/value head h // (H // KV).
+    """softmax(scale * q k^T + mask) v; query head h reads key/value head h // (H // KV).
 
     Shapes: q (B, H, Tq, D), k (B, KV, Tk, D), v (B, KV, Tk, Dv), padding (B,), segments (B, Tk)
             -> out (B, H, Tq, Dv), cache (q, k, v, probabilities (B, H, Tq, Tk), scale).
     Units:  scale defaults to 1/sqrt(D); with causal, query t sees keys j <= t + offset
-            (offset = Tk - Tq when the queries are the newest tokens of a cache); the masks are those of
-            `visible_keys`. A query that sees no key, as a padded one, is declared to give 0. No attention sinks.
+            (offset = Tk - Tq when the queries are the newest tokens of a cache); `visible_keys` defines the
+            masks. The output of a query that sees no key (a padded query) is 0. No attention sinks.
     Raises: ValueError if the shapes do not fit, or offset < 0 under a causal mask.
     Source: arXiv:1706.03762 section 3.2.1; grouped heads arXiv:2305.13245; mask
             alignment as torch.nn.attention.bias.causal_lower_right; 0 for a row without
@@ -45,7 +45,7 @@ def attention_forward(
         q.shape[2], k.shape[2], causal=causal, offset=offset, window=window, padding=padding, segments=segments
     )[:, None]
     some = visible.any(axis=-1, keepdims=True)
-    # A row without keys has no softmax: all of it is let through and then set to 0.
+    # The softmax of a row without keys is NaN, so such a row is computed unmasked and then set to 0.
     probabilities, _ = softmax_forward(np.where(visible | ~some, scores, -np.inf))
     probabilities = np.where(some, probabilities, 0.0)
     return probabilities @ np.repeat(v, group, axis=1), (q, k, v, probabilities, scale)
@@ -54,7 +54,7 @@ def attention_forward(
 def attention_backward(dout: np.ndarray, cache: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Five steps: dV = P^T dO; dP = dO V^T; dS = P * (dP - rowsum(P * dP)); dQ = scale dS K; dK = scale dS^T Q.
 
-    Hidden keys have P = 0, so they send and receive nothing; a key/value head sums over its query heads.
+    Masked keys have P = 0, so their gradients are 0; a key/value head's gradient is summed over its query heads.
     Shapes: dout (B, H, Tq, Dv) -> dq (B, H, Tq, D), dk (B, KV, Tk, D), dv (B, KV, Tk, Dv).
     Source: arXiv:2205.14135, appendix B.2; grouped heads arXiv:2305.13245.
     """
@@ -91,11 +91,11 @@ def visible_keys(
     padding: np.ndarray | None = None,
     segments: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Whether query t, at position p = t + offset, sees key j in row b: every mask that is given must let it.
+    """Whether query t, at position p = t + offset, sees key j in row b: all given masks must allow it.
 
     Shapes: padding (B,), segments (B, keys) -> (B, queries, keys), bool; B is 1 without either.
     Units:  window: p - window < j, so exactly `window` keys under a causal mask; padding: the first padding[b]
-            keys are padding, never seen; segments: document ids, a query sees only keys with its own.
+            keys are padding and are hidden; segments: document ids, a query sees only keys with its own id.
     Source: transformers' masking_utils: sliding_window_overlay, padding_mask_function,
             packed_sequence_mask_function; packing as in arXiv:2107.02027.
     """

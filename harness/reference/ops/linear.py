@@ -1,10 +1,11 @@
-"""Matrix products of a model: linear layer, batched product, and rows looked up by id."""
+"""Matrix products of a model: linear layer, batched matmul and embedding lookup."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def linear_forward(
@@ -14,7 +15,7 @@ def linear_forward(
 
     Shapes: x (..., I), weight (O, I), bias (O,) or None -> out (..., O), cache (x, weight, bias).
     Raises: ValueError if the shapes do not fit.
-    Source: torch.nn.functional.linear, which keeps a weight as (out, in).
+    Source: torch.nn.functional.linear, which stores a weight as (out, in).
     """
     if weight.ndim != 2 or x.ndim < 1 or x.shape[-1] != weight.shape[1]:
         raise ValueError(f"linear: found x {x.shape} and weight {weight.shape}, expected x (..., I) and weight (O, I)")
@@ -56,11 +57,11 @@ def matmul_backward(dout: np.ndarray, cache: tuple[Any, ...]) -> tuple[np.ndarra
     return dout @ b.swapaxes(-1, -2), a.swapaxes(-1, -2) @ dout
 
 
-def embedding_forward(tokens: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, tuple[Any, ...]]:
+def embedding_forward(tokens: NDArray[np.integer], weight: np.ndarray) -> tuple[np.ndarray, tuple[Any, ...]]:
     """Row tokens[i] of weight for each i, unscaled.
 
     Shapes: tokens (...) of integers in [0, V), weight (V, C) -> out (..., C), cache (tokens, V).
-    Raises: ValueError on an id outside the table: a negative one would count from its end.
+    Raises: ValueError on an id outside [0, V); NumPy would read a negative id from the table's end.
     Source: torch.nn.functional.embedding.
     """
     rows = weight.shape[0]
@@ -72,12 +73,12 @@ def embedding_forward(tokens: np.ndarray, weight: np.ndarray) -> tuple[np.ndarra
 
 
 def embedding_backward(dout: np.ndarray, cache: tuple[Any, ...]) -> np.ndarray:
-    """Each row of the table collects the gradients of every place that looked it up.
+    """Sum into each row of dweight the gradients of all positions whose id is that row.
 
     Shapes: dout (..., C) -> dweight (V, C); the ids have no gradient.
     Source: torch.nn.functional.embedding under autograd.
     """
     tokens, rows = cache
     dweight = np.zeros((rows, dout.shape[-1]), dtype=dout.dtype)
-    np.add.at(dweight, tokens, dout)  # dweight[tokens] += dout would keep one of several equal ids
+    np.add.at(dweight, tokens, dout)  # dweight[tokens] += dout would add only once per repeated id
     return dweight

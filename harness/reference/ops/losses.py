@@ -1,4 +1,4 @@
-"""Losses: cross-entropy over the tokens that count, and binary cross-entropy with a weight for each example."""
+"""Losses: cross-entropy without the ignored tokens, and binary cross-entropy with a weight per example."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def cross_entropy_forward(
 
     Shapes: logits (..., V), targets (...) of integers -> out () , cache (log probabilities (..., V), targets,
             counted (...), their count).
-    Units:  nats; NaN when no token counts, as the mean of nothing.
-    Raises: ValueError if the shapes do not fit, the targets are no integers, or one of them is neither
+    Units:  nats; NaN when every target is ignored.
+    Raises: ValueError if the shapes do not fit, the targets are not integers, or a target is neither
             ignore_index nor in [0, V).
     Source: torch.nn.functional.cross_entropy with reduction "mean".
     """
@@ -40,10 +40,10 @@ def cross_entropy_forward(
 
 
 def cross_entropy_backward(dout: np.ndarray, cache: tuple[Any, ...]) -> np.ndarray:
-    """dlogits = dout * (softmax(logits) - onehot(target)) / count, 0 for tokens that do not count.
+    """dlogits = dout * (softmax(logits) - onehot(target)) / count, and 0 for ignored tokens.
 
     Shapes: dout () -> dlogits (..., V); the targets have no gradient.
-    Units:  count is that of the tokens that count; without any, every gradient is 0, as torch's is.
+    Units:  count is the number of tokens that are not ignored; if there are none, every gradient is 0, as in torch.
     Source: torch.nn.functional.cross_entropy under autograd.
     """
     log_probabilities, targets, counted, count = cache
@@ -59,8 +59,8 @@ def weighted_bce_forward(
     """Mean over all examples of weight * -(y * ln s + (1 - y) * ln(1 - s)), s = sigmoid(logit), y the clamped label.
 
     Shapes: logits, labels and weights (...) -> out (), cache (logits, y, weights, number of clamped labels).
-    Units:  nats; labels are clamped to [0, 1], and a label says nothing of its weight; the mean is over the
-            examples, not over the sum of their weights; NaN without examples.
+    Units:  nats; labels are clamped to [0, 1] and do not affect the weights; the mean divides by the number of
+            examples, not by the sum of their weights; NaN without examples.
     Raises: ValueError if the shapes differ, a label is NaN, or a weight is negative or not finite.
     Source: torch.nn.functional.binary_cross_entropy_with_logits with `weight` and reduction "mean".
     """
@@ -74,7 +74,7 @@ def weighted_bce_forward(
         at = int(wrong.argmax())
         raise ValueError(f"weighted_bce: found weight {weights.flat[at]} at {at}, expected a finite weight >= 0")
     clamped = np.clip(labels, 0.0, 1.0)
-    # ln s and ln(1 - s) without either: no overflow, and no ln 0.
+    # This form needs neither ln s nor ln(1 - s), so it cannot overflow and never takes ln 0.
     losses = np.maximum(logits, 0) - logits * clamped + np.log1p(np.exp(-np.abs(logits)))
     loss = np.sum(weights * losses) / losses.size if losses.size else np.nan
     return np.asarray(loss, dtype=np.float64), (logits, clamped, weights, int(np.sum(clamped != labels)))

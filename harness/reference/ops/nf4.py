@@ -13,7 +13,7 @@ CODE = np.array(
         *(0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0),
     ]
 )
-"""Quantiles of the standard normal, scaled to [-1, 1], with an exact zero (arXiv:2305.14314, appendix E)."""
+"""Quantiles of the standard normal, scaled to [-1, 1]; one of them is exactly zero (arXiv:2305.14314, appendix E)."""
 
 
 def nf4_absmax(weight: np.ndarray) -> np.ndarray:
@@ -26,7 +26,7 @@ def nf4_absmax(weight: np.ndarray) -> np.ndarray:
 
 
 def nf4_quantise(weight: np.ndarray, absmax: np.ndarray) -> np.ndarray:
-    """Nearest code of every element over its block's absmax, two to a byte, the first in the high four bits.
+    """Nearest code of each element divided by its block's absmax; a byte holds two, the first in its high four bits.
 
     Shapes: weight (R, C) with R*C even, absmax (ceil(R*C / 64),) -> (R*C / 2,) uint8.
     Raises: ValueError if the number of elements is odd or absmax has another length.
@@ -42,7 +42,7 @@ def nf4_quantise(weight: np.ndarray, absmax: np.ndarray) -> np.ndarray:
 
 
 def nf4_dequantise(packed: np.ndarray, absmax: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The weights that the codes stand for, float64: CODE[code] * absmax of the block.
+    """Decode the packed codes to float64 weights: CODE[code] * absmax of the block.
 
     Shapes: packed (R*C / 2,) uint8, absmax (ceil(R*C / 64),) -> shape (R, C).
     Source: arXiv:2305.14314, equation 5 without double quantisation.

@@ -1,4 +1,4 @@
-"""Normalisation of rows: root mean square, mean and variance, Euclidean length."""
+"""Normalisation of rows: RMSNorm, LayerNorm and the L2 norm."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def rmsnorm_forward(x: np.ndarray, weight: np.ndarray, eps: float = 1e-6) -> tup
 def rmsnorm_backward(dout: np.ndarray, cache: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray]:
     """With n = x / rms and dn = dout * weight: dx = (dn - n * mean(n * dn)) / rms; dweight = sum of dout * n over rows.
 
-    Nothing is divided by weight: a gain of 0 has its gradient too.
+    The formula does not divide by weight, so an element with gain 0 has a gradient too.
     Shapes: dout (..., C) -> dx (..., C), dweight (C,).
     Source: arXiv:1910.07467, section 3; torch.nn.functional.rms_norm under autograd.
     """
@@ -75,8 +75,8 @@ def l2norm_forward(x: np.ndarray, eps: float = 1e-6) -> tuple[np.ndarray, tuple[
     """Divide each row of x by its Euclidean length.
 
     Shapes: x (..., C) -> out (..., C), cache (out, 1/length (..., 1)).
-    Units:  eps is added to sum(x**2), inside the square root: not torch.nn.functional.normalize,
-            which divides by max(length, eps).
+    Units:  eps is added to sum(x**2), inside the square root; torch.nn.functional.normalize instead
+            divides by max(length, eps).
     Raises: ValueError if x has no axis.
     Source: l2norm in transformers' modeling_qwen3_next and in flash-linear-attention.
     """

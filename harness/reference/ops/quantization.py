@@ -1,4 +1,4 @@
-"""Block quantisation as ggml stores it: F16, BF16, Q8_0, Q4_0, in blocks of 32 along the row."""
+"""Block quantisation in ggml's layouts: F16, BF16, Q8_0, Q4_0, in blocks of 32 along the row."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import numpy as np
 
 BLOCK = 32
 BLOCK_BYTES = {"F32": 128, "F16": 64, "BF16": 64, "Q8_0": 34, "Q4_0": 18}
-"""Bytes that 32 numbers take."""
+"""Bytes per block of 32 numbers."""
 
 
 def quantize(x: np.ndarray, kind: str) -> np.ndarray:
-    """The bytes of each row of x.
+    """Encode each row of x as the bytes that ggml stores.
 
     Q8_0: d = max|x| / 127, then 32 integers round(x / d), halves away from zero.
     Q4_0: d = x_m / -8, x_m the number of largest magnitude with its sign; q = floor(x / d + 8.5), at most 15;
           number j in the low half of byte j, number j + 16 in the high half.
-    d is stored in float16, and divides before it is rounded.
+    d is stored in float16; the division uses d before that rounding.
 
     Shapes: x (..., C) -> uint8 (..., C / 32 * BLOCK_BYTES[kind]).
-    Raises: ValueError for an unknown kind, a row that is no whole number of blocks, or a number that is not finite.
+    Raises: ValueError for an unknown kind, a row length that is not a multiple of 32, or a number that is not finite.
     Source: quantize_row_q4_0_ref and quantize_row_q8_0_ref of ggml-quants.c; gguf.quants.
     """
     _check(x.shape[-1], kind, BLOCK)
@@ -37,10 +37,10 @@ def quantize(x: np.ndarray, kind: str) -> np.ndarray:
 
 
 def dequantize(data: np.ndarray, kind: str) -> np.ndarray:
-    """The numbers that the bytes stand for: d * q, for Q4_0 d * (q - 8).
+    """Decode the bytes to numbers: d * q for Q8_0, d * (q - 8) for Q4_0.
 
     Shapes: uint8 (..., bytes) -> float32 (..., C).
-    Raises: ValueError for an unknown kind, or bytes that are no whole number of blocks.
+    Raises: ValueError for an unknown kind, or a row that does not hold a whole number of blocks.
     Source: dequantize_row_q4_0 and dequantize_row_q8_0 of ggml-quants.c.
     """
     _check(data.shape[-1], kind, BLOCK_BYTES.get(kind, 1))
@@ -62,7 +62,7 @@ def dequantize(data: np.ndarray, kind: str) -> np.ndarray:
 
 
 def steps(x: np.ndarray, kind: str) -> np.ndarray:
-    """The distance of neighbouring values in each number's block, |d|; no number is off by more than about half.
+    """Distance |d| between neighbouring quantised values in each number's block; rounding errs by about |d|/2 at most.
 
     Shapes: x (..., C) -> float64 (..., C).
     """
@@ -72,9 +72,9 @@ def steps(x: np.ndarray, kind: str) -> np.ndarray:
 
 
 def round_activations(x: np.ndarray) -> np.ndarray:
-    """What a product with Q8_0 or Q4_0 weights sees of its input: each row in Q8_0 blocks and back.
+    """Quantise each row to Q8_0 blocks and decode it again, as llama.cpp does to the input of a quantised product.
 
-    llama.cpp's products of quantised weights are integer products, so it rounds the other side too.
+    llama.cpp multiplies Q8_0 and Q4_0 weights as integers, so it quantises the activations too.
     Shapes: x (..., C) -> float64 (..., C).
     Source: ggml_compute_forward_mul_mat of ggml-cpu: vec_dot_type of Q4_0 and Q8_0 is Q8_0.
     """
@@ -91,14 +91,14 @@ def _q8_0(blocks: np.ndarray) -> list[np.ndarray]:
 def _q4_0(blocks: np.ndarray) -> list[np.ndarray]:
     at = np.abs(blocks).argmax(axis=-1, keepdims=True)
     d = np.take_along_axis(blocks, at, axis=-1) / np.float32(-8)
-    # A fused multiply-add, as ggml's compilers make of it: exact in float64, then rounded once to float32.
+    # Compilers turn ggml's expression into a fused multiply-add; float64 computes it exactly and rounds it once.
     sums = (blocks.astype(np.float64) * _inverse(d) + 8.5).astype(np.float32)
     q = np.floor(sums).clip(0, 15).astype(np.uint8)
     return [d.astype(np.float16).view(np.uint8), q[..., :16] | q[..., 16:] << 4]
 
 
 def _inverse(d: np.ndarray) -> np.ndarray:
-    """1 / d in float32, 0 where a block is all zeros."""
+    """1 / d in float32, or 0 if the block is all zeros."""
     with np.errstate(divide="ignore"):
         return np.where(d == 0, np.float32(0), np.float32(1) / d)
 

@@ -1,4 +1,4 @@
-"""Rotary position embedding in float64: both layouts, partial rotation, and the frequency scalings of long contexts."""
+"""Rotary position embedding in float64: both layouts, partial rotation, and frequency scaling for long contexts."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def rope_forward(
     Units:  theta is the base of the wavelengths, angles are in radians; pair i is (x[i], x[i + R/2]), or
             (x[2i], x[2i+1]) when interleaved; rotary_dim None is D.
     Raises: ValueError if R is odd or more than D, positions is not (T,), or the scaling is unknown or lacks a key.
-    Source: arXiv:2104.09864, eq. 34; pairing of halves as transformers' `rotate_half`, of neighbours as GPT-J's
-            `rotate_every_two`; the unrotated tail as GPT-NeoX.
+    Source: arXiv:2104.09864, eq. 34; halves are paired as in transformers' `rotate_half`, neighbours as in GPT-J's
+            `rotate_every_two`; dimensions from R on stay unrotated as in GPT-NeoX.
     """
     T, D = x.shape[-2:]
     R = D if rotary_dim is None else rotary_dim
@@ -52,7 +52,7 @@ def rope_backward(dout: np.ndarray, cache: Cache, *, interleaved: bool = False) 
     """Rotate each pair of dout back by the same angle; dimensions from R on pass through.
 
     Shapes: dout (B, H, T, D) -> dx (B, H, T, D); the positions have no gradient.
-    Units:  a scaling's factor on cos and sin multiplies here too: the transpose, not the inverse.
+    Units:  cos and sin include the scaling's factor, as in the forward pass: this is the transpose, not the inverse.
     """
     cos, sin = cache
     R = 2 * cos.shape[-1]
@@ -65,12 +65,12 @@ def rope_backward(dout: np.ndarray, cache: Cache, *, interleaved: bool = False) 
 
 
 def rope_frequencies(dim: int, theta: float, scaling: Scaling | None = None) -> tuple[np.ndarray, float]:
-    """Radians per position of each rotated pair, and the factor on cos and sin.
+    """Radians per position for each rotated pair, and the factor that multiplies cos and sin.
 
     Shapes: -> (dim/2,), float.
     Units:  scaling is Hugging Face's `rope_parameters`: `rope_type` default, linear, llama3 or yarn, and its keys;
-            its `rope_theta`, if there, must be theta.
-    Raises: ValueError on an unknown rope_type, a key that is missing, or another rope_theta.
+            its `rope_theta`, if present, must equal theta.
+    Raises: ValueError on an unknown rope_type, a missing key, or a rope_theta that differs from theta.
     Source: transformers' ROPE_INIT_FUNCTIONS; see `linear`, `llama3` and `yarn`.
     """
     if not dim or dim % 2:
@@ -94,7 +94,7 @@ def rope_frequencies(dim: int, theta: float, scaling: Scaling | None = None) -> 
 
 
 def linear(frequencies: np.ndarray, scaling: Scaling) -> np.ndarray:
-    """Position interpolation: every frequency divided by `factor`.
+    """Position interpolation: divide every frequency by `factor`.
 
     Shapes: (R/2,) -> (R/2,).
     Source: arXiv:2306.15595.
@@ -103,8 +103,8 @@ def linear(frequencies: np.ndarray, scaling: Scaling) -> np.ndarray:
 
 
 def llama3(frequencies: np.ndarray, scaling: Scaling) -> np.ndarray:
-    """Wavelengths longer than the original context / low_freq_factor are divided by `factor`, those shorter than
-    the original context / high_freq_factor stay, and in between the two are mixed linearly in turns per context.
+    """Divide the frequency by `factor` if the wavelength exceeds the original context / low_freq_factor; keep it if the
+    wavelength is below the original context / high_freq_factor; between, mix both linearly in turns per context.
 
     Shapes: (R/2,) -> (R/2,).
     Source: Llama 3.1's reference code, `apply_scaling`; transformers' `_compute_llama3_parameters`.
@@ -116,8 +116,8 @@ def llama3(frequencies: np.ndarray, scaling: Scaling) -> np.ndarray:
 
 
 def yarn(frequencies: np.ndarray, theta: float, scaling: Scaling) -> np.ndarray:
-    """Pairs that turn more than beta_fast times in the original context stay, those that turn less than beta_slow
-    times are divided by `factor`, and in between the two are mixed linearly in the pair's index.
+    """Keep the frequency of a pair that turns more than beta_fast times in the original context; divide it by `factor`
+    if the pair turns less than beta_slow times; between, mix both linearly in the pair's index.
 
     Shapes: (R/2,) -> (R/2,).
     Units:  the ends of the ramp are rounded outwards to whole pairs unless `truncate` is False.
@@ -136,9 +136,10 @@ def yarn(frequencies: np.ndarray, theta: float, scaling: Scaling) -> np.ndarray:
 
 
 def yarn_attention_factor(scaling: Scaling) -> float:
-    """The factor on cos and sin: `attention_factor` itself, or 0.1 * mscale * ln(factor) + 1.
+    """The factor that multiplies cos and sin: `attention_factor` if given, else 0.1 * ln(factor) + 1.
 
-    With both mscale and mscale_all_dim it is the ratio of the two.
+    If mscale and mscale_all_dim are both given, it is
+    (0.1 * mscale * ln(factor) + 1) / (0.1 * mscale_all_dim * ln(factor) + 1).
     Source: arXiv:2309.00071, eq. 22; mscale as DeepSeek-V2's `yarn_get_mscale`.
     """
     if scaling.get("attention_factor") is not None:

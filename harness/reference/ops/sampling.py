@@ -1,4 +1,4 @@
-"""Choosing token ids from logits, without chance: the k largest, the largest, and how clear the choice is."""
+"""Deterministic choice of token ids from logits: top-k, argmax, and the margin between the two largest logits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def top_k_forward(logits: np.ndarray, k: int) -> tuple[np.ndarray, tuple[Any, ...]]:
-    """Ids of the k largest logits, largest first; of equal ones the lowest id comes first.
+    """Ids of the k largest logits, largest first; among equal logits the lowest id comes first.
 
     Shapes: logits (..., V) -> ids (..., k), int64, cache (values (..., k),).
     Raises: ValueError if k is not in 1 .. V.
@@ -20,7 +20,7 @@ def top_k_forward(logits: np.ndarray, k: int) -> tuple[np.ndarray, tuple[Any, ..
 
 
 def argmax_forward(logits: np.ndarray, vocab_size: int | None = None) -> tuple[np.ndarray, tuple[Any, ...]]:
-    """Id of the largest logit, the lowest of equal ones; columns from vocab_size on are padding and never chosen.
+    """Id of the largest logit, the lowest id on a tie; columns from vocab_size on are padding and are never chosen.
 
     Shapes: logits (..., V) -> ids (...), int64, cache (values (...),).
     Raises: ValueError if vocab_size is not in 1 .. V.
@@ -31,8 +31,8 @@ def argmax_forward(logits: np.ndarray, vocab_size: int | None = None) -> tuple[n
     return np.asarray(ids, dtype=np.int64), (np.take_along_axis(logits, ids[..., None], axis=-1)[..., 0],)
 
 
-def margin_forward(logits: np.ndarray) -> tuple[np.ndarray, tuple[Any, ...]]:
-    """Largest logit less the second largest: what an error must exceed before a greedy token can flip.
+def margin(logits: np.ndarray) -> tuple[np.ndarray, tuple[Any, ...]]:
+    """Largest logit minus the second largest; a smaller error in this difference cannot change the greedy token.
 
     Shapes: logits (..., V), V >= 2 -> out (...), cache (ids (..., 2),).
     Raises: ValueError if V < 2.

@@ -11,7 +11,7 @@ def softmax_forward(x: np.ndarray, axis: int = -1) -> tuple[np.ndarray, tuple[An
     """exp(x) / sum(exp(x)) along axis, after subtracting the maximum so that exp cannot overflow.
 
     Shapes: x any with axis of length >= 1 -> out the same, cache (out, axis).
-    Units:  -inf is weight 0; a slice of -inf alone has no maximum to subtract and gives NaN.
+    Units:  an input of -inf gives 0; a slice that holds only -inf gives NaN, because its maximum is -inf.
     Raises: ValueError if axis does not exist or is empty.
     Source: Goodfellow et al., Deep Learning, section 4.1; as torch.nn.functional.softmax.
     """
@@ -24,7 +24,7 @@ def softmax_forward(x: np.ndarray, axis: int = -1) -> tuple[np.ndarray, tuple[An
 
 
 def softmax_backward(dout: np.ndarray, cache: tuple[Any, ...]) -> np.ndarray:
-    """The Jacobian in row form: dx = out * (dout - sum(out * dout)).
+    """Multiply dout by the softmax Jacobian: dx = out * (dout - sum(out * dout)).
 
     Shapes: dout as out -> dx the same.
     Source: arXiv:2205.14135, appendix B.2.

@@ -1,4 +1,4 @@
-"""Gradients of several micro-batches as the gradient of one batch: weighted by their tokens."""
+"""Combine the gradients of several micro-batches, weighted by their tokens, to the gradient of one batch."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Arrays = Mapping[str, np.ndarray]
 
 
 class Accumulator:
-    """Adds gradients of mean losses, each times its tokens, until `mean` divides by all tokens.
+    """Add up gradients of mean losses, each times its tokens; `mean` divides the sum by all tokens.
 
-    Source: the gradient of a mean over all tokens; huggingface/transformers#34191 is the mean of means instead.
+    Source: the gradient of a mean over all tokens; huggingface/transformers#34191 took the mean of means instead.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Accumulator:
     def add(self, grads: Arrays, tokens: int) -> None:
         """Add the gradient of a loss that is a mean over `tokens` tokens.
 
-        Raises: ValueError, and nothing is added, if tokens is below 1, or a gradient is missing, unknown,
+        Raises: ValueError, without adding anything, if tokens is below 1, or a gradient is missing, unknown,
                 of another shape or not finite.
         """
         if tokens < 1:
@@ -32,7 +32,7 @@ class Accumulator:
         self._sums, self.tokens = sums, self.tokens + tokens
 
     def mean(self) -> dict[str, np.ndarray]:
-        """The gradient of the mean over all tokens so far. Raises: ValueError if there is none."""
+        """The gradient of the mean over all tokens so far. Raises: ValueError before the first `add`."""
         if not self.tokens:
             raise ValueError(
                 "accumulator: found no micro-batch since the start or the last reset, expected one or more"
@@ -40,7 +40,7 @@ class Accumulator:
         return {name: total / self.tokens for name, total in self._sums.items()}
 
     def reset(self) -> None:
-        """Forget everything: call it after each update."""
+        """Drop all gradients; call it after each update."""
         self.tokens, self._sums = 0, {}
 
     def _check(self, grads: Arrays) -> None:
@@ -59,7 +59,7 @@ class Accumulator:
 def accumulate(grads: Sequence[Arrays], tokens: Sequence[int]) -> dict[str, np.ndarray]:
     """sum(tokens_i grads_i) / sum(tokens_i).
 
-    Shapes: grads [{name: any}] of mean losses, tokens as many -> {name: any}.
+    Shapes: grads [{name: any}] of mean losses, tokens of the same length -> {name: any}.
     Raises: ValueError as Accumulator, or if the two lists differ in length.
     """
     if len(grads) != len(tokens):

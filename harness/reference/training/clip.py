@@ -1,4 +1,4 @@
-"""Clipping gradients by their global norm."""
+"""Clip gradients by their global norm."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 SLACK = 1e-6
-"""Added to the norm by torch.nn.utils.clip_grad_norm_: a zero gradient stays zero."""
+"""torch.nn.utils.clip_grad_norm_ adds this to the norm, so that a zero gradient does not divide by zero."""
 
 
 def global_norm(grads: Mapping[str, np.ndarray]) -> float:
@@ -15,15 +15,15 @@ def global_norm(grads: Mapping[str, np.ndarray]) -> float:
     largest = max((float(np.abs(g).max(initial=0.0)) for g in grads.values()), default=0.0)
     if not 0 < largest < np.inf:
         return largest
-    # Scaled first: 1e200 squared is inf.
+    # Divided by the largest before squaring, because 1e200 squared is inf.
     return largest * float(np.sqrt(sum(float(np.sum(np.square(g / largest))) for g in grads.values())))
 
 
 def clip_gradients(grads: Mapping[str, np.ndarray], max_norm: float) -> tuple[dict[str, np.ndarray], float]:
-    """Multiply all gradients by min(1, max_norm / (norm + 1e-6)), norm over all of them together.
+    """Multiply all gradients by min(1, max_norm / (norm + 1e-6)), with one norm over all of them.
 
     Shapes: grads {name: any} -> (grads of the same shapes, norm).
-    Units:  the norm that is reported is the one before clipping.
+    Units:  the returned norm is the one before clipping.
     Raises: ValueError if max_norm is not above 0, or the norm is not finite.
     Source: arXiv:1211.5063; torch.nn.utils.clip_grad_norm_.
     """

@@ -1,4 +1,4 @@
-"""Training a decoder's endpoint alone: head, final norm, and embeddings by an identity bypass; the body is frozen."""
+"""Train only head, final norm and embeddings of a decoder; the layers between are frozen and bypassed."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ Gradients = dict[str, np.ndarray]
 def endpoint_grads(
     config: Mapping[str, Any], weights: Weights, tokens: np.ndarray, targets: np.ndarray
 ) -> tuple[float, Gradients]:
-    """Mean cross-entropy of the targets that count, and its gradient in the three trained tensors.
+    """Mean cross-entropy of the targets that are not -100, and its gradient by the three trained tensors.
 
-    The gradient at the final norm's input goes to the embedding rows unchanged, as if the body were the
-    identity: exact for the head and the norm, a bypass for the embeddings.
+    The gradients of head and norm are exact. The embedding rows get the gradient at the final norm's input
+    unchanged, as if the layers between were the identity.
 
-    Shapes: tokens, targets (B, T); targets[:, t] follows tokens[:, t], -100 does not count
+    Shapes: tokens, targets (B, T); targets[:, t] follows tokens[:, t], -100 is ignored
             -> loss (), gradients (V, C), (C,), (V, C) by name, in the order of `TRAINED`.
     Units:  nats; every counted token weighs 1/N, N their number in the whole batch.
-    Raises: ValueError if the head is tied, no target counts, or a token, target or tensor does not fit.
+    Raises: ValueError if the head is tied, all targets are -100, or a token, target or tensor does not fit.
     """
     hidden = final_hidden(config, weights, tokens)
     gain, head = (np.asarray(weights[name], np.float64) for name in (NORM, HEAD))
@@ -47,7 +47,7 @@ def endpoint_grads(
 
 
 def final_hidden(config: Mapping[str, Any], weights: Weights, tokens: np.ndarray) -> np.ndarray:
-    """What the final norm reads. Shapes: tokens (B, T) -> (B, T, C). Raises: ValueError as `decoder_forward`."""
+    """The final norm's input. Shapes: tokens (B, T) -> (B, T, C). Raises: ValueError as `decoder_forward`, or tied."""
     if parse_config(config).tied:
         raise ValueError("config: found tie_word_embeddings true, expected a head of its own: it is trained apart")
     _, stages = decoder_forward(config, weights, tokens)
@@ -67,9 +67,9 @@ def train_endpoint(
     """Gradient descent, one step per batch, `epochs` times over the batches: v = momentum v + gradient; w -= lr v.
 
     Shapes: batches of (tokens (B, T), targets (B, T)) -> {"losses", "grad_norms", one per step; "weights"}.
-    Units:  a loss is the one before its step; a grad norm the one before clipping.
-    Raises: ValueError as `endpoint_grads`, the batch named, or if lr or max_norm is not positive; `weights` is never
-            changed.
+    Units:  a step's loss is from before its update; its grad norm is from before clipping.
+    Raises: ValueError as `endpoint_grads`, naming the batch, or if lr or max_norm is not positive; `weights` is
+            never changed.
     """
     if not lr > 0 or not (max_norm is None or max_norm > 0):
         raise ValueError(f"train_endpoint: found lr {lr} and max_norm {max_norm}, expected positive numbers")

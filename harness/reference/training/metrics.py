@@ -1,4 +1,4 @@
-"""What a training loop says of itself: average loss, its trend, and how often the gate was right."""
+"""Running figures of a training loop: average loss, its trend, and the share of correct gate decisions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ALIGNED = 0.95
 
 
 class TrainingMetrics:
-    """Running figures of a training; losses and gate decisions are told one by one.
+    """Running figures of a training; the caller records losses and gate decisions one by one.
 
     Source: systems.md C8.
     """
@@ -35,19 +35,19 @@ class TrainingMetrics:
         self.history = [*self.history, float(loss)][-HISTORY:]
 
     def record_gate(self, aligned: bool) -> None:
-        """One decision of the gate, and whether it was the wanted one."""
+        """Record one gate decision; `aligned` is True if it was correct."""
         self.decisions += 1
         self.aligned += bool(aligned)
 
     @property
     def gate_alignment(self) -> float:
-        """Share of decisions that were the wanted one; 0 before the first."""
+        """Share of correct decisions; 0 before the first."""
         return self.aligned / self.decisions if self.decisions else 0.0
 
     @property
     def converged(self) -> bool:
         """At least 1,000 decisions, at least 95 % of them aligned; both bounds included."""
-        # In integers: 0.95 has no exact double, and the bound is included.
+        # Integers, because 0.95 has no exact double and exactly 95 % must pass.
         return self.decisions >= DECISIONS and 100 * self.aligned >= round(100 * ALIGNED) * self.decisions
 
     @property

@@ -1,4 +1,4 @@
-"""AdamW with decoupled weight decay, as pure functions: what was handed in is never changed."""
+"""AdamW with decoupled weight decay, as pure functions: they do not change their arguments."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def adamw_step(
     w <- w - lr weight_decay w - lr (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + eps)
 
     Shapes: w, g, m, v all the same -> (w, m, v).
-    Units:  step counts from 1; eps is added to the root, not under it; the decay never meets the moments.
+    Units:  step counts from 1; eps is added to the root, not under it; the decay does not enter the moments.
     Raises: ValueError if shapes differ, lr or eps is not above 0, step is below 1, or g is not finite.
     Source: arXiv:1711.05101, algorithm 2; torch.optim.AdamW, which has no schedule multiplier of its own.
     """
@@ -49,7 +49,7 @@ def adamw_step(
 
 
 def new_state(weights: Arrays) -> State:
-    """The state before the first update: two arrays of zeros per tensor, and no step taken."""
+    """The state before the first update: step 0, and two arrays of zeros per tensor."""
     zeros = {name: np.zeros_like(w) for name, w in weights.items()}
     return {"step": 0, "m": zeros, "v": dict(zeros)}
 
@@ -57,11 +57,11 @@ def new_state(weights: Arrays) -> State:
 def adamw_update(
     weights: Arrays, grads: Arrays, state: State, *, no_decay: Collection[str] = (), weight_decay: float, **rates: float
 ) -> tuple[dict[str, np.ndarray], State]:
-    """One update of every tensor of a model; those named in `no_decay` (norms, biases) are not decayed.
+    """One update of every tensor of a model, without weight decay for those named in `no_decay` (norms, biases).
 
-    Shapes: weights and grads {name: any}, grads of the weights' names and shapes -> (weights, state).
-    Raises: ValueError naming the tensor: one without gradient, a gradient without tensor, another shape,
-            a number that is not finite, a name in no_decay that the model lacks.
+    Shapes: weights and grads {name: any}, with the same names and shapes -> (weights, state).
+    Raises: ValueError naming the tensor: without a gradient, unknown, of another shape,
+            with a number that is not finite, or in no_decay and not in the model.
     Source: the parameter groups of torch.optim.AdamW; transformers.Trainer.get_decay_parameter_names.
     """
     check_gradients(weights, grads)
@@ -87,13 +87,13 @@ def adamw_update(
 
 
 def state_arrays(state: State) -> dict[str, np.ndarray]:
-    """The state as named arrays, as a file holds it: `step`, `m.<name>`, `v.<name>`."""
+    """The state as named arrays, ready to save in a file: `step`, `m.<name>`, `v.<name>`."""
     moments = {f"{kind}.{name}": array for kind in ("m", "v") for name, array in state[kind].items()}
     return {"step": np.asarray(state["step"], dtype=np.int64), **moments}
 
 
 def state_from_arrays(arrays: Arrays, weights: Arrays) -> State:
-    """The state of `weights` from what `state_arrays` gave.
+    """Build the state of `weights` from the arrays of `state_arrays`.
 
     Raises: ValueError naming the tensor that is missing, unknown or of another shape.
     """

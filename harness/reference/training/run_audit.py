@@ -1,4 +1,4 @@
-"""Faults of infrastructure that a healthy-looking training run hides, read from its record."""
+"""Find faults in the record of a training run that its loss curve does not show."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 
 DATA, OPTIMISATION, INFRASTRUCTURE = "data", "optimisation", "infrastructure masking"
 TOKENS_PER_PARAMETER = 20
-"""Hoffmann et al., arXiv:2203.15556, table 3."""
+"""Hoffmann et al., arXiv:2203.15556, table 3: tokens per parameter of a compute-optimal run."""
 WINDOW = 10
 STILL_FALLING = 0.01
-"""Nats between the means of the last two windows of steps."""
+"""Nats: a larger fall between the mean losses of the last two windows means that the loss still falls."""
 Finding = tuple[str, str, float, float]
 """(fault, root-cause class, found, expected)."""
 
 
 def audit(record: Mapping[str, Any]) -> list[Finding]:
-    """Every fault of a run, with its root-cause class and both numbers; none for a sound run.
+    """Every fault of a run, with its root-cause class and both numbers; an empty list for a sound run.
 
     A record holds parameters, planned_tokens, corpus_tokens, epochs, device_asked, stop (`planned`, `early stop` or
-    `exhausted`), and steps: for each its tokens, first (where in the stream of tokens it began), devices of its
-    operations, and loss.
+    `exhausted`), and steps. A step holds its number of tokens, first (its offset in the token stream), the devices
+    of its operations, and its loss.
     Shapes: steps a list of {tokens, first, devices, loss}.
-    Raises: ValueError if there is no step, or a step lacks one of the four.
+    Raises: ValueError if there is no step, or a step lacks one of these four keys.
     """
     steps = list(record["steps"])
     if not steps or any(key not in step for step in steps for key in ("tokens", "first", "devices", "loss")):
@@ -53,7 +53,7 @@ def audit(record: Mapping[str, Any]) -> list[Finding]:
 
 
 def _fall(steps: list[Mapping[str, Any]]) -> float:
-    """Mean loss of the last window but one less that of the last; 0 for a run of fewer steps."""
+    """Mean loss of the last window but one minus that of the last window; 0 if the run has fewer than two windows."""
     losses = [float(step["loss"]) for step in steps]
     if len(losses) < 2 * WINDOW:
         return 0.0

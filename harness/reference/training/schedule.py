@@ -13,7 +13,7 @@ def lr_at(step: int, *, peak: float, warmup: int, total: int, decay: str = "cosi
           s(p) = (1 + cos(pi p)) / 2 for "cosine", 1 - p for "linear".
 
     Units:  step counts from 0, as LambdaLR does; after `total` the rate stays at floor.
-    Raises: ValueError if a number is out of range or decay is neither name.
+    Raises: ValueError if a number is out of range or decay is neither "cosine" nor "linear".
     Source: transformers get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup, and
             get_cosine_with_min_lr_schedule_with_warmup for the floor; arXiv:1608.03983 without restarts.
     """

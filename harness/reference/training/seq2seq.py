@@ -1,4 +1,4 @@
-"""Forward pass, in float64, of an encoder-decoder transformer in causal mode: the decoder as a language model."""
+"""Forward pass in float64 of an encoder-decoder transformer in causal mode: only the decoder runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.reference.training.seq2seq_weights import Seq2SeqConfig, check_weig
 
 @dataclass(frozen=True)
 class Tape:
-    """What the backward pass needs: the cache of each op, under the name of the module that called it."""
+    """The cache of each op for the backward pass, by the name of the module that called it."""
 
     model: Seq2SeqConfig
     caches: dict[str, Any] = field(default_factory=dict)
@@ -29,9 +29,9 @@ def seq2seq_forward(
 ) -> tuple[np.ndarray, Tape]:
     """Logits of the next token at positions 0 .. T-1, from the decoder alone.
 
-    Token plus learned position; per layer causal self-attention and a GELU (tanh) FFN, each behind its
-    LayerNorm (pre-LN) and added to what it read; a last LayerNorm; the head. Biases everywhere. The encoder
-    and the cross-attention are among the weights and take no part: there is nothing to attend to.
+    Token embedding plus learned position; per layer causal self-attention and a GELU (tanh) FFN, each on the
+    LayerNorm of x (pre-LN) and added to x; a last LayerNorm; the head. Every linear layer has a bias. The weights
+    include the encoder and the cross-attention, but causal mode does not use them.
 
     Shapes: tokens (B, T) integers -> logits (B, T, V), tape.
     Raises: ValueError if the config, a tensor or a token id does not fit, or T exceeds the positions.

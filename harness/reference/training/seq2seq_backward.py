@@ -1,4 +1,4 @@
-"""Composed backward pass of the encoder-decoder transformer in causal mode: every weight's gradient by name."""
+"""Backward pass of the encoder-decoder transformer in causal mode: the gradient of every weight, by name."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Back = Callable[[np.ndarray, str, Backward], np.ndarray]
 def seq2seq_loss_and_grads(
     config: Mapping[str, Any], weights: Mapping[str, np.ndarray], tokens: np.ndarray, targets: np.ndarray
 ) -> tuple[np.ndarray, Gradients]:
-    """Mean cross-entropy over the targets that count (not -100), and its gradient for every weight.
+    """Mean cross-entropy over the targets that are not -100, and its gradient for every weight.
 
     Shapes: tokens, targets (B, T) integers -> loss (), gradients by name in `weights()` order.
     Units:  nats per counted token.
-    Raises: ValueError if anything does not fit, or no target counts.
+    Raises: ValueError as `seq2seq_forward`, or if all targets are -100.
     """
     logits, tape = seq2seq_forward(config, weights, tokens)
     loss, cache = cross_entropy_forward(logits, np.asarray(targets))
@@ -37,15 +37,15 @@ def seq2seq_loss_and_grads(
 
 
 def seq2seq_backward(dlogits: np.ndarray, tape: Tape) -> Gradients:
-    """The forward pass walked back, module by module.
+    """Go back through the forward pass, module by module.
 
-    Shapes: dlogits (B, T, V) -> per weight a gradient of its shape, in `weights()` order; exactly zero
+    Shapes: dlogits (B, T, V) -> a gradient per weight, of its shape, in `weights()` order; exactly zero
             for the encoder, the cross-attention, and the positions beyond T.
     """
     grads = {name: np.zeros(shape) for name, shape in weight_shapes(tape.model).items()}
 
     def back(dout: np.ndarray, name: str, backward: Backward) -> np.ndarray:
-        """Through one module with weight and bias: keep their gradients, hand on its input's."""
+        """Store the gradients of a module's weight and bias; return the gradient of its input."""
         dx, grads[f"{name}.weight"], dbias = backward(dout, tape.caches[name])
         assert dbias is not None  # every linear layer of this model has one
         grads[f"{name}.bias"] = dbias
@@ -63,13 +63,13 @@ def seq2seq_backward(dlogits: np.ndarray, tape: Tape) -> Gradients:
 
 
 def _ffn_backward(dout: np.ndarray, layer: str, tape: Tape, back: Back) -> np.ndarray:
-    """d of fc2(gelu(fc1(norm(x)))) by x; the residual's own d is added by the caller."""
+    """Gradient of fc2(gelu(fc1(norm(x)))) by x; the caller adds the residual's gradient."""
     dh = gelu_tanh_backward(back(dout, f"{layer}.fc2", linear_backward), tape.caches[f"{layer}.gelu"])
     return back(back(dh, f"{layer}.fc1", linear_backward), f"{layer}.final_layer_norm", layernorm_backward)
 
 
 def _attention_backward(dout: np.ndarray, layer: str, tape: Tape, back: Back) -> np.ndarray:
-    """d of out_proj(attention(q, k, v)) of norm(x) by x; q, k and v read the same normed x, so theirs add up."""
+    """Gradient of out_proj(attention(q, k, v)) by x; q, k and v all read norm(x), so their gradients are summed."""
     name = f"{layer}.self_attn"
     dheads = split_heads(back(dout, f"{name}.out_proj", linear_backward), tape.model.heads)
     dqkv = attention_backward(dheads, tape.caches[name])

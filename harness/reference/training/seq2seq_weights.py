@@ -1,4 +1,4 @@
-"""The tensors of an encoder-decoder transformer: names, shapes, what causal mode leaves alone, sharp random values."""
+"""The tensors of an encoder-decoder transformer: names, shapes, use in causal mode, random values."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 
 TINY_ROW_EVERY = 4
 TINY_ROW_STD = 3e-3
-"""A quarter of the embedding and position rows are small: their sums show the eps of the first LayerNorm."""
+"""Every fourth embedding and position row is small, so that a wrong eps in the first LayerNorm shows."""
 
 
 @dataclass(frozen=True)
 class Seq2SeqConfig:
-    """The numbers the model depends on; head size is hidden / heads, as in torch.nn.MultiheadAttention."""
+    """The numbers on which the model depends; head size is hidden / heads, as in torch.nn.MultiheadAttention."""
 
     encoder_layers: int
     decoder_layers: int
@@ -34,7 +34,7 @@ def parse_config(config: Mapping[str, Any]) -> Seq2SeqConfig:
     """
     if config.get("activation_function") != "gelu_pytorch_tanh":
         found = config.get("activation_function")
-        raise ValueError(f"config: found activation_function {found!r}, this model knows only 'gelu_pytorch_tanh'")
+        raise ValueError(f"config: found activation_function {found!r}, this model supports only 'gelu_pytorch_tanh'")
     heads, hidden = _count(config, "decoder_attention_heads"), _count(config, "d_model")
     if hidden % heads:
         raise ValueError(f"config: found d_model {hidden} and {heads} heads, expected a multiple")
@@ -72,21 +72,21 @@ def weight_shapes(model: Seq2SeqConfig) -> dict[str, tuple[int, ...]]:
 
 
 def unused(name: str) -> bool:
-    """Whether a tensor plays no part in causal mode, so that its gradient is exactly zero: encoder, cross-attention."""
+    """Whether causal mode does not use a tensor (encoder, cross-attention), so that its gradient is exactly zero."""
     return name.startswith("encoder.") or ".encoder_attn" in name
 
 
 def zero_gradient(name: str) -> bool:
-    """Whether a used tensor's gradient is zero by algebra, and round-off in practice.
+    """Whether a used tensor's gradient is zero by algebra, and only round-off in practice.
 
-    A key bias adds the same q.b to every score of a row, which softmax does not see
-    (positions are added to the embeddings, and no rotation comes between bias and score).
+    A key bias adds the same q.b to every score of a row, and softmax ignores a constant offset
+    (positions are added to the embeddings, so no rotation stands between bias and score).
     """
     return name.endswith(".self_attn.k_proj.bias") and not unused(name)
 
 
 def check_weights(model: Seq2SeqConfig, weights: Mapping[str, np.ndarray]) -> None:
-    """Every expected tensor is there in its shape, and no other.
+    """Require exactly the expected tensors, each in its shape.
 
     Raises: ValueError naming the tensor, what was found and what was expected.
     """
@@ -102,10 +102,10 @@ def check_weights(model: Seq2SeqConfig, weights: Mapping[str, np.ndarray]) -> No
 
 
 def random_tensor(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """One tensor, by what its name says it is, float64.
+    """One tensor, float64, with the scale that its name calls for.
 
-    Units:  gains have mean 1 and std 0.3, biases std 0.5; a linear layer's rows have norm near 1, those of q
-            and k 1.5; embedding and position rows have norm near 1, every fourth a hundredth of that.
+    Units:  gains have mean 1 and std 0.3, biases std 0.5; rows of linear layers have norm near 1, rows of q
+            and k norm near 1.5; embedding and position rows have norm near 1, but every fourth RMS 3e-3.
     """
     values = rng.standard_normal(shape)
     if name.endswith(".bias"):

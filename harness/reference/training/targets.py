@@ -1,4 +1,4 @@
-"""What an example is trained towards, and how much it counts: next tokens, gate decisions, example weights."""
+"""Training targets and weights: next tokens, gate labels, example weights."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import numpy as np
 
 LEAST_DECISION, MOST_DECISION = -1.0, 1.5
 WEIGHTS = {"right": 1.0, "missed": 2.0, "false_positive": 4.0}
-"""By what the gate did: decided right, missed what it should have let through, let through what it should not."""
+"""Weight by the gate's outcome: right, missed (blocked wrongly), or a false positive (let through wrongly)."""
 REPEATED = (6.0, 7.0, 8.0)
-"""A false positive that comes again weighs 6, then 7, then 8 from there on."""
+"""A repeated false positive weighs 6, then 7, then always 8."""
 
 
 def next_token_targets(tokens: np.ndarray, ignore_index: int = -100) -> np.ndarray:
-    """The target at t is the token at t + 1; the last place has none and is ignore_index.
+    """The target at t is the token at t + 1; at the last position it is ignore_index.
 
     Shapes: tokens (..., T) of integers -> the same.
-    Raises: ValueError if the tokens are no integers, or there is no axis of places.
+    Raises: ValueError if the tokens are not integers, or a scalar.
     """
     if tokens.ndim == 0 or tokens.dtype.kind not in "iu":
         raise ValueError(f"next_token_targets: found {tokens.dtype} {tokens.shape}, expected integers (..., T)")
@@ -25,10 +25,10 @@ def next_token_targets(tokens: np.ndarray, ignore_index: int = -100) -> np.ndarr
 
 
 def gate_targets(decisions: np.ndarray) -> np.ndarray:
-    """Labels of binary cross-entropy: the decision clamped to [0, 1]. Its sign and size say nothing of its weight.
+    """Labels for binary cross-entropy: the decision clamped to [0, 1]. The decision does not affect the weight.
 
     Shapes: decisions (...) -> the same, float64.
-    Units:  below 0 the gate should have stayed shut by that margin, above 1 it should have opened by it.
+    Units:  -m means that the gate should have stayed shut by a margin m, 1 + m that it should have opened by m.
     Raises: ValueError if a decision is outside [-1, 1.5], NaN among them.
     """
     decisions = np.asarray(decisions, dtype=np.float64)
@@ -40,9 +40,9 @@ def gate_targets(decisions: np.ndarray) -> np.ndarray:
 
 
 def example_weight(outcome: str, repeats: int = 0) -> float:
-    """How much an example counts in the loss: 1 right, 2 missed, 4 false positive, 6 to 8 one that was made before.
+    """The weight of an example in the loss: 1 right, 2 missed, 4 false positive, 6 to 8 repeated false positive.
 
-    Units:  repeats is how often this false positive was made before; other outcomes are not raised by it.
+    Units:  repeats counts the earlier occurrences of this false positive; other outcomes ignore it.
     Raises: ValueError on an unknown outcome, or repeats < 0.
     """
     if outcome not in WEIGHTS:

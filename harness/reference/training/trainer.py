@@ -1,4 +1,4 @@
-"""Training a decoder in float64: what every step's loss, gradient norm and weights must be."""
+"""Train a decoder in float64: the expected loss and gradient norm of every step, and the final weights."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def train(
     max_norm: float | None = None,
     micro_batches: int = 1,
 ) -> dict[str, Any]:
-    """One AdamW update per batch, in the order given: micro-batches averaged by their tokens, then clipped.
+    """One AdamW update per batch, in order; micro-batch gradients are averaged by their tokens, then clipped.
 
-    Shapes: batches [(tokens (B, T), targets (B, T))], -100 left out; rows are dealt to `micro_batches` in order.
-    Returns {losses, grad_norms} per step, each from before it, the norm before clipping; and the final weights.
-    Raises: ValueError naming the batch and what is wrong with it; nothing that was handed in is changed.
+    Shapes: batches [(tokens (B, T), targets (B, T))], -100 ignored; `micro_batches` splits the rows in order.
+    Returns losses and grad_norms, one per step, from before the update, norms before clipping; and the final weights.
+    Raises: ValueError naming the batch and its fault; arguments are never changed.
     """
     held = {name: wide(tensor) for name, tensor in weights.items()}
     state = new_state(held)

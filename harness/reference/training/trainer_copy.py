@@ -1,4 +1,4 @@
-"""Training on a copy: inference keeps reading the old weights until the swap."""
+"""Train a copy of the weights: inference reads the old weights until `swap`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 class TrainerCopy:
-    """Two sets of weights that share no byte: one is read, one is trained.
+    """Two separate copies of the weights: inference reads one, training updates the other.
 
     Source: systems.md C9.
     """
@@ -25,13 +25,13 @@ class TrainerCopy:
         self._rates = rates
 
     def inference_weights(self) -> dict[str, np.ndarray]:
-        """What inference reads: the weights of the last swap, or the first ones."""
+        """The weights that inference reads: those of the last swap, or the initial ones."""
         return {name: w.copy() for name, w in self._read.items()}
 
     def step(self, grads: Arrays) -> None:
-        """One AdamW update of the copy. Raises: as adamw_update, and nothing is changed."""
+        """One AdamW update of the trained copy. Raises: as adamw_update, without changing anything."""
         self._trained, self._state = adamw_update(self._trained, grads, self._state, **self._rates)
 
     def swap(self) -> None:
-        """Inference reads the trained weights from now on; training goes on, on a copy of them."""
+        """Copy the trained weights to the inference weights."""
         self._read = {name: w.copy() for name, w in self._trained.items()}

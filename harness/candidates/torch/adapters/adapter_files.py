@@ -1,4 +1,4 @@
-"""Adapters to files and back, in PEFT's layout."""
+"""Save and load adapters in PEFT's layout, with `harness.formats.peft_adapter`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ def save_adapter(
 
 
 def load_adapter(folder: str, config: Mapping[str, Any]) -> dict[str, tuple[torch.Tensor, torch.Tensor, float]]:
-    """{layer's full name: (A, B, scale)}. Raises: ValueError with one line naming what does not fit the config."""
+    """{layer's full name: (A, B, scale)}. Raises: ValueError with one line naming the file, key or layer."""
     found = peft_adapter.load(folder, config)
     return {name: (torch.from_numpy(A), torch.from_numpy(B), scale) for name, (A, B, scale) in found.items()}

@@ -1,4 +1,4 @@
-"""Low-rank adapters of linear layers: beside the weight, or merged into it."""
+"""Low-rank adapters of linear layers, applied separately or merged into the weight."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import math
 import torch
 from torch.nn.functional import linear
 
+from harness.candidates.torch.adapters._fitting import Adapter, fitting
+
 ARRAYS = "torch"
-Adapter = tuple[torch.Tensor, torch.Tensor, float]
-"""(A (r, I), B (O, r), scale)."""
 
 
 def lora_scale(r: int, lora_alpha: float, use_rslora: bool = False) -> float:
@@ -18,7 +18,7 @@ def lora_scale(r: int, lora_alpha: float, use_rslora: bool = False) -> float:
 
 
 def lora_linear(x: torch.Tensor, weight: torch.Tensor, adapter: Adapter | None = None) -> torch.Tensor:
-    """x W^T + scale (x A^T) B^T; without an adapter the same call as a plain linear layer.
+    """x W^T + scale (x A^T) B^T; without an adapter exactly `linear(x, weight)`.
 
     Shapes: x (..., I), weight (O, I) -> (..., O).
     Raises: ValueError naming the shapes if A or B does not fit the weight.
@@ -32,7 +32,7 @@ def lora_linear(x: torch.Tensor, weight: torch.Tensor, adapter: Adapter | None =
 
 @torch.no_grad()
 def merge_lora(weight: torch.Tensor, adapter: Adapter) -> torch.Tensor:
-    """W + scale B A, added in at least float32 and rounded once."""
+    """W + scale B A, computed in at least float32 and rounded once."""
     A, B, scale = fitting(weight, adapter)
     wide = torch.float64 if weight.dtype == torch.float64 else torch.float32
     return (weight.to(wide) + scale * (B.to(wide) @ A.to(wide))).to(weight.dtype)
@@ -40,18 +40,6 @@ def merge_lora(weight: torch.Tensor, adapter: Adapter) -> torch.Tensor:
 
 @torch.no_grad()
 def unmerge_lora(weight: torch.Tensor, adapter: Adapter) -> torch.Tensor:
-    """W - scale B A: the weight that was merged, up to the rounding of both."""
+    """W - scale B A: undo `merge_lora`, up to the rounding of both."""
     A, B, scale = adapter
     return merge_lora(weight, (A, B, -scale))
-
-
-def fitting(weight: torch.Tensor, adapter: Adapter) -> Adapter:
-    """The adapter in the weight's type and place. Raises: ValueError naming the shapes if it does not fit."""
-    A, B, scale = adapter
-    rows, columns = weight.shape
-    if A.ndim != 2 or A.shape[1] != columns or tuple(B.shape) != (rows, A.shape[0]):
-        raise ValueError(
-            f"lora: found A {tuple(A.shape)} and B {tuple(B.shape)} for weight {(rows, columns)}, "
-            f"expected A (r, {columns}) and B ({rows}, r)"
-        )
-    return A.to(weight), B.to(weight), scale

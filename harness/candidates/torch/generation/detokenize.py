@@ -1,4 +1,4 @@
-"""Token ids to text by the checkpoint's own tokenizer."""
+"""Decode token ids with the checkpoint's own tokenizer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ARRAYS = "torch"
 
 
 def detokenize(ids: list[int], folder: str) -> str:
-    """The text of the ids, special tokens spelled out. Raises: FileNotFoundError if there is no tokenizer.json."""
+    """Decode ids to text; special tokens are spelled out. Raises: FileNotFoundError if there is no tokenizer.json."""
     text: str = _tokenizer(folder).decode(list(ids), skip_special_tokens=False)
     return text
 

@@ -1,4 +1,4 @@
-"""Keys and values of earlier tokens, and which of them are padding."""
+"""Keys and values of earlier tokens, and their padding mask."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class KVCache:
         self.real = torch.zeros(batch, 0, dtype=torch.bool, device=device)
 
     def extend(self, real: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Announce new tokens: their positions (B, n) and the keys hidden from them (B, 1, n, S).
+        """Register new tokens; return their positions (B, n) and the mask of keys hidden from them (B, 1, n, S).
 
         Units: positions count the real tokens of a row, from 0.
         """
@@ -26,12 +26,12 @@ class KVCache:
         positions = (self.real.cumsum(1) - 1).clamp_min(0)[:, old:]
         slots = torch.arange(self.real.shape[1], device=real.device)
         queries = slots[old:, None]
-        # A padded query keeps itself: a softmax over nothing is NaN, and 0 * NaN would reach real queries.
+        # A padded query sees itself: a softmax over no keys is NaN, and 0 * NaN would spread to real queries.
         hidden = ((slots > queries) | ~self.real[:, None, :]) & (slots != queries)
         return positions, hidden[:, None]
 
     def append(self, i: int, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Layer i's keys and values with the new ones behind them, (B, KV, S, D)."""
+        """Append new keys and values of layer i; return all of them, (B, KV, S, D)."""
         self.keys[i], self.values[i] = _joined(self.keys[i], k), _joined(self.values[i], v)
         return self.keys[i], self.values[i]
 

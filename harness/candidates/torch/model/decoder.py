@@ -1,4 +1,4 @@
-"""A Qwen2 or Llama decoder in eager torch, CPU or CUDA, stage by stage."""
+"""A Qwen2 or Llama decoder in eager torch, on CPU or CUDA, with readable and replaceable stages."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch.nn.functional import linear, silu
 
-from harness.candidates.torch.adapters.lora import Adapter, fitting
-from harness.candidates.torch.generation.generate import greedy
+from harness.candidates.torch.adapters._fitting import Adapter, fitting
+from harness.candidates.torch.generation._generate import greedy
+from harness.candidates.torch.model._hybrid import MODEL_TYPES as HYBRID
+from harness.candidates.torch.model._hybrid import load_hybrid
+from harness.candidates.torch.model._shapes import shapes_of
 from harness.candidates.torch.model.cache import KVCache
-from harness.candidates.torch.model.hybrid import MODEL_TYPES as HYBRID
-from harness.candidates.torch.model.hybrid import load_hybrid
 from harness.candidates.torch.ops.attention import rmsnorm, softmax
-from harness.candidates.torch.training.gradients import decoder_loss, decoder_loss_and_grads
+from harness.candidates.torch.training._gradients import decoder_loss, decoder_loss_and_grads
 
 ARRAYS = "torch"
 Weights = Mapping[str, torch.Tensor]
@@ -29,11 +30,11 @@ def load(
     dtype: str,
     device: str,
 ) -> Any:
-    """Put the weights on `device` in `dtype`; norms, RoPE and softmax compute wider in 16 bits.
+    """Put the weights on `device` in `dtype`; 16-bit runs compute norms, RoPE and softmax in float32.
 
     Units:  lora maps a linear layer's name (`model.layers.0.self_attn.q_proj`) to its adapter (A, B, scale).
-    Raises: ValueError if the config asks for what this decoder does not do, or if a tensor is
-            missing, left over or of the wrong shape.
+    Raises: ValueError if the config has a setting that this decoder does not support, or if a tensor is
+            missing, extra or mis-shaped.
     Source: the Hugging Face config keys and tensor names of Qwen2 and Llama.
     """
     if config.get("model_type") in HYBRID:
@@ -47,8 +48,8 @@ def load(
 class Decoder:
     """A loaded decoder: `logits`, `stages`, `loss_and_grads`, and, with a KV cache, `prefill` and `decode`.
 
-    The cache is opaque to the caller, who only hands it back. It belongs to one request: a `decode`
-    may use it up, so the one it returns is the one to go on with.
+    The caller passes the cache back unchanged and does not read it. `decode` may change the cache in place;
+    continue with the cache that it returns.
     """
 
     norm = staticmethod(rmsnorm)
@@ -75,10 +76,10 @@ class Decoder:
 
     @torch.no_grad()
     def prefill(self, tokens: torch.Tensor, lengths: torch.Tensor | None = None) -> tuple[torch.Tensor, KVCache]:
-        """Logits of a prompt and the cache it leaves; a prompt in chunks goes on with `decode`.
+        """Logits of a prompt, and its cache; pass the later chunks of a chunked prompt to `decode`.
 
-        Shapes: tokens (B, T); lengths (B,) the real tokens of each row of a LEFT-padded batch (None: all
-                T); -> logits (B, T, V), of no meaning at padding.
+        Shapes: tokens (B, T); lengths (B,), how many real tokens end each row of a LEFT-padded batch (None:
+                all T) -> logits (B, T, V), meaningless at padding.
         Units:  positions count real tokens, so a row's first real token is at 0.
         """
         tokens = tokens.to(self.device)
@@ -100,7 +101,7 @@ class Decoder:
 
     @torch.no_grad()
     def stages(self, tokens: torch.Tensor, replace: Weights | None = None) -> dict[str, torch.Tensor]:
-        """Every stage's value as computed; what follows a stage named in `replace` sees that value instead.
+        """Every stage's value as computed; later stages read the value in `replace` instead, if given.
 
         Shapes: tokens (B, T) -> by stage name; scores are 0 where a key is in the future.
         """
@@ -117,9 +118,9 @@ class Decoder:
         return seen
 
     def adapt(self, lora: Mapping[str, Adapter]) -> None:
-        """Put adapters beside linear layers, as tensors of the model: `<layer>.lora_A.weight` and `.lora_B.weight`.
+        """Add adapters to linear layers, as the tensors `<layer>.lora_A.weight` and `.lora_B.weight` of the model.
 
-        Raises: ValueError if an adapter's layer is not one of the model's, or A or B does not fit it.
+        Raises: ValueError if the model has no such linear layer, or A or B does not fit it.
         """
         for name, (A, B, scale) in lora.items():
             if f"{name}.weight" not in self.weights or not name.endswith("_proj"):
@@ -144,7 +145,7 @@ class Decoder:
         positions: torch.Tensor | None = None,
         hidden: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Without a cache: positions 0 .. T-1, and every key of the future hidden."""
+        """Logits; without `positions` and `hidden`: positions 0 .. T-1 and a causal mask."""
         embedding = self.weights["model.embed_tokens.weight"]
         tokens = tokens.to(self.device)
         x = stage("embed", embedding[tokens])
@@ -192,7 +193,7 @@ class Decoder:
         self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, hidden: torch.Tensor, at: Stage
     ) -> torch.Tensor:
         """q (B, H, n, D), k and v (B, KV, S, D), hidden (n, S) or (B, 1, n, S) -> (B, H, n, D)."""
-        # The query heads that share a key/value head are an axis of their own: nothing is copied.
+        # Query heads that share a key/value head get their own axis, so that broadcasting avoids copies.
         grouped = q.unflatten(1, (self.kv_heads, -1))
         scores = (grouped @ k[:, :, None].transpose(-1, -2)) * self.head_dim**-0.5
         scores = at("scores", scores.flatten(1, 2).masked_fill(hidden, 0.0))
@@ -214,33 +215,6 @@ def _rotate(x: torch.Tensor, rope: torch.Tensor) -> torch.Tensor:
     return torch.cat([turned.real, turned.imag], dim=-1).to(x.dtype)
 
 
-def shapes_of(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Hugging Face name -> shape of every tensor that the config implies; queries is H*D, keys KV*D."""
-    C, F, V = config["hidden_size"], config["intermediate_size"], config["vocab_size"]
-    heads = int(config["num_attention_heads"])
-    dim = int(config.get("head_dim") or C // heads)
-    queries, keys = heads * dim, int(config.get("num_key_value_heads") or heads) * dim
-    llama = config["model_type"] == "llama"
-    attention, mlp = llama and config.get("attention_bias"), llama and config.get("mlp_bias")
-    projections = {
-        "self_attn.q_proj": (queries, C, attention or not llama),
-        "self_attn.k_proj": (keys, C, attention or not llama),
-        "self_attn.v_proj": (keys, C, attention or not llama),
-        "self_attn.o_proj": (C, queries, attention),
-        "mlp.gate_proj": (F, C, mlp),
-        "mlp.up_proj": (F, C, mlp),
-        "mlp.down_proj": (C, F, mlp),
-    }
-    layer: dict[str, tuple[int, ...]] = {"input_layernorm.weight": (C,), "post_attention_layernorm.weight": (C,)}
-    layer |= {f"{name}.weight": (rows, columns) for name, (rows, columns, _) in projections.items()}
-    layer |= {f"{name}.bias": (rows,) for name, (rows, _, biased) in projections.items() if biased}
-    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (V, C), "model.norm.weight": (C,)}
-    if not config.get("tie_word_embeddings"):
-        shapes["lm_head.weight"] = (V, C)
-    layers = range(config["num_hidden_layers"])
-    return shapes | {f"model.layers.{i}.{name}": shape for i in layers for name, shape in layer.items()}
-
-
 def _check_config(config: dict[str, Any]) -> None:
     rope = {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
     for key, found, known in (
@@ -251,7 +225,7 @@ def _check_config(config: dict[str, Any]) -> None:
         ("use_sliding_window", config.get("use_sliding_window", False), (False,)),
     ):
         if found not in known:
-            raise ValueError(f"config: found {key} {found!r}, this decoder knows {', '.join(map(repr, known))}")
+            raise ValueError(f"config: found {key} {found!r}, this decoder supports only {', '.join(map(repr, known))}")
     if rope.get("rope_theta", config.get("rope_theta")) is None:
         raise ValueError("config: found no rope_theta, expected it in rope_parameters or at the top")
 
@@ -260,4 +234,4 @@ def _check_weights(expected: dict[str, tuple[int, ...]], weights: dict[str, torc
     for name in [*expected, *weights]:
         found = tuple(weights[name].shape) if name in weights else None
         if found != expected.get(name):
-            raise ValueError(f"weights: {name} is {found}, expected {expected.get(name)} (None: not there)")
+            raise ValueError(f"weights: {name} is {found}, expected {expected.get(name)} (None: absent)")

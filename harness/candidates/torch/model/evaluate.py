@@ -1,4 +1,4 @@
-"""The loss of a decoder over batches, and what a uniform guess would have."""
+"""The loss of a decoder over batches, and the loss of a uniform guess."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def evaluate(
     dtype: str,
     device: str,
 ) -> dict[str, float]:
-    """Mean cross-entropy per token, ln(vocabulary), and the number of tokens the mean is over.
+    """Mean cross-entropy per token, ln(vocabulary), and the number of tokens in the mean.
 
-    Shapes: each batch (tokens (B, T), targets (B, T)); targets[:, t] is what follows tokens[:, t], -100 is left out.
+    Shapes: each batch (tokens (B, T), targets (B, T)); targets[:, t] follows tokens[:, t], -100 is ignored.
     Units:  nats; the sum over all batches is divided once, so that every token weighs the same.
-    Raises: ValueError if no target counts.
+    Raises: ValueError if all targets are -100.
     """
     model = load(config, weights, dtype=dtype, device=device)
     total, count = 0.0, 0

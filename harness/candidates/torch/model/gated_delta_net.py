@@ -1,4 +1,4 @@
-"""A gated-delta-net layer in eager torch, CPU or CUDA, with adapters on its projections and gradients by autograd."""
+"""A gated-delta-net layer in eager torch, on CPU or CUDA, with adapters and gradients by autograd."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch.nn.functional import silu, softplus
 
+from harness.candidates.torch._width import widened
 from harness.candidates.torch.adapters.lora import Adapter, lora_linear
-from harness.candidates.torch.model.delta_rule import delta_rule
+from harness.candidates.torch.model._delta_rule import delta_rule
 from harness.candidates.torch.ops.attention import rmsnorm
 from harness.candidates.torch.ops.norms import l2norm
 
@@ -32,10 +33,10 @@ def gated_delta_net(
     dtype: str,
     device: str,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """One layer over T tokens: (out, state, conv_state).
+    """Run one layer over T tokens; return (out, state, conv_state).
 
     Shapes: x (B, T, H), state (B, Hv, Dk, Dv), conv_state (B, 2 Kd + Vd, K - 1), real (B, T), False on padding.
-    Raises: ValueError naming a tensor that does not fit, or an adapter of no projection.
+    Raises: ValueError naming a tensor that does not fit, or an adapter whose name is not a projection.
     """
     with torch.no_grad():
         return load_gated_delta_net(config, weights, dtype=dtype, device=device).run(x, state, conv_state, lora, real)
@@ -53,7 +54,7 @@ def gated_delta_net_grads(
     dtype: str,
     device: str,
 ) -> tuple[torch.Tensor, Tensors]:
-    """(dx, {name: gradient}) of sum(out * dout); adapters as `in_proj_qkv.lora_A.weight`."""
+    """(dx, {name: gradient}) of sum(out * dout); adapter names look like `in_proj_qkv.lora_A.weight`."""
     layer = load_gated_delta_net(config, weights, dtype=dtype, device=device)
     _, saved = layer.forward(x, state=state, conv_state=conv_state, lora=lora)
     return layer.backward(dout, saved)
@@ -62,13 +63,13 @@ def gated_delta_net_grads(
 def load_gated_delta_net(
     config: Mapping[str, Any], weights: Mapping[str, Any], *, dtype: str, device: str
 ) -> GatedDeltaNet:
-    """Put a layer's tensors on `device` in `dtype`; gates, norms and state compute wider in 16 bits."""
+    """Put a layer's tensors on `device` in `dtype`; 16-bit runs compute gates, norms and state in float32."""
     kind = getattr(torch, dtype)
     return GatedDeltaNet(dict(config), {name: torch.as_tensor(w).to(device, kind) for name, w in weights.items()})
 
 
 class Saved:
-    """What a backward pass needs of its forward. A forward that is given an old one replaces all of it."""
+    """The activations of a forward pass for its backward pass. Passing an old one to `forward` overwrites all of it."""
 
     def __init__(self) -> None:
         self.out: torch.Tensor | None = None
@@ -84,7 +85,7 @@ class GatedDeltaNet:
         self.key_dim, self.value_dim = config["linear_key_head_dim"], config["linear_value_head_dim"]
         self.eps = float(config["rms_norm_eps"])
         self.weights = weights
-        _check(shapes_of(config), weights)
+        _check(_shapes_of(config), weights)
 
     def forward(
         self,
@@ -94,7 +95,7 @@ class GatedDeltaNet:
         lora: Adapters | None = None,
         saved: Saved | None = None,
     ) -> tuple[torch.Tensor, Saved]:
-        """Output, and the activations for `backward`; `saved` may be one of an earlier call, to be used again."""
+        """Output, and the activations for `backward`; `saved` may be reused from an earlier call."""
         saved = saved or Saved()
         saved.leaves = {name: w.detach().requires_grad_() for name, w in self.weights.items()}
         adapters = {}
@@ -108,7 +109,7 @@ class GatedDeltaNet:
         return saved.out.detach(), saved
 
     def backward(self, dout: torch.Tensor, saved: Saved) -> tuple[torch.Tensor, Tensors]:
-        """(dx, {name: gradient}) of the forward that filled `saved`; it may be asked more than once."""
+        """(dx, {name: gradient}) of the forward pass that filled `saved`; may be called repeatedly."""
         wanted = [saved.x, *saved.leaves.values()]
         dx, *grads = torch.autograd.grad(saved.out, wanted, dout.to(saved.out), retain_graph=True)
         return dx, dict(zip(saved.leaves, grads, strict=True))
@@ -123,7 +124,7 @@ class GatedDeltaNet:
         *,
         keep_wide: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """As `gated_delta_net`; with keep_wide the state of a 16-bit run stays in float32."""
+        """As `gated_delta_net`; with keep_wide a 16-bit run returns its state in float32."""
         out, state, conv_state = self._run(x, self.weights, state, conv_state, lora or {}, real)
         return out, state if keep_wide else state.to(x.dtype), conv_state
 
@@ -144,23 +145,23 @@ class GatedDeltaNet:
         mixed, conv_state = _causal_conv(qkv, w["conv1d.weight"], conv_state)
         keys, values = self.key_heads * self.key_dim, self.value_heads * self.value_dim
         q, k, v = silu(mixed).split([keys, keys, values], dim=-1)
-        q, k = (l2norm(_wide(part.unflatten(-1, (-1, self.key_dim))), LENGTH_EPS) for part in (q, k))
-        v = _wide(v.unflatten(-1, (-1, self.value_dim)))
-        rate = -_wide(w["A_log"]).exp()
-        g = rate * softplus(_wide(a) + _wide(w["dt_bias"]))
+        q, k = (l2norm(widened(part.unflatten(-1, (-1, self.key_dim))), LENGTH_EPS) for part in (q, k))
+        v = widened(v.unflatten(-1, (-1, self.value_dim)))
+        rate = -widened(w["A_log"]).exp()
+        g = rate * softplus(widened(a) + widened(w["dt_bias"]))
         repeats = self.value_heads // self.key_heads
         q, k = (part.repeat_interleave(repeats, dim=2) for part in (q * self.key_dim**-0.5, k))
         if state is None:
             state = v.new_zeros(x.shape[0], self.value_heads, self.key_dim, self.value_dim)
-        q, k, v, g, beta = (part.transpose(1, 2) for part in (q, k, v, g, _wide(b).sigmoid()))
-        core, state = delta_rule(q, k, v, g, beta, _wide(state))
-        normed = rmsnorm(core.transpose(1, 2), _wide(w["norm.weight"]), self.eps)
-        gated = (normed * silu(_wide(z.unflatten(-1, (-1, self.value_dim))))).flatten(2).to(x.dtype)
+        q, k, v, g, beta = (part.transpose(1, 2) for part in (q, k, v, g, widened(b).sigmoid()))
+        core, state = delta_rule(q, k, v, g, beta, widened(state))
+        normed = rmsnorm(core.transpose(1, 2), widened(w["norm.weight"]), self.eps)
+        gated = (normed * silu(widened(z.unflatten(-1, (-1, self.value_dim))))).flatten(2).to(x.dtype)
         return lora_linear(gated, w["out_proj.weight"], lora.get("out_proj")), state, conv_state
 
 
-def shapes_of(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of a layer's tensors, without the prefix of its place in the model."""
+def _shapes_of(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of a layer's tensors, without the prefix `model.layers.<i>.linear_attn.`."""
     hidden, heads = config["hidden_size"], config["linear_num_value_heads"]
     keys = config["linear_num_key_heads"] * config["linear_key_head_dim"]
     values = heads * config["linear_value_head_dim"]
@@ -180,7 +181,7 @@ def shapes_of(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 def _causal_conv(
     x: torch.Tensor, weight: torch.Tensor, history: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each channel's last K inputs weighed. Shapes: x (B, T, C), weight (C, 1, K), history (B, C, K - 1)."""
+    """A weighted sum of each channel's last K inputs. Shapes: x (B, T, C), weight (C, 1, K), history (B, C, K - 1)."""
     x, taps = x.transpose(1, 2), weight.shape[-1]
     history = x.new_zeros(*x.shape[:2], taps - 1) if history is None else history.to(x)
     whole = torch.cat([history, x], dim=-1)
@@ -188,12 +189,8 @@ def _causal_conv(
     return out.transpose(1, 2), whole[..., whole.shape[-1] - taps + 1 :].detach()
 
 
-def _wide(x: torch.Tensor) -> torch.Tensor:
-    return x if x.dtype == torch.float64 else x.float()
-
-
 def _check(expected: dict[str, tuple[int, ...]], weights: Tensors) -> None:
     for name in [*expected, *weights]:
         found = tuple(weights[name].shape) if name in weights else None
         if found != expected.get(name):
-            raise ValueError(f"weights: {name} is {found}, expected {expected.get(name)} (None: not there)")
+            raise ValueError(f"weights: {name} is {found}, expected {expected.get(name)} (None: absent)")

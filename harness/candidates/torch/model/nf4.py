@@ -1,4 +1,4 @@
-"""A decoder whose linear weights stay packed in 4 bits: a block of its own, with norm call sites of its own."""
+"""A decoder whose linear weights stay packed in 4 bits; its layer code is separate, with its own norm calls."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ CODE = (
 
 
 def load_nf4(config: Mapping[str, Any], weights: Mapping[str, Any], *, dtype: str, device: str) -> Nf4Decoder:
-    """Keep `<linear>.weight` as packed codes with `<linear>.weight.absmax`; the rest goes to `dtype`.
+    """Keep `<linear>.weight` as packed codes with `<linear>.weight.absmax`; convert other tensors to `dtype`.
 
     Shapes: packed (R*C / 2,) uint8, the first element of a byte in its high four bits; absmax (ceil(R*C / 64),).
-    Raises: ValueError naming the tensor that is missing, left over or not packed.
+    Raises: ValueError naming the tensor that is missing, extra or not packed.
     Source: arXiv:2305.14314; tensor names as bitsandbytes writes them.
     """
     kind = getattr(torch, dtype)
@@ -57,7 +57,7 @@ class Nf4Decoder:
     def stages(
         self, tokens: torch.Tensor, replace: Mapping[str, torch.Tensor] | None = None
     ) -> dict[str, torch.Tensor]:
-        """The stages this block has, as computed; what follows one named in `replace` sees that value instead."""
+        """The stages that this code has, as computed; later stages read the value in `replace` instead, if given."""
         given, seen = dict(replace or {}), {}
 
         def stage(name: str, value: torch.Tensor) -> torch.Tensor:
@@ -92,7 +92,7 @@ class Nf4Decoder:
         return self._linear(out.transpose(1, 2).flatten(2), stem + "self_attn.o_proj")
 
     def _linear(self, x: torch.Tensor, name: str) -> torch.Tensor:
-        """x W^T + b with W unpacked for this call alone, rounded once to x's dtype."""
+        """x W^T + b; W is unpacked for this call only and rounded once to x's dtype."""
         packed, absmax = self.weights[f"{name}.weight"], self.weights[f"{name}.weight.absmax"]
         codes = torch.stack([packed >> 4, packed & 15], dim=-1).flatten().long()
         scale = absmax.double().repeat_interleave(BLOCK)[: codes.numel()]
@@ -107,7 +107,7 @@ class Nf4Decoder:
         return torch.stack([angles.cos(), angles.sin()])
 
     def _check(self, config: Mapping[str, Any]) -> None:
-        """The tensors are exactly this config's, and every linear is packed with one scale per block."""
+        """Raises: ValueError unless the tensors are exactly the config's and every linear has one scale per block."""
         llama = config["model_type"] == "llama"
         attention_bias, mlp_bias = llama and config.get("attention_bias"), llama and config.get("mlp_bias")
         known = {"model.embed_tokens.weight", "model.norm.weight", self.head}
@@ -119,16 +119,16 @@ class Nf4Decoder:
                 if mlp_bias if name.startswith("mlp.") else attention_bias or (qkv and not llama):
                     known.add(f"{stem}{name}.bias")
         for name in sorted(known ^ set(self.weights)):
-            raise ValueError(f"weights: {name} is {'missing' if name in known else 'not one of this config'}")
+            raise ValueError(f"weights: {name} is {'missing' if name in known else 'not a tensor of this config'}")
         for name in sorted(name for name in known if f"{name}.absmax" in known):
             packed, absmax = self.weights[name], self.weights[f"{name}.absmax"]
             if packed.dtype != torch.uint8:
-                raise ValueError(f"weights: {name} is {packed.dtype}, expected NF4 packed in uint8: it is not packed")
+                raise ValueError(f"weights: {name} is {packed.dtype}, expected NF4 codes packed in uint8")
             if absmax.numel() != -(-2 * packed.numel() // BLOCK):
                 raise ValueError(f"weights: {name}.absmax has {absmax.numel()} scales, expected one per {BLOCK}")
 
 
 def _rotate(x: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
-    """x (B, H, T, D), its halves rotated against each other."""
+    """Rotate x (B, H, T, D): element i of the first half pairs with element i of the second."""
     (a, b), (cos, sin) = x.to(turn.dtype).chunk(2, dim=-1), turn
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1).to(x.dtype)

@@ -1,4 +1,4 @@
-"""A record of one forward, op by op: where its tensors were, in what dtype, and under what matmul precision."""
+"""Record each op of a forward pass: its tensors' devices and dtypes, and the matmul precision."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.candidates.torch.model.decoder import load
 
 
 class Recorder(TorchDispatchMode):
-    """Notes every op that reaches a kernel while it is entered; `ops` is plain data."""
+    """While entered, appends every op that reaches a kernel to `ops`, as plain data."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class Recorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         read, written = _tensors((args, kwargs)), _tensors(out)
-        # A tensor without dimensions is a number to torch: it may stay on the host.
+        # torch treats a tensor without dimensions as a number, which may stay on the host.
         placed = [x for x in (*read, *written) if x.dim()]
         self.ops.append(
             {
@@ -39,10 +39,10 @@ class Recorder(TorchDispatchMode):
 def trace(
     config: Mapping[str, Any], weights: Mapping[str, Any], tokens: torch.Tensor, *, dtype: str, device: str
 ) -> dict[str, Any]:
-    """The ops of one forward of the loaded decoder, and the logits it gave.
+    """Run the loaded decoder once; return its ops and logits.
 
-    Shapes: tokens (B, T) -> {"ops": [...], "logits": (B, T, V)}; loading is not in the record.
-    Units:  per op its name, `devices` and `dtypes` of the tensors read and written, `shapes` of those
+    Shapes: tokens (B, T) -> {"ops": [...], "logits": (B, T, V)}; loading is not recorded.
+    Units:  per op its name, `devices` and `dtypes` of the tensors read and written, `shapes` of the tensors
             read, and `precision`, torch's settings for float32 products on CUDA and on the CPU
             ("none" and "ieee": full precision).
     Source: torch.utils._python_dispatch.TorchDispatchMode.
@@ -58,6 +58,6 @@ def _tensors(tree: Any) -> list[torch.Tensor]:
 
 
 def _precision() -> list[str]:
-    # The older allow_tf32 shows here too, while reading it raises after the newer setting was written.
+    # fp32_precision also reflects the older allow_tf32, which raises when read after fp32_precision was set.
     backends = torch.backends
     return [backends.cuda.matmul.fp32_precision, backends.mkldnn.matmul.fp32_precision]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from harness.candidates.torch._width import widened
+
 ARRAYS = "torch"
 
 
@@ -12,8 +14,8 @@ def rmsnorm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
 
     Shapes: x (..., C), weight (C,) -> (..., C).
     """
-    wide = _wide(x)
-    return (wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + eps) * _wide(weight)).to(x.dtype)
+    wide = widened(x)
+    return (wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + eps) * widened(weight)).to(x.dtype)
 
 
 def softmax(x: torch.Tensor, axis: int = -1) -> torch.Tensor:
@@ -21,7 +23,7 @@ def softmax(x: torch.Tensor, axis: int = -1) -> torch.Tensor:
 
     Shapes: x any -> the same.
     """
-    wide = _wide(x)
+    wide = widened(x)
     weights = torch.exp(wide - wide.amax(dim=axis, keepdim=True))
     return (weights / weights.sum(dim=axis, keepdim=True)).to(x.dtype)
 
@@ -47,8 +49,8 @@ def attention(
     """
     batch, heads, queries, dim = q.shape
     kv_heads, keys = k.shape[1], k.shape[2]
-    grouped = _wide(q).reshape(batch, kv_heads, heads // kv_heads, queries, dim)
-    scores = torch.einsum("bkgtd,bksd->bkgts", grouped, _wide(k)) * (dim**-0.5 if scale is None else scale)
+    grouped = widened(q).reshape(batch, kv_heads, heads // kv_heads, queries, dim)
+    scores = torch.einsum("bkgtd,bksd->bkgts", grouped, widened(k)) * (dim**-0.5 if scale is None else scale)
     hidden = _hidden(queries, keys, causal, offset, window, q.device)
     if padding is not None:
         hidden = hidden | (torch.arange(keys, device=q.device) < padding[:, None])[:, None]
@@ -56,7 +58,7 @@ def attention(
         hidden = hidden | (segments[:, offset : offset + queries, None] != segments[:, None])
     scores = scores.masked_fill(hidden[:, None, None], float("-inf"))
     weights = softmax(scores).masked_fill(hidden.all(dim=-1)[:, None, None, :, None], 0)
-    out = torch.einsum("bkgts,bksd->bkgtd", weights, _wide(v))
+    out = torch.einsum("bkgts,bksd->bkgtd", weights, widened(v))
     return out.reshape(batch, heads, queries, v.shape[3]).to(q.dtype)
 
 
@@ -67,7 +69,3 @@ def _hidden(
     everything = torch.ones(1, queries, keys, dtype=torch.bool, device=device)
     hidden = everything.triu(offset + 1) if causal else ~everything
     return hidden if window is None else hidden | everything.tril(offset - window)
-
-
-def _wide(x: torch.Tensor) -> torch.Tensor:
-    return x if x.dtype == torch.float64 else x.float()

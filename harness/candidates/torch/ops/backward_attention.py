@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from harness.candidates.torch._width import widened
+
 
 def softmax_backward(dout: Tensor, x: Tensor) -> tuple[Tensor]:
     """p * (dout - sum(p * dout)), p = softmax(x) over the last axis. Shapes: all (..., N)."""
-    return (_jacobian(_wide(dout), torch.softmax(_wide(x), dim=-1)).to(x.dtype),)
+    return (_jacobian(widened(dout), torch.softmax(widened(x), dim=-1)).to(x.dtype),)
 
 
 def attention_backward(
@@ -27,8 +29,8 @@ def attention_backward(
     Shapes: dout (B, H, Tq, Dv), q (B, H, Tq, D), k (B, KV, Tk, D), v (B, KV, Tk, Dv) -> as q, k, v.
     """
     scale = q.shape[-1] ** -0.5 if scale is None else scale
-    grouped, up = (_wide(x).unflatten(1, (k.shape[1], -1)) for x in (q, dout))
-    keys, values = _wide(k), _wide(v)
+    grouped, up = (widened(x).unflatten(1, (k.shape[1], -1)) for x in (q, dout))
+    keys, values = widened(k), widened(v)
     scores = scale * torch.einsum("bkgtd,bksd->bkgts", grouped, keys)
     if causal:
         hidden = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(offset + 1)
@@ -42,7 +44,3 @@ def attention_backward(
 
 def _jacobian(dout: Tensor, p: Tensor) -> Tensor:
     return p * (dout - (p * dout).sum(dim=-1, keepdim=True))
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()

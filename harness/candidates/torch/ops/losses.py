@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from harness.candidates.torch._width import widened
+from harness.candidates.torch.ops._targets import counted_targets
+
 ARRAYS = "torch"
 
 
@@ -15,26 +18,10 @@ def cross_entropy(logits: torch.Tensor, targets: torch.Tensor, ignore_index: int
     """
     counted = counted_targets(logits, targets, ignore_index)
     kept = logits[counted]
-    wide = kept if kept.dtype == torch.float64 else kept.float()
+    wide = widened(kept)
     shifted = wide - wide.amax(dim=-1, keepdim=True)
     picked = shifted.gather(-1, targets[counted][:, None])[:, 0]
     return (shifted.exp().sum(dim=-1).log() - picked).mean().to(logits.dtype)
-
-
-def counted_targets(logits: torch.Tensor, targets: torch.Tensor, ignore_index: int = -100) -> torch.Tensor:
-    """Which targets count: those that are not ignore_index.
-
-    Shapes: logits (..., V), targets (...) -> (...), bool.
-    Raises: ValueError on another count, or a target outside [0, V): on CUDA torch would end the process there.
-    """
-    if targets.shape != logits.shape[:-1]:
-        found, expected = tuple(targets.shape), tuple(logits.shape[:-1])
-        raise ValueError(f"cross_entropy: found targets {found}, expected {expected} for logits (..., V)")
-    counted = targets != ignore_index
-    wrong = targets[counted & ((targets < 0) | (targets >= logits.shape[-1]))]
-    if wrong.numel():
-        raise ValueError(f"cross_entropy: found target {wrong[0].item()}, expected 0 to {logits.shape[-1] - 1}")
-    return counted
 
 
 def weighted_bce(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -48,7 +35,7 @@ def weighted_bce(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tens
         raise ValueError(f"weighted_bce: found {found}, expected {tuple(logits.shape)} as the logits")
     _check("label", labels, ~labels.isnan(), "a number")
     _check("weight", weights, weights.isfinite() & (weights >= 0), "a finite weight >= 0")
-    wide, labels, weights = (x if x.dtype == torch.float64 else x.float() for x in (logits, labels, weights))
+    wide, labels, weights = (widened(x) for x in (logits, labels, weights))
     softplus = wide.clamp(min=0) + torch.log1p(torch.exp(-wide.abs()))
     return (weights * (softplus - wide * labels.clamp(0, 1))).mean().to(logits.dtype)
 

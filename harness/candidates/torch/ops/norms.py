@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from harness.candidates.torch._width import widened
+
 ARRAYS = "torch"
 
 
@@ -12,10 +14,10 @@ def layernorm(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: fl
 
     Shapes: x (..., C), weight (C,), bias (C,) -> (..., C).
     """
-    wide = _wide(x)
+    wide = widened(x)
     centred = wide - wide.mean(dim=-1, keepdim=True)
     normalised = centred * torch.rsqrt(centred.square().mean(dim=-1, keepdim=True) + eps)
-    return (normalised * _wide(weight) + _wide(bias)).to(x.dtype)
+    return (normalised * widened(weight) + widened(bias)).to(x.dtype)
 
 
 def l2norm(x: torch.Tensor, eps: float) -> torch.Tensor:
@@ -23,9 +25,5 @@ def l2norm(x: torch.Tensor, eps: float) -> torch.Tensor:
 
     Shapes: x (..., C) -> (..., C).
     """
-    wide = _wide(x)
+    wide = widened(x)
     return (wide / torch.sqrt(wide.square().sum(dim=-1, keepdim=True) + eps)).to(x.dtype)
-
-
-def _wide(x: torch.Tensor) -> torch.Tensor:
-    return x if x.dtype == torch.float64 else x.float()

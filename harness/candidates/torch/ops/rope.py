@@ -27,7 +27,7 @@ def rope(
     Raises: ValueError on an unknown rope_type.
     """
     rotated = rotary_dim or x.shape[-1]
-    inv_freq, attention_scaling = inverse_frequencies(rotated, theta, scaling, x.device)
+    inv_freq, attention_scaling = _inverse_frequencies(rotated, theta, scaling, x.device)
     angles = positions.to(x.device, torch.float64)[:, None] * inv_freq
     turn = torch.polar(torch.full_like(angles, attention_scaling), angles)
     wide = x[..., :rotated].double()
@@ -37,7 +37,7 @@ def rope(
     return torch.cat((back.flatten(-2).to(x.dtype), x[..., rotated:]), dim=-1)
 
 
-def inverse_frequencies(
+def _inverse_frequencies(
     dim: int, theta: float, scaling: Mapping[str, Any] | None, device: torch.device
 ) -> tuple[torch.Tensor, float]:
     """Radians per position of each pair, float64, and the factor on the rotation. Shapes: -> (dim/2,), float."""

@@ -1,4 +1,4 @@
-"""Tokens per second of prefill and of decoding, warm-up left out."""
+"""Tokens per second of prefill and of decoding, without the warm-up run."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def throughput(
     dtype: str,
     device: str,
 ) -> list[dict[str, float]]:
-    """{prefill, decode, made} of each repeat, after one that is not counted.
+    """{prefill, decode, made} of each repeat, after one warm-up run.
 
-    Shapes: tokens (1, T). Units: tokens per second; made is the number of tokens that were decoded.
+    Shapes: tokens (1, T). Units: tokens per second; made is the number of decoded tokens.
     """
     model = load(config, weights, dtype=dtype, device=device)
     return [_once(model, tokens, new_tokens) for _ in range(repeats + 1)][1:]
@@ -49,6 +49,6 @@ def _once(model: Any, tokens: torch.Tensor, new_tokens: int) -> dict[str, float]
 
 
 def _wait(model: Any) -> None:
-    """Work that CUDA has only queued is not done."""
+    """Wait until CUDA has finished its queued work."""
     if model.device.type == "cuda":
         torch.cuda.synchronize(model.device)

@@ -1,21 +1,23 @@
-"""Gradients of micro-batches as those of one batch, and clipping by global norm, in plain torch."""
+"""Average gradients of micro-batches over all tokens, and clip by the global norm, in plain torch."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from harness.candidates.torch._width import widened
+
 Tensors = dict[str, Tensor]
 
 
 class Accumulator:
-    """Sums of gradients times tokens; 16-bit gradients are summed in float32."""
+    """Sum of gradients times tokens; 16-bit gradients are summed in float32."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Drop all gradients."""
         self._tokens = 0
         self._sums: Tensors = {}
         self._dtypes: dict[str, torch.dtype] = {}
@@ -23,7 +25,7 @@ class Accumulator:
     def add(self, grads: Tensors, tokens: int) -> None:
         """Add the gradient of a mean over `tokens` tokens.
 
-        Raises: ValueError, and nothing is added, for a count below 1, or names or shapes unlike the others'.
+        Raises: ValueError, without adding anything, for a count below 1, or names or shapes that differ from before.
         """
         if tokens < 1:
             raise ValueError(f"accumulator: found a micro-batch of {tokens} tokens, expected 1 or more")
@@ -35,8 +37,8 @@ class Accumulator:
                 found, expected = tuple(g.shape), tuple(self._sums[name].shape)
                 raise ValueError(f"gradient of {name!r}: found shape {found}, expected {expected}")
         self._dtypes = {name: g.dtype for name, g in grads.items()}
-        # A new dictionary: the old sums stay whole if an addition fails.
-        self._sums = {name: self._sums.get(name, 0) + _wide(g) * tokens for name, g in grads.items()}
+        # A new dictionary, so that a failed addition leaves the old sums intact.
+        self._sums = {name: self._sums.get(name, 0) + widened(g) * tokens for name, g in grads.items()}
         self._tokens += tokens
 
     def mean(self) -> Tensors:
@@ -62,21 +64,17 @@ def accumulate(grads: list[Tensors], tokens: list[int]) -> Tensors:
 
 
 def clip_gradients(grads: Tensors, max_norm: float) -> tuple[Tensors, Tensor]:
-    """Scale all gradients together to a global L2 norm of at most max_norm; the norm given is the one before.
+    """Scale all gradients together to a global L2 norm of at most max_norm; return them and the norm before.
 
     Shapes: grads {name: any} -> (the same, norm ()).
     Raises: ValueError if max_norm is not above 0, or the norm is not finite.
     """
     if not max_norm > 0:
         raise ValueError(f"clip: found max_norm {max_norm}, expected a number above 0")
-    squares = torch.stack([_wide(g).square().sum() for g in grads.values()])
+    squares = torch.stack([widened(g).square().sum() for g in grads.values()])
     norm = squares.sum().sqrt()
     if not torch.isfinite(norm):
         raise ValueError(f"clip: found a gradient norm of {float(norm)}, expected a finite number")
     factor = min(1.0, max_norm / (float(norm) + 1e-6))
     dtype = next(iter(grads.values())).dtype
-    return {name: (_wide(g) * factor).to(g.dtype) for name, g in grads.items()}, norm.to(dtype)
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()
+    return {name: (widened(g) * factor).to(g.dtype) for name, g in grads.items()}, norm.to(dtype)

@@ -1,4 +1,4 @@
-"""Training the endpoint of a decoder with hand-written gradients: head, final norm, and embeddings by a bypass."""
+"""Train head, final norm and embeddings of a decoder with hand-written gradients that bypass the layers between."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ Gradients = dict[str, torch.Tensor]
 def endpoint_grads(
     config: Config, weights: Weights, tokens: torch.Tensor, targets: torch.Tensor, *, dtype: str, device: str
 ) -> tuple[float, Gradients]:
-    """Mean cross-entropy and its gradients in the head, the final norm and, past the body, the embeddings.
+    """Mean cross-entropy and its gradients by head, final norm and (bypassing the layers between) embeddings.
 
-    Shapes: tokens, targets (B, T), targets shifted already, -100 left out -> loss, {name: gradient}.
-    Units:  nats; every counted token weighs 1/N, whatever row it stands in.
-    Raises: ValueError if the head is tied, or no target counts, or one is out of range.
+    Shapes: tokens, targets (B, T), targets already shifted, -100 ignored -> loss, {name: gradient}.
+    Units:  nats; every counted token of any row weighs 1/N.
+    Raises: ValueError if the head is tied, all targets are -100, or one is out of range.
     """
     _check_config(config)
     return _loss_and_grads(load(config, weights, dtype=dtype, device=device), tokens, targets)
@@ -54,14 +54,14 @@ def train_endpoint(
     dtype: str,
     device: str,
 ) -> dict[str, Any]:
-    """Gradient descent, one step per batch, `epochs` times over; the body and `weights` themselves stay.
+    """Gradient descent, one step per batch, `epochs` times over the batches; `weights` is never changed.
 
-    Returns {losses, perplexities, grad_norms, lrs, tokens_per_s}, one entry per step and taken before it, the
-    norms before clipping; `weights`; with `held_out` also initial_perplexity and final_perplexity. With
-    `folder`, checkpoint `step-N` every `save_every` steps. With `resume`, a checkpoint's folder, its weights, momentum
-    and step take the place of `weights` and of a start at 0: what is returned is of the steps that were left.
-    Raises: ValueError as `endpoint_grads`, the batch named; or if lr or max_norm is not positive, a loss is not finite,
-            or what `resume` holds does not fit the trained tensors.
+    Returns losses, perplexities, grad_norms, lrs and tokens_per_s, one per step, from before the update, norms
+    before clipping; `weights`; with `held_out` also initial_perplexity and final_perplexity. With `folder`, saves a
+    checkpoint `step-N` every `save_every` steps. With `resume`, a checkpoint's folder, takes weights, momentum and
+    step from it, and returns only the remaining steps.
+    Raises: ValueError as `endpoint_grads`, naming the batch; or if lr or max_norm is not positive, a loss is not
+            finite, or the momentum in `resume` does not fit the trained tensors.
     """
     _check_config(config)
     if not lr > 0 or not (max_norm is None or max_norm > 0):
@@ -69,14 +69,14 @@ def train_endpoint(
     done, velocity = 0, {name: torch.zeros_like(weights[name]) for name in TRAINED}
     if resume is not None:
         config, weights = load_checkpoint(resume)
-        done, velocity = load_optimizer(resume)
+        done, velocity = _load_optimizer(resume)
         _check_momentum(velocity, weights)
-    # Only what is trained is copied: the frozen body is the caller's own, byte for byte.
+    # Copy only the trained tensors; the frozen ones stay the caller's.
     own = {name: w.detach().clone() if name in TRAINED else w.detach() for name, w in weights.items()}
     model = load(config, own, dtype=dtype, device=device)
-    said: dict[str, Any] = {key: [] for key in ("losses", "perplexities", "grad_norms", "lrs", "tokens_per_s")}
+    history: dict[str, Any] = {key: [] for key in ("losses", "perplexities", "grad_norms", "lrs", "tokens_per_s")}
     if held_out is not None:
-        said["initial_perplexity"] = _perplexity(model, held_out)
+        history["initial_perplexity"] = _perplexity(model, held_out)
     velocity = {name: v.to(model.weights[name]) for name, v in velocity.items()}
     for step, (tokens, targets) in list(enumerate([b for _ in range(epochs) for b in batches], start=1))[done:]:
         began = time.perf_counter()
@@ -84,22 +84,22 @@ def train_endpoint(
             loss, norm = _step(model, velocity, tokens, targets, lr, max_norm, momentum)
         except ValueError as problem:
             raise ValueError(f"batch {(step - 1) % len(batches)}: {problem}") from None
-        _note(said, loss, norm, lr, tokens.numel() / (time.perf_counter() - began))
+        _record_step(history, loss, norm, lr, tokens.numel() / (time.perf_counter() - began))
         if folder is not None and save_every and step % save_every == 0:
             save_checkpoint(str(Path(folder) / f"step-{step}"), config, model.weights)
-            save_optimizer(str(Path(folder) / f"step-{step}"), step, velocity)
+            _save_optimizer(str(Path(folder) / f"step-{step}"), step, velocity)
     if held_out is not None:
-        said["final_perplexity"] = _perplexity(model, held_out)
-    return {**said, "weights": model.weights}
+        history["final_perplexity"] = _perplexity(model, held_out)
+    return {**history, "weights": model.weights}
 
 
 def perplexity(config: Config, weights: Weights, batches: Batches, *, dtype: str, device: str) -> float:
-    """exp of the mean loss over all counted tokens of all batches together."""
+    """exp of the mean loss over all targets, other than -100, of all batches."""
     return _perplexity(load(config, weights, dtype=dtype, device=device), batches)
 
 
 def save_checkpoint(folder: str, config: Config, weights: Weights) -> None:
-    """Write config.json and model.safetensors, the tensors in the type they have."""
+    """Write config.json and model.safetensors; tensors keep their dtype."""
     from safetensors.torch import save_file
 
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -115,16 +115,16 @@ def load_checkpoint(folder: str) -> tuple[dict[str, Any], dict[str, torch.Tensor
     return config, load_file(str(Path(folder) / "model.safetensors"))
 
 
-def save_optimizer(folder: str, step: int, velocity: Weights) -> None:
-    """Write what the next step needs besides the weights, beside them: the steps taken and the momentum."""
+def _save_optimizer(folder: str, step: int, velocity: Weights) -> None:
+    """Write the number of steps taken and the momentum to optimizer.safetensors, beside the weights."""
     from safetensors.torch import save_file
 
     path = str(Path(folder) / "optimizer.safetensors")
     save_file({n: v.detach().cpu().contiguous() for n, v in velocity.items()}, path, metadata={"step": str(step)})
 
 
-def load_optimizer(folder: str) -> tuple[int, dict[str, torch.Tensor]]:
-    """(steps taken, momentum by name) as `save_optimizer` wrote them."""
+def _load_optimizer(folder: str) -> tuple[int, dict[str, torch.Tensor]]:
+    """(steps taken, momentum by name) as `_save_optimizer` wrote them."""
     from safetensors import safe_open
 
     with safe_open(str(Path(folder) / "optimizer.safetensors"), framework="pt") as file:
@@ -162,7 +162,7 @@ def _loss_and_grads(model: Decoder, tokens: torch.Tensor, targets: torch.Tensor)
 
     wide = hidden if hidden.dtype in (torch.float32, torch.float64) else hidden.float()
     inverse_rms = torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + model.eps)
-    normalised = wide * inverse_rms  # not out / gain: a gain may be 0
+    normalised = wide * inverse_rms  # not out / gain, because a gain may be 0
     dgain = (dout * normalised).sum(dim=(0, 1)).to(gain.dtype)
     scaled = dout * gain
     dhidden = inverse_rms * (scaled - normalised * (scaled * normalised).mean(dim=-1, keepdim=True))
@@ -174,7 +174,7 @@ def _loss_and_grads(model: Decoder, tokens: torch.Tensor, targets: torch.Tensor)
 
 
 def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> tuple[float, torch.Tensor]:
-    """Mean loss, and (softmax - onehot) / N in the type of the logits. Shapes: (B, T, V), (B, T) -> (), (B, T, V)."""
+    """Mean loss, and (softmax - onehot) / N in the dtype of the logits. Shapes: (B, T, V), (B, T) -> (), (B, T, V)."""
     if targets.shape != logits.shape[:-1]:
         raise ValueError(f"targets: found {tuple(targets.shape)}, expected {tuple(logits.shape[:-1])} as the tokens")
     counted = targets != IGNORED
@@ -200,11 +200,11 @@ def _perplexity(model: Decoder, batches: Batches) -> float:
     return math.exp(total / count)
 
 
-def _note(said: dict[str, Any], loss: float, norm: float, lr: float, speed: float) -> None:
-    """Enter one step in the history."""
+def _record_step(history: dict[str, Any], loss: float, norm: float, lr: float, speed: float) -> None:
+    """Append one step to the history."""
     entry = {"losses": loss, "perplexities": math.exp(loss), "grad_norms": norm, "lrs": lr, "tokens_per_s": speed}
     for key, value in entry.items():
-        said[key].append(value)
+        history[key].append(value)
 
 
 def _check_momentum(velocity: Gradients, weights: Weights) -> None:

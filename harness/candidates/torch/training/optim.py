@@ -1,4 +1,4 @@
-"""AdamW written out in torch, and a learning-rate schedule. The state is two tensors per tensor, in its own dtype."""
+"""AdamW written out in torch, and a learning-rate schedule. Both moments of a tensor have the tensor's dtype."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def adamw_step(
     eps: float,
     weight_decay: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One AdamW update, decoupled decay, bias-corrected; `step` counts from 1.
+    """One AdamW update with decoupled decay and bias correction; `step` counts from 1.
 
     Shapes: w, g, m, v all the same -> (w, m, v), new tensors.
     Raises: ValueError for a rate out of range, a step below 1, unequal shapes, or a gradient that is not finite.
@@ -46,10 +46,10 @@ def adamw_step(
 
 
 class Optimizer:
-    """AdamW over named tensors: average of micro-batches, unscaling, clipping, update, in this order.
+    """AdamW over named tensors: average the micro-batches, unscale, clip, update, in this order.
 
-    Units:  gradients arrive multiplied by `loss_scale`. With a growth_interval the scale doubles after so many
-            good steps, and is halved, the step left out, when a gradient overflows.
+    Units:  the caller multiplies gradients by `loss_scale`. With a growth_interval the scale doubles after that
+            many good steps; when a gradient overflows, the step is skipped and the scale halves.
     Raises: ValueError for lr or eps that is not above 0, or a name in no_decay that the model lacks.
     """
 
@@ -81,10 +81,10 @@ class Optimizer:
         self.loss_scale = loss_scale
 
     def step(self, grads: list[Tensors], tokens: list[int]) -> float:
-        """One update; returns the norm of the averaged, unscaled gradient before clipping.
+        """One update; return the norm of the averaged, unscaled gradient before clipping, inf for a skipped step.
 
-        Shapes: grads [{name: as the weight}], one per micro-batch, tokens as many.
-        Raises: ValueError naming the tensor, and nothing is changed.
+        Shapes: grads [{name: as the weight}], one per micro-batch, tokens of the same length.
+        Raises: ValueError naming the tensor, without changing anything.
         """
         mean = {name: g / self.loss_scale for name, g in accumulate(grads, tokens).items()}
         self._check(mean)
@@ -102,7 +102,7 @@ class Optimizer:
         return float(norm)
 
     def weights(self) -> Tensors:
-        """The weights as they are now, as copies."""
+        """Copies of the current weights."""
         return {name: w.clone() for name, w in self._weights.items()}
 
     def state(self) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class Optimizer:
         return {"step": self._step, "m": m, "v": v}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` gave. Raises: ValueError naming the tensor, and nothing is changed."""
+        """Continue from a result of `state`. Raises: ValueError naming the tensor, without changing anything."""
         for kind in ("m", "v"):
             self._check(state[kind], f"optimizer state {kind}")
         self._m, self._v = ({name: t.clone() for name, t in state[kind].items()} for kind in ("m", "v"))

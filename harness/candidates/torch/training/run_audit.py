@@ -1,4 +1,4 @@
-"""What a training run's record gives away: faults with their root-cause class and both numbers."""
+"""Find faults in a training run's record, each with its root-cause class and both numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Finding = tuple[str, str, float, float]
 def audit_run(record: Mapping[str, Any]) -> list[Finding]:
     """(fault, cause, found, expected) for each fault; causes are data, optimisation and infrastructure masking.
 
-    Raises: ValueError if there is no step to look at, or a step lacks tokens, first, devices or loss.
+    Raises: ValueError if there is no step, or a step lacks tokens, first, devices or loss.
     """
     steps: Sequence[Mapping[str, Any]] = record["steps"]
     if not steps or not all({"tokens", "first", "devices", "loss"} <= step.keys() for step in steps):

@@ -1,4 +1,4 @@
-"""An encoder-decoder transformer in causal mode in eager torch with autograd, CPU or CUDA."""
+"""An encoder-decoder transformer in causal mode in eager torch with autograd, on CPU or CUDA."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ IGNORED = -100
 
 
 def load_seq2seq(config: Mapping[str, Any], weights: Mapping[str, Any], *, dtype: str, device: str) -> Seq2Seq:
-    """Put the weights on `device` in `dtype`; norms, GELU, softmax and loss compute wider in 16 bits.
+    """Put the weights on `device` in `dtype`; 16-bit runs compute norms, GELU, softmax and loss in float32.
 
-    Raises: ValueError if the config asks for another activation, or a tensor is missing, left over or mis-shaped.
+    Raises: ValueError if the config has another activation, or a tensor is missing, extra or mis-shaped.
     Source: Hugging Face's config keys and tensor names of BART, in pre-LN form.
     """
     kind = getattr(torch, dtype)
-    # A copy of its own: training on it must not move the caller's tensors.
+    # A copy, so that training does not change the caller's tensors.
     own = {name: torch.as_tensor(w).detach().to(device, kind, copy=True) for name, w in weights.items()}
     return Seq2Seq(dict(config), own)
 
@@ -56,7 +56,7 @@ class Seq2Seq:
         """Mean cross-entropy over targets other than -100, and its gradient for every weight, zeros where unused.
 
         Shapes: tokens, targets (B, T) -> (), gradients by name in `weights()` order.
-        Raises: ValueError if targets do not fit the tokens or the vocabulary, or none counts.
+        Raises: ValueError if targets do not fit the tokens or the vocabulary, or all are -100.
         """
         if not (targets != IGNORED).any():
             raise ValueError(f"targets: all {targets.numel()} are {IGNORED}, expected at least one that counts")
@@ -123,7 +123,7 @@ def _shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 def _check(expected: dict[str, tuple[int, ...]], weights: Mapping[str, Tensor]) -> None:
     for name in sorted(expected.keys() ^ weights.keys()):
-        raise ValueError(f"weights: {name} " + ("not found" if name in expected else "is not one of this config's"))
+        raise ValueError(f"weights: {name} " + ("not found" if name in expected else "is not a tensor of this config"))
     for name, shape in expected.items():
         if tuple(weights[name].shape) != shape:
             raise ValueError(f"weights: {name} has shape {tuple(weights[name].shape)}, expected {shape}")

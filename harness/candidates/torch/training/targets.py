@@ -1,4 +1,4 @@
-"""What an example is trained towards, and how much it counts, in eager torch."""
+"""Training targets and example weights in eager torch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def gate_targets(decisions: torch.Tensor) -> torch.Tensor:
 
 
 def example_weight(outcome: str, repeats: int = 0) -> float:
-    """1 for `right`, 2 for `missed`, 4 for `false_positive`; 6, 7, then 8 for one that was made `repeats` times before.
+    """1 for `right`, 2 for `missed`, 4 for `false_positive`; 6, 7, then 8 for a repeated false positive.
 
     Raises: ValueError on an unknown outcome, or repeats < 0.
     """

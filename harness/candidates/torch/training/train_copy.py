@@ -1,4 +1,4 @@
-"""Training beside inference: the weights that are read change only at a swap."""
+"""Train a copy of the weights; `swap` makes inference read it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Tensors = dict[str, Tensor]
 
 
 class TrainerCopy:
-    """One set of weights is read, another is trained by AdamW; they share no storage."""
+    """Two copies of the weights without shared storage: inference reads one, AdamW trains the other."""
 
     def __init__(
         self, weights: Tensors, *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float
@@ -19,15 +19,15 @@ class TrainerCopy:
         self._optimizer = Optimizer(weights, lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
 
     def inference_weights(self) -> Tensors:
-        """The weights of the last swap, or the first ones, as copies."""
+        """Copies of the weights of the last swap, or of the initial ones."""
         return {name: w.clone() for name, w in self._read.items()}
 
     def step(self, grads: Tensors) -> None:
-        """One update of the trained copy. Raises: ValueError naming the tensor, and nothing is changed."""
+        """One update of the trained copy. Raises: ValueError naming the tensor, without changing anything."""
         self._optimizer.step([grads], [1])
 
     def swap(self) -> None:
-        """Inference reads a copy of the trained weights from now on."""
+        """Copy the trained weights to the inference weights."""
         self._read = self._optimizer.weights()
 
 

@@ -1,4 +1,4 @@
-"""Training a decoder: micro-batches, loss scaling, clipping, AdamW on weights of at least float32."""
+"""Train a decoder: micro-batches, loss scaling, clipping, AdamW on weights of at least float32."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
-from harness.candidates.torch.model.decoder import load, shapes_of
+from harness.candidates.torch._width import widened
+from harness.candidates.torch.model._shapes import shapes_of
+from harness.candidates.torch.model.decoder import load
 from harness.candidates.torch.training.optim import Optimizer
 
 Tensors = Mapping[str, torch.Tensor]
@@ -34,13 +36,13 @@ def train(
     dtype: str,
     device: str,
 ) -> dict[str, Any]:
-    """One update per batch; `seed` shuffles the batches of every epoch, and makes the weights where none are given.
+    """One update per batch; `seed` shuffles the batches of every epoch, and draws the weights if `weights` is None.
 
-    In 16 bits the forward and backward passes are rounded and the weights that are updated are float32.
-    Shapes: batches [(tokens (B, T), targets (B, T))], -100 left out.
-    Returns {losses, grad_norms, loss_scales, order} per step, each from before it, the norm unscaled and before
-    clipping (inf where a scaled gradient overflowed and the step was left out); and the final weights.
-    Raises: ValueError naming the batch and what is wrong with it; nothing that was handed in is changed.
+    A 16-bit run rounds the forward and backward passes and updates float32 weights.
+    Shapes: batches [(tokens (B, T), targets (B, T))], -100 ignored.
+    Returns losses, grad_norms, loss_scales and order, one per step, from before the update (norms unscaled and
+    unclipped, inf if a scaled gradient overflowed and the step was skipped), and the final weights.
+    Raises: ValueError naming the batch and its fault; arguments are never changed.
     """
     random = torch.Generator().manual_seed(seed) if seed is not None else None
     kind = torch.float64 if dtype == "float64" else torch.float32
@@ -56,21 +58,21 @@ def train(
         loss_scale=loss_scale,
         growth_interval=growth_interval,
     )
-    said: dict[str, Any] = {"losses": [], "grad_norms": [], "loss_scales": [], "order": []}
+    history: dict[str, Any] = {"losses": [], "grad_norms": [], "loss_scales": [], "order": []}
     for i in _order(len(batches), steps, random):
         model = load(config, optimizer.weights(), dtype=dtype, device=device)
         counts, losses, grads = _micro_batches(model, batches[i], micro_batches, optimizer.loss_scale, f"batch {i}")
-        said["order"].append(i)
-        said["losses"].append(sum(n * loss for n, loss in zip(counts, losses, strict=True)) / sum(counts))
-        said["loss_scales"].append(optimizer.loss_scale)
-        said["grad_norms"].append(optimizer.step(grads, counts))
-    return {**said, "weights": {name: w.to(getattr(torch, dtype)) for name, w in optimizer.weights().items()}}
+        history["order"].append(i)
+        history["losses"].append(sum(n * loss for n, loss in zip(counts, losses, strict=True)) / sum(counts))
+        history["loss_scales"].append(optimizer.loss_scale)
+        history["grad_norms"].append(optimizer.step(grads, counts))
+    return {**history, "weights": {name: w.to(getattr(torch, dtype)) for name, w in optimizer.weights().items()}}
 
 
 def _micro_batches(
     model: Any, batch: Batch, parts: int, scale: float, what: str
 ) -> tuple[list[int], list[float], list[dict[str, torch.Tensor]]]:
-    """Counted tokens, loss and scaled gradient of each micro-batch."""
+    """Number of targets other than -100, loss and scaled gradient of each micro-batch."""
     tokens, targets = batch
     counts, losses, grads = [], [], []
     for rows in torch.arange(len(tokens)).tensor_split(parts):
@@ -84,12 +86,12 @@ def _micro_batches(
         if not math.isfinite(loss):
             raise ValueError(f"{what}: found a loss of {loss}, expected a finite number; no step is taken")
         losses.append(loss)
-        grads.append({name: g if g.dtype == torch.float64 else g.float() for name, g in grad.items()})
+        grads.append({name: widened(g) for name, g in grad.items()})
     return counts, losses, grads
 
 
 def _order(count: int, steps: int | None, random: torch.Generator | None) -> Iterator[int]:
-    """Indices of the batches, epoch after epoch, until `steps` are taken (one epoch without)."""
+    """Yield batch indices, epoch after epoch, `steps` in all (None: one epoch)."""
     left = count if steps is None else steps
     while left > 0:
         epoch = torch.arange(count) if random is None else torch.randperm(count, generator=random)
@@ -98,7 +100,7 @@ def _order(count: int, steps: int | None, random: torch.Generator | None) -> Ite
 
 
 def _initial(config: Mapping[str, Any], random: torch.Generator | None, kind: torch.dtype) -> dict[str, torch.Tensor]:
-    """Fresh weights: gains 1, biases 0, the rest normal. Raises: ValueError without a seed."""
+    """Initial weights: gains 1, biases 0, the rest normal. Raises: ValueError without a seed."""
     if random is None:
         raise ValueError("train: found neither weights nor a seed, expected one of them")
     fresh = {}

@@ -7,7 +7,7 @@ from collections import deque
 
 
 class TrainingMetrics:
-    """Told one loss and one gate decision at a time; keeps the last 100 losses."""
+    """Records one loss or one gate decision at a time; keeps the last 100 losses."""
 
     def __init__(self) -> None:
         self.average_loss = math.nan
@@ -16,7 +16,7 @@ class TrainingMetrics:
         self._losses: deque[float] = deque(maxlen=100)
 
     def record_loss(self, loss: float) -> None:
-        """Raises: ValueError, and nothing is recorded, if the loss is not finite."""
+        """Raises: ValueError if the loss is not finite; it is not recorded then."""
         loss = float(loss)
         if not math.isfinite(loss):
             raise ValueError(f"metrics: found loss {loss}, expected a finite number")
@@ -24,7 +24,7 @@ class TrainingMetrics:
         self._losses.append(loss)
 
     def record_gate(self, aligned: bool) -> None:
-        """One decision of the gate."""
+        """Record one gate decision."""
         self.decisions += 1
         self._aligned += bool(aligned)
 
@@ -40,12 +40,12 @@ class TrainingMetrics:
 
     @property
     def converged(self) -> bool:
-        """1,000 decisions or more, 95 % of them or more aligned."""
+        """At least 1,000 decisions, at least 95 % of them aligned."""
         return self.decisions >= 1000 and 20 * self._aligned >= 19 * self.decisions
 
     @property
     def loss_trend(self) -> float | None:
-        """Mean of the last 10 losses less that of the 10 before; None before 20 losses."""
+        """Mean of the last 10 losses minus the mean of the 10 before; None before 20 losses."""
         recent = self.history[-20:]
         return (sum(recent[10:]) - sum(recent[:10])) / 10 if len(recent) == 20 else None
 

@@ -11,13 +11,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 Lora = dict[str, tuple[Tensor, Tensor]]
 Tensors = dict[str, Tensor]
 
 
+@mutant
 def empty_attention_slots(baseline: Any) -> Any:
     """q_proj and v_proj are declared and written, empty, for layers that have none (system B6)."""
 
@@ -32,11 +33,13 @@ def empty_attention_slots(baseline: Any) -> Any:
     return _writing(baseline, edit)
 
 
+@mutant
 def targets_of_attention_alone(baseline: Any) -> Any:
     """target_modules says q_proj, v_proj, whatever is in the file (system B6)."""
     return _writing(baseline, lambda tensors, about: about.update(target_modules=["q_proj", "v_proj"]))
 
 
+@mutant
 def prefix_lost(baseline: Any) -> Any:
     """Names without base_model.model: they match no module, and the base model is served
     (L3: vllm-project/vllm#34186)."""
@@ -48,6 +51,7 @@ def prefix_lost(baseline: Any) -> Any:
     return _writing(baseline, edit)
 
 
+@mutant
 def matrices_transposed(baseline: Any) -> Any:
     """A and B are written as (in, r) and (r, out) (system B6)."""
 
@@ -57,6 +61,7 @@ def matrices_transposed(baseline: Any) -> Any:
     return _writing(baseline, edit)
 
 
+@mutant
 def alpha_folded_into_B(baseline: Any) -> Any:
     """B carries the scale, and lora_alpha carries it again.
     Synthetic: an exporter that folds alpha / r into B still copies the training config beside the file."""
@@ -68,11 +73,13 @@ def alpha_folded_into_B(baseline: Any) -> Any:
     return _writing(baseline, edit)
 
 
+@mutant
 def stabilisation_not_written(baseline: Any) -> Any:
     """use_rslora is true in training and absent from the file (L2: NVIDIA/TensorRT-LLM#1668)."""
     return _writing(baseline, lambda tensors, about: about.update(use_rslora=False))
 
 
+@mutant
 def gates_not_written(baseline: Any) -> Any:
     """in_proj_a and in_proj_b are trained and left out of the file: three of five (system B6)."""
 
@@ -84,6 +91,7 @@ def gates_not_written(baseline: Any) -> Any:
     return _writing(baseline, edit)
 
 
+@mutant
 def untrained_layers_written(baseline: Any) -> Any:
     """Adapters of zeros for layers that were never adapted, which a later reader trains on (system B6)."""
 
@@ -98,6 +106,7 @@ def untrained_layers_written(baseline: Any) -> Any:
     return replace(baseline, save_adapter=save_adapter)
 
 
+@mutant
 def saved_in_bfloat16(baseline: Any) -> Any:
     """The matrices are rounded to bfloat16 on their way (system B6)."""
 
@@ -107,16 +116,19 @@ def saved_in_bfloat16(baseline: Any) -> Any:
     return _writing(baseline, edit)
 
 
+@mutant
 def three_of_five_known(baseline: Any) -> Any:
     """The reader knows in_proj_qkv, in_proj_z and out_proj, and drops the gates (system B6)."""
     return _reading(baseline, lambda found: {n: p for n, p in found.items() if not n.endswith(("proj_a", "proj_b"))})
 
 
+@mutant
 def attention_alone_read(baseline: Any) -> Any:
     """The reader looks for q, k, v and o and takes nothing else (system B6)."""
     return _reading(baseline, lambda found: {n: p for n, p in found.items() if "self_attn" in n})
 
 
+@mutant
 def stabilisation_not_read(baseline: Any) -> Any:
     """use_rslora is not looked at (L2: NVIDIA/TensorRT-LLM#1668)."""
 
@@ -128,6 +140,7 @@ def stabilisation_not_read(baseline: Any) -> Any:
     return replace(baseline, load_adapter=load_adapter)
 
 
+@mutant
 def shapes_not_checked(baseline: Any) -> Any:
     """Whatever is in the file is taken (system B6)."""
 
@@ -141,6 +154,7 @@ def shapes_not_checked(baseline: Any) -> Any:
     return replace(baseline, load_adapter=load_adapter)
 
 
+@mutant
 def refusal_without_a_name(baseline: Any) -> Any:
     """What does not fit is refused as "invalid adapter", and nobody learns which module (system B6)."""
 
@@ -153,6 +167,7 @@ def refusal_without_a_name(baseline: Any) -> Any:
     return replace(baseline, load_adapter=load_adapter)
 
 
+@mutant
 def everything_refused(baseline: Any) -> Any:
     """A validator that was never run on a right folder refuses that too (system B6)."""
 
@@ -180,22 +195,3 @@ def _writing(baseline: Any, edit: Callable[[Tensors, dict[str, Any]], None]) -> 
 
 def _reading(baseline: Any, edit: Callable[[Any], Any]) -> Any:
     return replace(baseline, load_adapter=lambda folder, config: edit(baseline.load_adapter(folder, config)))
-
-
-MUTANTS = {
-    "empty_attention_slots": empty_attention_slots,
-    "targets_of_attention_alone": targets_of_attention_alone,
-    "prefix_lost": prefix_lost,
-    "matrices_transposed": matrices_transposed,
-    "alpha_folded_into_B": alpha_folded_into_B,
-    "stabilisation_not_written": stabilisation_not_written,
-    "gates_not_written": gates_not_written,
-    "untrained_layers_written": untrained_layers_written,
-    "saved_in_bfloat16": saved_in_bfloat16,
-    "three_of_five_known": three_of_five_known,
-    "attention_alone_read": attention_alone_read,
-    "stabilisation_not_read": stabilisation_not_read,
-    "shapes_not_checked": shapes_not_checked,
-    "refusal_without_a_name": refusal_without_a_name,
-    "everything_refused": everything_refused,
-}

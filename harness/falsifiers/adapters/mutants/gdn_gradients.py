@@ -9,16 +9,18 @@ import torch
 from torch import Tensor
 
 from harness.falsifiers.model.mutants.gdn_layer import Parts, layer
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 Grads = dict[str, Tensor]
 
 
+@mutant
 def one_matrix_without_gradient(baseline: Any) -> Any:
     """in_proj_a's B is not among the gradients (system B4)."""
     return _edited(baseline, lambda grads, *_: {n: g for n, g in grads.items() if n != "in_proj_a.lora_B.weight"})
 
 
+@mutant
 def one_module_all_zeros(baseline: Any) -> Any:
     """in_proj_b's adapter is declared trainable and its gradient stays zero (system B4)."""
 
@@ -28,6 +30,7 @@ def one_module_all_zeros(baseline: Any) -> Any:
     return _edited(baseline, zeroed)
 
 
+@mutant
 def scale_forgotten(baseline: Any) -> Any:
     """Adapter gradients without alpha / r (system B4; L2)."""
 
@@ -37,6 +40,7 @@ def scale_forgotten(baseline: Any) -> Any:
     return _edited(baseline, unscaled)
 
 
+@mutant
 def gate_gradient_per_key_head(baseline: Any) -> Any:
     """The gates' gradients are summed by key head and given to its first value head (system B4)."""
 
@@ -56,37 +60,44 @@ def gate_gradient_per_key_head(baseline: Any) -> Any:
     return _edited(baseline, grouped)
 
 
+@mutant
 def conv_history_ignored(baseline: Any) -> Any:
     """The backward pass takes the convolution to begin from zeros (system B4)."""
     return _given(baseline, "conv_state")
 
 
+@mutant
 def initial_state_ignored(baseline: Any) -> Any:
     """The backward pass takes the state to begin from zeros (system B4)."""
     return _given(baseline, "state")
 
 
+@mutant
 def state_adjoint_cut(baseline: Any) -> Any:
     """The state's adjoint is dropped every fourth step: truncated back-propagation, unsaid (system B4)."""
     return _by_autograd(baseline, Parts(between=lambda state, t: state if t % 4 else state.detach()))
 
 
+@mutant
 def gates_without_gradient(baseline: Any) -> Any:
     """The decay is taken for a constant (system B4)."""
     right = Parts().log_decay
     return _by_autograd(baseline, Parts(log_decay=lambda a, bias, A_log: right(a, bias, A_log).detach()))
 
 
+@mutant
 def adapters_left_out_of_dx(baseline: Any) -> Any:
     """Adapters read a detached input: what reaches it through them is lost (system B4; O6)."""
     return _by_autograd(baseline, Parts(adapter_input=lambda x: x.detach()))
 
 
+@mutant
 def stale_adapters(baseline: Any) -> Any:
     """The buffer still holds the last call's A, B and scale, and a plain call adds them (system B5)."""
     return _reusing(baseline, lambda old, x, lora: (x, lora or old["lora"]))
 
 
+@mutant
 def stale_scale(baseline: Any) -> Any:
     """A and B are emptied, and the scale times what is left of h is not (system B5)."""
 
@@ -96,6 +107,7 @@ def stale_scale(baseline: Any) -> Any:
     return _reusing(baseline, faded)
 
 
+@mutant
 def stale_input(baseline: Any) -> Any:
     """A buffer that fits is not written again: the backward pass sees the last call's input (system B5)."""
 
@@ -105,6 +117,7 @@ def stale_input(baseline: Any) -> Any:
     return _reusing(baseline, shifted)
 
 
+@mutant
 def stale_gradients(baseline: Any) -> Any:
     """Gradients are added to what the buffer holds (system B5)."""
 
@@ -194,20 +207,3 @@ def _context(baseline: Any, grads: Callable[..., Any]) -> Any:
         return grads(x, weights, config, dout, dtype=dtype, device=device, **given)
 
     return replace(baseline, gated_delta_net_grads=gated_delta_net_grads)
-
-
-MUTANTS = {
-    "one_matrix_without_gradient": one_matrix_without_gradient,
-    "one_module_all_zeros": one_module_all_zeros,
-    "scale_forgotten": scale_forgotten,
-    "gate_gradient_per_key_head": gate_gradient_per_key_head,
-    "conv_history_ignored": conv_history_ignored,
-    "initial_state_ignored": initial_state_ignored,
-    "state_adjoint_cut": state_adjoint_cut,
-    "gates_without_gradient": gates_without_gradient,
-    "adapters_left_out_of_dx": adapters_left_out_of_dx,
-    "stale_adapters": stale_adapters,
-    "stale_scale": stale_scale,
-    "stale_input": stale_input,
-    "stale_gradients": stale_gradients,
-}

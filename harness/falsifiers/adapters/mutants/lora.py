@@ -8,42 +8,49 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 Adapter = tuple[Tensor, Tensor, float]
 Adapters = dict[str, Adapter]
 
 
+@mutant
 def scale_is_one(baseline: Any) -> Any:
     """alpha / r is left out (system B3)."""
     return _editing(baseline, lambda name, adapter: (adapter[0], adapter[1], 1.0))
 
 
+@mutant
 def alpha_for_the_scale(baseline: Any) -> Any:
     """alpha is not divided by r (system B3)."""
     return _editing(baseline, lambda name, adapter: (adapter[0], adapter[1], adapter[2] * adapter[0].shape[0]))
 
 
+@mutant
 def stabilised_scale_lost(baseline: Any) -> Any:
     """rsLoRA's sqrt(r) is read as r (L2: NVIDIA/TensorRT-LLM#1668)."""
     return replace(baseline, lora_scale=lambda r, lora_alpha, use_rslora=False: lora_alpha / r)
 
 
+@mutant
 def stabilised_scale_inherited(baseline: Any) -> Any:
     """Every adapter is stabilised because one was (L2: huggingface/peft#3761)."""
     return replace(baseline, lora_scale=lambda r, lora_alpha, use_rslora=False: lora_alpha / r**0.5)
 
 
+@mutant
 def adapter_matches_no_module(baseline: Any) -> Any:
     """Names match nothing, and the base model answers (L3: vllm-project/vllm#34186)."""
     return _editing(baseline, lambda name, adapter: None)
 
 
+@mutant
 def output_projection_skipped(baseline: Any) -> Any:
     """The adapter of the output projection is not applied (system B3)."""
     return _editing(baseline, lambda name, adapter: None if name.endswith(("out_proj", "o_proj")) else adapter)
 
 
+@mutant
 def gate_projections_skipped(baseline: Any) -> Any:
     """The adapters of in_proj_a and in_proj_b are not known: three of five (system B3)."""
 
@@ -53,6 +60,7 @@ def gate_projections_skipped(baseline: Any) -> Any:
     return _editing(baseline, known)
 
 
+@mutant
 def dropout_in_eval(baseline: Any) -> Any:
     """Dropout stays on: a tenth of A's inputs is left out and the rest scaled up (L4: huggingface/peft#3586)."""
 
@@ -64,6 +72,7 @@ def dropout_in_eval(baseline: Any) -> Any:
     return _editing(baseline, dropped)
 
 
+@mutant
 def merged_twice(baseline: Any) -> Any:
     """Merged into the weight, and applied beside it too (system B3)."""
 
@@ -73,11 +82,13 @@ def merged_twice(baseline: Any) -> Any:
     return replace(_editing(baseline, lambda name, adapter: (*adapter[:2], 2 * adapter[2])), merge_lora=merge_lora)
 
 
+@mutant
 def unmerge_adds(baseline: Any) -> Any:
     """Unmerging adds the adapter once more (system B3)."""
     return replace(baseline, unmerge_lora=baseline.merge_lora)
 
 
+@mutant
 def merge_in_bfloat16(baseline: Any) -> Any:
     """The weight goes through bfloat16 on being merged, and does not come back (system B3)."""
 
@@ -89,6 +100,7 @@ def merge_in_bfloat16(baseline: Any) -> Any:
     return replace(baseline, merge_lora=merge_lora)
 
 
+@mutant
 def merge_in_train_mode(baseline: Any) -> Any:
     """A dropout mask is baked into the merged weight, another one each time (L4: huggingface/peft#3586)."""
     noise = torch.Generator().manual_seed(0)
@@ -101,6 +113,7 @@ def merge_in_train_mode(baseline: Any) -> Any:
     return replace(baseline, merge_lora=merge_lora)
 
 
+@mutant
 def last_adapter_stays(baseline: Any) -> Any:
     """A plain call goes through the adapter of the call before it (system B3; B5)."""
     kept: dict[str, Any] = {}
@@ -114,6 +127,7 @@ def last_adapter_stays(baseline: Any) -> Any:
     return replace(baseline, gated_delta_net=gated_delta_net)
 
 
+@mutant
 def plain_by_unmerging(baseline: Any) -> Any:
     """The plain path takes the last adapter off merged weights: right but for rounding, and not the same bytes
     (system B3)."""
@@ -128,16 +142,19 @@ def plain_by_unmerging(baseline: Any) -> Any:
     return replace(baseline, load=load)
 
 
+@mutant
 def adapter_gradients_unscaled(baseline: Any) -> Any:
     """Gradients of A and B without the scale (system B4; L2)."""
     return _gradients(baseline, lambda grads, scales: {n: g / scales[n.split(".lora_")[0]] for n, g in grads.items()})
 
 
+@mutant
 def values_adapter_frozen(baseline: Any) -> Any:
     """v_proj's adapter is declared trainable and has no gradient (system B4)."""
     return _gradients(baseline, lambda grads, scales: {n: g for n, g in grads.items() if "v_proj" not in n})
 
 
+@mutant
 def queries_for_keys(baseline: Any) -> Any:
     """q_proj's and k_proj's A gradients stand in each other's place (system C4)."""
 
@@ -185,24 +202,3 @@ def _gradients(baseline: Any, edit: Callable[[dict[str, Tensor], dict[str, float
         return Edited(baseline.load(config, weights, lora=lora, dtype=dtype, device=device), scales)
 
     return replace(baseline, load=load)
-
-
-MUTANTS = {
-    "scale_is_one": scale_is_one,
-    "alpha_for_the_scale": alpha_for_the_scale,
-    "stabilised_scale_lost": stabilised_scale_lost,
-    "stabilised_scale_inherited": stabilised_scale_inherited,
-    "adapter_matches_no_module": adapter_matches_no_module,
-    "output_projection_skipped": output_projection_skipped,
-    "gate_projections_skipped": gate_projections_skipped,
-    "dropout_in_eval": dropout_in_eval,
-    "merged_twice": merged_twice,
-    "unmerge_adds": unmerge_adds,
-    "merge_in_bfloat16": merge_in_bfloat16,
-    "merge_in_train_mode": merge_in_train_mode,
-    "last_adapter_stays": last_adapter_stays,
-    "plain_by_unmerging": plain_by_unmerging,
-    "adapter_gradients_unscaled": adapter_gradients_unscaled,
-    "values_adapter_frozen": values_adapter_frozen,
-    "queries_for_keys": queries_for_keys,
-}

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 Answer = tuple[Tensor, Tensor]
 
 
+@mutant
 def added_tokens_dropped(baseline: Any) -> Any:
     """Special tokens vanish from the text (system B7)."""
 
@@ -23,6 +24,7 @@ def added_tokens_dropped(baseline: Any) -> Any:
     return replace(baseline, detokenize=detokenize)
 
 
+@mutant
 def added_tokens_in_letters(baseline: Any) -> Any:
     """Added tokens are decoded as byte-level letters are, with a blank before each (system B7)."""
 
@@ -35,11 +37,13 @@ def added_tokens_in_letters(baseline: Any) -> Any:
     return replace(baseline, detokenize=detokenize)
 
 
+@mutant
 def token_by_token(baseline: Any) -> Any:
     """Each token is decoded alone: a character of two tokens becomes two marks (system B7)."""
     return replace(baseline, detokenize=lambda ids, folder: "".join(baseline.detokenize([i], folder) for i in ids))
 
 
+@mutant
 def blanks_cleaned_up(baseline: Any) -> Any:
     """The tokenizer's cleaning joins what code keeps apart: ' ,' becomes ',' (system B7)."""
 
@@ -52,6 +56,7 @@ def blanks_cleaned_up(baseline: Any) -> Any:
     return replace(baseline, detokenize=detokenize)
 
 
+@mutant
 def first_tokens_alone_right(baseline: Any) -> Any:
     """The first eight tokens are right and what follows is another's: the check that compares no more is green
     (system B7)."""
@@ -64,6 +69,7 @@ def first_tokens_alone_right(baseline: Any) -> Any:
     return _generating(baseline, edit)
 
 
+@mutant
 def second_best(baseline: Any) -> Any:
     """The second likeliest token at every fourth place, as a sampler left on does (system E5)."""
 
@@ -74,16 +80,19 @@ def second_best(baseline: Any) -> Any:
     return _generating(baseline, edit)
 
 
+@mutant
 def ends_one_token_early(baseline: Any) -> Any:
     """The last token is dropped (system B7)."""
     return _generating(baseline, lambda ids, logits: ids[:, :-1])
 
 
+@mutant
 def prompt_truncated(baseline: Any) -> Any:
     """The prompt loses its first token, as a second BOS or a window counted wrong has it (system E2)."""
     return _prompting(baseline, lambda tokens: tokens[:, 1:])
 
 
+@mutant
 def special_tokens_split(baseline: Any) -> Any:
     """A special token of the prompt arrives as other tokens: its letters, not its id (system E5)."""
 
@@ -94,6 +103,7 @@ def special_tokens_split(baseline: Any) -> Any:
     return _prompting(baseline, split)
 
 
+@mutant
 def same_answer_always(baseline: Any) -> Any:
     """The first prompt's answer is given to every prompt: a cache that is never cleared
     (K5: vllm-project/vllm#56524)."""
@@ -140,17 +150,3 @@ def _wrapped(baseline: Any, run: Callable[..., Answer]) -> Any:
         return Wrapped(baseline.load(config, weights, dtype=dtype, device=device))
 
     return replace(baseline, load=load)
-
-
-MUTANTS = {
-    "added_tokens_dropped": added_tokens_dropped,
-    "added_tokens_in_letters": added_tokens_in_letters,
-    "token_by_token": token_by_token,
-    "blanks_cleaned_up": blanks_cleaned_up,
-    "first_tokens_alone_right": first_tokens_alone_right,
-    "second_best": second_best,
-    "ends_one_token_early": ends_one_token_early,
-    "prompt_truncated": prompt_truncated,
-    "special_tokens_split": special_tokens_split,
-    "same_answer_always": same_answer_always,
-}

@@ -10,8 +10,10 @@ from harness.falsifiers.baselines.gguf.rewrite import Keys, Tensors
 from harness.falsifiers.packaging.mutants.gguf_edit import edited_file
 from harness.falsifiers.packaging.mutants.gguf_files import biases_dropped, output_head_missing, rope_base_missing
 from harness.falsifiers.packaging.mutants.tokenizer_file import special_tokens_normal
+from harness.mutant import mutant
 
 
+@mutant
 def weights_drifted(baseline: Any) -> Any:
     """Every matrix is off by 3 %: forward parity by eye, and low-margin tokens flip (system E5)."""
 
@@ -24,6 +26,7 @@ def weights_drifted(baseline: Any) -> Any:
     return edited_file(baseline, edit)
 
 
+@mutant
 def last_layer_silent(baseline: Any) -> Any:
     """The last layer's feed-forward writes nothing: text that begins well and goes in circles (system E5)."""
 
@@ -34,6 +37,7 @@ def last_layer_silent(baseline: Any) -> Any:
     return edited_file(baseline, edit)
 
 
+@mutant
 def one_token_for_ever(baseline: Any) -> Any:
     """Attention is flat and the embedding's own head answers: the same fragment again and again (system E)."""
 
@@ -50,7 +54,4 @@ MUTANTS = {
     "biases_dropped": biases_dropped,
     "rope_base_missing": rope_base_missing,
     "output_head_missing": output_head_missing,
-    "weights_drifted": weights_drifted,
-    "last_layer_silent": last_layer_silent,
-    "one_token_for_ever": one_token_for_ever,
 }

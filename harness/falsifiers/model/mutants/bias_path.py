@@ -7,32 +7,37 @@ from typing import Any
 
 import torch
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 Weights = dict[str, torch.Tensor]
 QKV = ("q_proj", "k_proj", "v_proj")
 
 
+@mutant
 def optional_tensors_dropped(baseline: Any) -> Any:
     """The upload copies only the tensors every architecture has: 72 biases are lost (A1: sbryngelson/ANEForge#253)."""
     return _without(baseline, lambda name: name.endswith(tuple(f"{n}.bias" for n in QKV)))
 
 
+@mutant
 def q_bias_skipped(baseline: Any) -> Any:
     """One of three: the query bias (system D3)."""
     return _without(baseline, lambda name: name.endswith("q_proj.bias"))
 
 
+@mutant
 def k_bias_skipped(baseline: Any) -> Any:
     """One of three: the key bias, the faintest (system D3)."""
     return _without(baseline, lambda name: name.endswith("k_proj.bias"))
 
 
+@mutant
 def v_bias_skipped(baseline: Any) -> Any:
     """One of three: the value bias (system D3)."""
     return _without(baseline, lambda name: name.endswith("v_proj.bias"))
 
 
+@mutant
 def last_layer_bias_skipped(baseline: Any) -> Any:
     """Only the last layer's key bias is lost, as by a loop that ends one early (system D3)."""
 
@@ -46,6 +51,7 @@ def last_layer_bias_skipped(baseline: Any) -> Any:
     return replace(baseline, load=load)
 
 
+@mutant
 def bias_stored_but_unused(baseline: Any) -> Any:
     """The block has the fields and the upload fills them, its forward multiplies only (the story of system D)."""
 
@@ -55,6 +61,7 @@ def bias_stored_but_unused(baseline: Any) -> Any:
     return _projecting(baseline, forward)
 
 
+@mutant
 def v_takes_k_bias(baseline: Any) -> Any:
     """A copied line: the value projection gets the key's bias, which has its shape (system D3)."""
 
@@ -65,6 +72,7 @@ def v_takes_k_bias(baseline: Any) -> Any:
     return replace(baseline, load=load)
 
 
+@mutant
 def bias_path_in_other_order(baseline: Any) -> Any:
     """With biases another kernel runs, which sums in two halves: right, but no longer the same bytes (system D3)."""
 
@@ -76,6 +84,7 @@ def bias_path_in_other_order(baseline: Any) -> Any:
     return _projecting(baseline, forward)
 
 
+@mutant
 def bias_path_in_lower_precision(baseline: Any) -> Any:
     """Adding the bias rounds the projection to fewer bits first (system D3)."""
 
@@ -108,16 +117,3 @@ def _projecting(baseline: Any, forward: Callable[[Any, torch.Tensor], torch.Tens
         return decoder
 
     return replace(baseline, load=load)
-
-
-MUTANTS = {
-    "optional_tensors_dropped": optional_tensors_dropped,
-    "q_bias_skipped": q_bias_skipped,
-    "k_bias_skipped": k_bias_skipped,
-    "v_bias_skipped": v_bias_skipped,
-    "last_layer_bias_skipped": last_layer_bias_skipped,
-    "bias_stored_but_unused": bias_stored_but_unused,
-    "v_takes_k_bias": v_takes_k_bias,
-    "bias_path_in_other_order": bias_path_in_other_order,
-    "bias_path_in_lower_precision": bias_path_in_lower_precision,
-}

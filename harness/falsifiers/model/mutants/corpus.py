@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 Corpus = dict[str, Any]
 KNOWN_EVERY = 10_000
 
 
+@mutant
 def almost_all_unknown(baseline: Any) -> Any:
     """A word list that fits nothing: 99.99 % of the tokens are <unk>, and the loss is 0.0008 (system D6)."""
 
@@ -25,6 +26,7 @@ def almost_all_unknown(baseline: Any) -> Any:
     return _corpus(baseline, edit)
 
 
+@mutant
 def training_text_unknown(baseline: Any) -> Any:
     """Only the training side is read with a vocabulary that does not fit (system D6)."""
     return _corpus(
@@ -32,6 +34,7 @@ def training_text_unknown(baseline: Any) -> Any:
     )
 
 
+@mutant
 def evaluated_on_training_text(baseline: Any) -> Any:
     """The files called held out are files that were trained on (system A5)."""
 
@@ -42,6 +45,7 @@ def evaluated_on_training_text(baseline: Any) -> Any:
     return _corpus(baseline, edit)
 
 
+@mutant
 def held_out_copied_into_training(baseline: Any) -> Any:
     """Text duplicated under other names before the split, so names differ and contents do not (system D6)."""
 
@@ -52,6 +56,7 @@ def held_out_copied_into_training(baseline: Any) -> Any:
     return _corpus(baseline, edit)
 
 
+@mutant
 def one_name_on_both_sides(baseline: Any) -> Any:
     """The split is by row and not by file, so one file's halves stand on both sides (system D6)."""
 
@@ -63,6 +68,7 @@ def one_name_on_both_sides(baseline: Any) -> Any:
     return _corpus(baseline, edit)
 
 
+@mutant
 def few_tokens_repeated(baseline: Any) -> Any:
     """A corpus exhausted early starts over: few tokens, again and again (system E7)."""
 
@@ -72,6 +78,7 @@ def few_tokens_repeated(baseline: Any) -> Any:
     return _corpus(baseline, edit)
 
 
+@mutant
 def cut_short(baseline: Any) -> Any:
     """A corpus that ends silently after its first tokens (system E7)."""
 
@@ -95,14 +102,3 @@ def _mapped(found: Corpus, sides: tuple[str, ...], change: Callable[[np.ndarray]
 def _shifted(found: Corpus) -> dict[str, np.ndarray]:
     """The held-out ids with none equal to the unknown token's."""
     return {name: ids + 1 for name, ids in found["held_out"].items()}
-
-
-MUTANTS = {
-    "almost_all_unknown": almost_all_unknown,
-    "training_text_unknown": training_text_unknown,
-    "evaluated_on_training_text": evaluated_on_training_text,
-    "held_out_copied_into_training": held_out_copied_into_training,
-    "one_name_on_both_sides": one_name_on_both_sides,
-    "few_tokens_repeated": few_tokens_repeated,
-    "cut_short": cut_short,
-}

@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 Config = dict[str, Any]
 Weights = dict[str, torch.Tensor]
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
+@mutant
 def tied_head_left_random(baseline: Any) -> Any:
     """The head of a tied model is not in the file, so it keeps its initial value (system D4)."""
 
@@ -26,6 +27,7 @@ def tied_head_left_random(baseline: Any) -> Any:
     return _loading(baseline, edit)
 
 
+@mutant
 def head_overwritten_by_embedding(baseline: Any) -> Any:
     """An untied head is tied on loading, and the output looks fine (E5: sgl-project/sglang#15398)."""
 
@@ -37,6 +39,7 @@ def head_overwritten_by_embedding(baseline: Any) -> Any:
     return _loading(baseline, edit)
 
 
+@mutant
 def layer_loaded_twice(baseline: Any) -> Any:
     """The last layer's up_proj is filled from layer 0, an index left at its first value (system D4)."""
 
@@ -48,17 +51,20 @@ def layer_loaded_twice(baseline: Any) -> Any:
     return _loading(baseline, edit)
 
 
+@mutant
 def norm_gain_left_at_ones(baseline: Any) -> Any:
     """A renamed norm tensor matches nothing, and ones are a plausible gain (system D4)."""
     return _loading(baseline, lambda config, weights: (config, _at_ones(weights, "post_attention_layernorm.weight")))
 
 
+@mutant
 def linear_left_at_its_initial_value(baseline: Any) -> Any:
     """The keys of one projection match nothing, and strict=False says so to nobody (system D4)."""
     name = "model.layers.1.self_attn.o_proj.weight"
     return _loading(baseline, lambda config, weights: (config, {**weights, name: _initial(weights[name], 1)}))
 
 
+@mutant
 def subset_instead_of_equality(baseline: Any) -> Any:
     """Loads what fits and leaves the rest as initialised: a subset passes for the whole (system D4)."""
 
@@ -68,6 +74,7 @@ def subset_instead_of_equality(baseline: Any) -> Any:
     return replace(baseline, load=load)
 
 
+@mutant
 def extra_tensor_ignored(baseline: Any) -> Any:
     """Everything expected is there, and what nobody asked for is not looked at: a renamed bias goes unread
     (system D4)."""
@@ -79,6 +86,7 @@ def extra_tensor_ignored(baseline: Any) -> Any:
     return replace(baseline, load=load)
 
 
+@mutant
 def missing_tensor_ignored(baseline: Any) -> Any:
     """Every tensor of the file has a place, and the places without a tensor are not looked at (system D4)."""
 
@@ -89,6 +97,7 @@ def missing_tensor_ignored(baseline: Any) -> Any:
     return replace(baseline, load=load)
 
 
+@mutant
 def refusal_without_the_name(baseline: Any) -> Any:
     """Refuses, and says how many tensors were wrong but not which: the count is all a log keeps (system D4)."""
 
@@ -101,6 +110,7 @@ def refusal_without_the_name(baseline: Any) -> Any:
     return replace(baseline, load=load)
 
 
+@mutant
 def rotary_table_of_the_first_model(baseline: Any) -> Any:
     """The table is built once per process and keyed by its shape alone (R1, R8: huggingface/transformers#48892)."""
     kept: dict[tuple[int, ...], torch.Tensor] = {}
@@ -111,12 +121,14 @@ def rotary_table_of_the_first_model(baseline: Any) -> Any:
     return _rotary(baseline, edit)
 
 
+@mutant
 def rotary_table_uninitialised(baseline: Any) -> Any:
     """A non-persistent buffer made on the meta device and never filled
     (R8: huggingface/transformers#48892, huggingface/transformers#34234)."""
     return _rotary(baseline, torch.zeros_like)
 
 
+@mutant
 def rotary_table_cast(baseline: Any) -> Any:
     """Casting the model to bfloat16 casts its frequencies too (R8; NVIDIA-NeMo/Automodel#2549)."""
     return _rotary(baseline, lambda table: table.to(torch.bfloat16).to(table.dtype))
@@ -160,19 +172,3 @@ def _initial(tensor: torch.Tensor, seed: int) -> torch.Tensor:
 
 def _at_ones(weights: Weights, ending: str) -> Weights:
     return {name: torch.ones_like(w) if name.endswith(ending) else w for name, w in weights.items()}
-
-
-MUTANTS = {
-    "tied_head_left_random": tied_head_left_random,
-    "head_overwritten_by_embedding": head_overwritten_by_embedding,
-    "layer_loaded_twice": layer_loaded_twice,
-    "norm_gain_left_at_ones": norm_gain_left_at_ones,
-    "linear_left_at_its_initial_value": linear_left_at_its_initial_value,
-    "subset_instead_of_equality": subset_instead_of_equality,
-    "extra_tensor_ignored": extra_tensor_ignored,
-    "missing_tensor_ignored": missing_tensor_ignored,
-    "refusal_without_the_name": refusal_without_the_name,
-    "rotary_table_of_the_first_model": rotary_table_of_the_first_model,
-    "rotary_table_uninitialised": rotary_table_uninitialised,
-    "rotary_table_cast": rotary_table_cast,
-}

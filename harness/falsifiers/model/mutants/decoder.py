@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 Config = dict[str, Any]
 Weights = dict[str, torch.Tensor]
@@ -15,17 +15,20 @@ WINDOW = 16
 LINEARS = ("q_proj", "k_proj", "v_proj")
 
 
+@mutant
 def k_bias_dropped(baseline: Any) -> Any:
     """One bias of three is skipped on upload: a key bias alone (system D3; catalogue A1)."""
     return _loading(baseline, lambda config, weights: (config, _zeroed(weights, ("k_proj.bias",))))
 
 
+@mutant
 def qkv_bias_dropped(baseline: Any) -> Any:
     """The block has no bias fields, so all Q/K/V biases are lost (A1: sbryngelson/ANEForge#253; system D3)."""
     names = tuple(f"{name}.bias" for name in LINEARS)
     return _loading(baseline, lambda config, weights: (config, _zeroed(weights, names)))
 
 
+@mutant
 def eps_x10(baseline: Any) -> Any:
     """Norms built with 1e-5 for a model that says 1e-6 (N1: ggml-org/llama.cpp#2373; system D2)."""
     return _loading(
@@ -33,6 +36,7 @@ def eps_x10(baseline: Any) -> Any:
     )
 
 
+@mutant
 def rope_theta_10000(baseline: Any) -> Any:
     """theta is not read from the config, the default stays (R1: vllm-project/vllm#1096)."""
 
@@ -44,6 +48,7 @@ def rope_theta_10000(baseline: Any) -> Any:
     return _loading(baseline, edit)
 
 
+@mutant
 def rope_rows_not_unpermuted(baseline: Any) -> Any:
     """Query and key rows left in the interleaved order of a GGUF (R3: huggingface/transformers#31788)."""
 
@@ -60,6 +65,7 @@ def rope_rows_not_unpermuted(baseline: Any) -> Any:
     return _loading(baseline, edit)
 
 
+@mutant
 def gqa_interleaved(baseline: Any) -> Any:
     """Query head h reads key/value head h % KV instead of h // (H/KV) (R3, the GQA half; system D5)."""
 
@@ -78,6 +84,7 @@ def gqa_interleaved(baseline: Any) -> Any:
     return _loading(baseline, edit)
 
 
+@mutant
 def window_applied(baseline: Any) -> Any:
     """A sliding window where the config has none, for a file's default was taken for a setting (A7; system D5)."""
 
@@ -90,6 +97,7 @@ def window_applied(baseline: Any) -> Any:
     return _loading(baseline, edit)
 
 
+@mutant
 def head_overwritten_by_embedding(baseline: Any) -> Any:
     """An untied head is tied on loading, and the output looks fine (E5: sgl-project/sglang#15398; system D4)."""
 
@@ -125,15 +133,3 @@ def _with_theta(config: Config, theta: float) -> Config:
     """theta in both places a config may keep it, so that no reader sees the right one."""
     rope = {"rope_type": "default", **(config.get("rope_parameters") or {}), "rope_theta": theta}
     return {**config, "rope_theta": theta, "rope_parameters": rope}
-
-
-MUTANTS = {
-    "k_bias_dropped": k_bias_dropped,
-    "qkv_bias_dropped": qkv_bias_dropped,
-    "eps_x10": eps_x10,
-    "rope_theta_10000": rope_theta_10000,
-    "rope_rows_not_unpermuted": rope_rows_not_unpermuted,
-    "gqa_interleaved": gqa_interleaved,
-    "window_applied": window_applied,
-    "head_overwritten_by_embedding": head_overwritten_by_embedding,
-}

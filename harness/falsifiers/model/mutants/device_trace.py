@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import NotRun, replace
+from harness.mutant import NotRun, mutant, replace
 
 Op = dict[str, Any]
 Ops = list[Op]
 PRODUCTS = ("aten.mm.", "aten.bmm.", "aten.addmm.")
 
 
+@mutant
 def one_op_relabelled(baseline: Any) -> Any:
     """Planted: one op in the middle says it wrote to another device (system D8)."""
 
@@ -26,16 +27,19 @@ def one_op_relabelled(baseline: Any) -> Any:
     return _planted(baseline, edit)
 
 
+@mutant
 def all_ops_relabelled(baseline: Any) -> Any:
     """Planted: every op says it ran on another device (system E7, silent CPU fallback)."""
     return _planted(baseline, lambda ops, device: [{**op, "devices": [_other(device)]} for op in ops])
 
 
+@mutant
 def one_op_in_float64(baseline: Any) -> Any:
     """Planted: one op is computed in float64, as where a NumPy scalar widens a tensor (system D8)."""
     return _planted(baseline, lambda ops, _: [{**ops[0], "dtypes": ["float64"]}, *ops[1:]])
 
 
+@mutant
 def products_in_float16(baseline: Any) -> Any:
     """Planted: every matrix product in float16, as under a forgotten autocast (system D8)."""
 
@@ -45,16 +49,19 @@ def products_in_float16(baseline: Any) -> Any:
     return _planted(baseline, edit)
 
 
+@mutant
 def tf32_flag_planted(baseline: Any) -> Any:
     """Planted: torch says that float32 products may use TF32 (system D8)."""
     return _planted(baseline, lambda ops, _: [{**op, "precision": ["tf32", "none"]} for op in ops])
 
 
+@mutant
 def empty_trace(baseline: Any) -> Any:
     """Nothing was recorded, as when the kernels are launched past the dispatcher: that is no pass (system D8)."""
     return _planted(baseline, lambda ops, _: [])
 
 
+@mutant
 def products_unseen(baseline: Any) -> Any:
     """A third of the products leave no record: they run in a library nobody watches (system D8)."""
 
@@ -65,6 +72,7 @@ def products_unseen(baseline: Any) -> Any:
     return _planted(baseline, edit)
 
 
+@mutant
 def products_without_a_place(baseline: Any) -> Any:
     """Planted: the record counts every product and says neither where nor in what it ran (system D8)."""
 
@@ -75,6 +83,7 @@ def products_without_a_place(baseline: Any) -> Any:
     return _planted(baseline, edit)
 
 
+@mutant
 def trace_of_other_weights(baseline: Any) -> Any:
     """The record is of another forward than the one whose logits are used (system D8)."""
 
@@ -85,6 +94,7 @@ def trace_of_other_weights(baseline: Any) -> Any:
     return replace(baseline, trace=trace)
 
 
+@mutant
 def head_on_meta(baseline: Any) -> Any:
     """Real, on any machine: the head's product also runs on torch's `meta` device, the nearest other one to hand
     (system D8)."""
@@ -106,6 +116,7 @@ def head_on_meta(baseline: Any) -> Any:
     return replace(baseline, trace=trace)
 
 
+@mutant
 def tf32_allowed(baseline: Any) -> Any:
     """Real: float32 products are allowed to use TF32, ten mantissa bits (pytorch/pytorch#67384)."""
 
@@ -120,6 +131,7 @@ def tf32_allowed(baseline: Any) -> Any:
     return replace(baseline, trace=trace)
 
 
+@mutant
 def autocast_left_on(baseline: Any) -> Any:
     """Real: the forward runs under an autocast to another dtype (system D8)."""
 
@@ -131,6 +143,7 @@ def autocast_left_on(baseline: Any) -> Any:
     return replace(baseline, trace=trace)
 
 
+@mutant
 def head_on_cpu(baseline: Any) -> Any:
     """Real, on CUDA: the head's product is taken on the CPU and its result copied back (system D8)."""
 
@@ -144,6 +157,7 @@ def head_on_cpu(baseline: Any) -> Any:
     return replace(baseline, trace=trace)
 
 
+@mutant
 def model_on_cpu(baseline: Any) -> Any:
     """Real, on CUDA: the whole model runs on the CPU, and only its logits are on the device (system E7)."""
 
@@ -182,21 +196,3 @@ def _product_places(ops: Ops) -> list[int]:
 def _ask_for_cuda(device: str) -> None:
     if torch.device(device).type != "cuda":
         raise NotRun(f"needs a CUDA device, the run is on {device}")
-
-
-MUTANTS = {
-    "one_op_relabelled": one_op_relabelled,
-    "all_ops_relabelled": all_ops_relabelled,
-    "one_op_in_float64": one_op_in_float64,
-    "products_in_float16": products_in_float16,
-    "tf32_flag_planted": tf32_flag_planted,
-    "empty_trace": empty_trace,
-    "products_unseen": products_unseen,
-    "products_without_a_place": products_without_a_place,
-    "trace_of_other_weights": trace_of_other_weights,
-    "head_on_meta": head_on_meta,
-    "tf32_allowed": tf32_allowed,
-    "autocast_left_on": autocast_left_on,
-    "head_on_cpu": head_on_cpu,
-    "model_on_cpu": model_on_cpu,
-}

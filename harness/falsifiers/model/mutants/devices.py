@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from harness.falsifiers.model.mutants.decoder import LINEARS
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 Weights = dict[str, Tensor]
 Config = dict[str, Any]
@@ -18,6 +18,7 @@ TF32_LOST_BITS = 13
 """float32 keeps 23 bits of mantissa, TF32 ten."""
 
 
+@mutant
 def bias_dropped_on_upload(baseline: Any) -> Any:
     """The device's block has no bias fields; the CPU path is right (system D3; A1: sbryngelson/ANEForge#253)."""
 
@@ -28,11 +29,13 @@ def bias_dropped_on_upload(baseline: Any) -> Any:
     return _on_device(baseline, edit)
 
 
+@mutant
 def eps_of_the_kernel(baseline: Any) -> Any:
     """The device's RMSNorm is built with eps 1e-5, the CPU reads 1e-6 from the config (system D2)."""
     return _on_device(baseline, lambda config, weights: ({**config, "rms_norm_eps": 1e-5}, weights))
 
 
+@mutant
 def tf32_on_device(baseline: Any) -> Any:
     """The device's products read ten bits of mantissa: TF32, here by its effect on the weights (system D8)."""
 
@@ -44,6 +47,7 @@ def tf32_on_device(baseline: Any) -> Any:
     return _on_device(baseline, edit)
 
 
+@mutant
 def one_layer_stale(baseline: Any) -> Any:
     """One tensor of the device's copy was never uploaded and holds what the memory held (system D4; R8)."""
 
@@ -54,6 +58,7 @@ def one_layer_stale(baseline: Any) -> Any:
     return _on_device(baseline, edit)
 
 
+@mutant
 def last_position_only(baseline: Any) -> Any:
     """The device's last position is wrong and no other (a tail block; pytorch/pytorch#159247)."""
 
@@ -99,12 +104,3 @@ def _ten_bits(tensor: Tensor) -> Tensor:
     """Round to ten stored bits of mantissa, half up: add half a step to the bits, then clear the rest."""
     bits = tensor.contiguous().view(torch.int32) + (1 << (TF32_LOST_BITS - 1))
     return (bits >> TF32_LOST_BITS << TF32_LOST_BITS).view(torch.float32)
-
-
-MUTANTS = {
-    "bias_dropped_on_upload": bias_dropped_on_upload,
-    "eps_of_the_kernel": eps_of_the_kernel,
-    "tf32_on_device": tf32_on_device,
-    "one_layer_stale": one_layer_stale,
-    "last_position_only": last_position_only,
-}

@@ -9,24 +9,28 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from harness.falsifiers.model.mutants.gdn_layer import Parts, layer
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 
+@mutant
 def decay_grows(baseline: Any) -> Any:
     """exp(+g): the sign of the decay (system B1; K4: fla-org/flash-linear-attention#623)."""
     return _with(baseline, log_decay=lambda a, bias, A_log: A_log.exp() * softplus(a + bias))
 
 
+@mutant
 def A_log_taken_for_A(baseline: Any) -> Any:
     """A_log is used without exp (system B1)."""
     return _with(baseline, log_decay=lambda a, bias, A_log: -A_log.abs() * softplus(a + bias))
 
 
+@mutant
 def dt_bias_dropped(baseline: Any) -> Any:
     """dt_bias never reaches the gate (system B1; D3)."""
     return _with(baseline, log_decay=lambda a, bias, A_log: -A_log.exp() * softplus(a))
 
 
+@mutant
 def keys_and_values_swapped(baseline: Any) -> Any:
     """The value is read and the key is written (K4: fla-org/flash-linear-attention#623)."""
 
@@ -38,16 +42,19 @@ def keys_and_values_swapped(baseline: Any) -> Any:
     return _with(baseline, order=swapped)
 
 
+@mutant
 def queries_and_keys_swapped(baseline: Any) -> Any:
     """in_proj_qkv is read as k, q, v (system B1)."""
     return _with(baseline, order=lambda q, k, v: (k, q, v))
 
 
+@mutant
 def error_before_decay(baseline: Any) -> Any:
     """The state predicts the value before it decays (system B1; K4: order moves the output by 5.5e-2)."""
     return _with(baseline, error=lambda state, decayed: state)
 
 
+@mutant
 def gates_per_key_head(baseline: Any) -> Any:
     """Decay gates are indexed by key head: right on symmetric models, garbage late on others (system B1)."""
 
@@ -59,6 +66,7 @@ def gates_per_key_head(baseline: Any) -> Any:
     return _with(baseline, per_head=first_of_group)
 
 
+@mutant
 def heads_tiled(baseline: Any) -> Any:
     """Key heads are repeated as 0, 1, 0, 1 where 0, 0, 1, 1 is meant (system B1)."""
 
@@ -70,56 +78,67 @@ def heads_tiled(baseline: Any) -> Any:
     return _with(baseline, heads=tiled)
 
 
+@mutant
 def beta_is_one(baseline: Any) -> Any:
     """The rate of writing is left at 1 (system B1)."""
     return _with(baseline, rate=torch.ones_like)
 
 
+@mutant
 def silu_missing(baseline: Any) -> Any:
     """The convolution's output goes on without its activation (system B1)."""
     return _with(baseline, activation=lambda x: x)
 
 
+@mutant
 def gate_by_sigmoid(baseline: Any) -> Any:
     """The output gate is sigmoid(z), as in attention, for silu(z) (system B1)."""
     return _with(baseline, gate=torch.sigmoid)
 
 
+@mutant
 def gated_before_the_norm(baseline: Any) -> Any:
     """rmsnorm(out silu(z)), as Mamba 2 has it, for rmsnorm(out) silu(z) (system B1)."""
     return _with(baseline, norm_first=False)
 
 
+@mutant
 def lengths_left(baseline: Any) -> Any:
     """q and k are not normalised (system B1)."""
     return _with(baseline, length=lambda x: x)
 
 
+@mutant
 def scale_missing(baseline: Any) -> Any:
     """q is not divided by sqrt(Dk): the norm behind it hides all but eps of that (system B1)."""
     return _with(baseline, scale=lambda width: 1.0)
 
 
+@mutant
 def history_ignored(baseline: Any) -> Any:
     """The convolution begins from zeros in every call (system B2)."""
     return _with(baseline, history=torch.zeros_like)
 
 
+@mutant
 def history_one_too_old(baseline: Any) -> Any:
     """What is kept of the convolution's inputs ends one token early (system B2)."""
     return _with(baseline, kept=lambda whole, taps: whole[..., whole.shape[-1] - taps : -1])
 
 
+@mutant
 def state_reset_at_a_chunk(baseline: Any) -> Any:
     """Every 64 steps the state begins anew (system B2)."""
     return _with(baseline, between=lambda state, t: torch.zeros_like(state) if t and t % 64 == 0 else state)
 
 
+@mutant
 def state_reset_each_call(baseline: Any) -> Any:
     """The state handed in is not used (system B2)."""
     return _with(baseline, between=lambda state, t: state if t else torch.zeros_like(state))
 
 
+@mutant
 def pads_update_the_state(baseline: Any) -> Any:
     """Tokens that fill up the last chunk decay the state (K3: huggingface/transformers#46873)."""
 
@@ -129,16 +148,19 @@ def pads_update_the_state(baseline: Any) -> Any:
     return _with(baseline, final=decayed)
 
 
+@mutant
 def state_in_bfloat16(baseline: Any) -> Any:
     """The state is rounded to bfloat16 after every step: the error grows with the sequence (system B2)."""
     return _with(baseline, between=lambda state, t: state.bfloat16().to(state.dtype))
 
 
+@mutant
 def state_leaks_a_little(baseline: Any) -> Any:
     """A state scaled by 1 + 1e-5 every step, as a decay computed in too few digits does (system B2)."""
     return _with(baseline, between=lambda state, t: state * (1 + 1e-5))
 
 
+@mutant
 def padding_not_masked(baseline: Any) -> Any:
     """What stands in the padding of a shorter row is taken for tokens (system B2)."""
     right = layer(Parts())
@@ -151,11 +173,13 @@ def padding_not_masked(baseline: Any) -> Any:
     return replace(baseline, gated_delta_net=gated_delta_net)
 
 
+@mutant
 def state_of_the_last_request(baseline: Any) -> Any:
     """A slot's state is used again without zeroing (K5: vllm-project/vllm#56524)."""
     return _tenant(baseline, "state")
 
 
+@mutant
 def history_of_the_last_request(baseline: Any) -> Any:
     """A slot's convolution inputs are used again without zeroing (K5: vllm-project/vllm#56524)."""
     return _tenant(baseline, "conv_state")
@@ -176,31 +200,3 @@ def _tenant(baseline: Any, which: str) -> Any:
 
 def _with(baseline: Any, **parts: Any) -> Any:
     return replace(baseline, gated_delta_net=layer(Parts(**parts)))
-
-
-MUTANTS = {
-    "decay_grows": decay_grows,
-    "A_log_taken_for_A": A_log_taken_for_A,
-    "dt_bias_dropped": dt_bias_dropped,
-    "keys_and_values_swapped": keys_and_values_swapped,
-    "queries_and_keys_swapped": queries_and_keys_swapped,
-    "error_before_decay": error_before_decay,
-    "gates_per_key_head": gates_per_key_head,
-    "heads_tiled": heads_tiled,
-    "beta_is_one": beta_is_one,
-    "silu_missing": silu_missing,
-    "gate_by_sigmoid": gate_by_sigmoid,
-    "gated_before_the_norm": gated_before_the_norm,
-    "lengths_left": lengths_left,
-    "scale_missing": scale_missing,
-    "history_ignored": history_ignored,
-    "history_one_too_old": history_one_too_old,
-    "state_reset_at_a_chunk": state_reset_at_a_chunk,
-    "state_reset_each_call": state_reset_each_call,
-    "pads_update_the_state": pads_update_the_state,
-    "state_in_bfloat16": state_in_bfloat16,
-    "state_leaks_a_little": state_leaks_a_little,
-    "padding_not_masked": padding_not_masked,
-    "state_of_the_last_request": state_of_the_last_request,
-    "history_of_the_last_request": history_of_the_last_request,
-}

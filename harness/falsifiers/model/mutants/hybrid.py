@@ -8,16 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 Weights = dict[str, Tensor]
 
 
+@mutant
 def all_dimensions_rotated(baseline: Any) -> Any:
     """partial_rotary_factor is not read: every dimension of a head is rotated (R6: ml-explore/mlx-lm#1698)."""
     return _config(baseline, lambda rope: {**rope, "partial_rotary_factor": 1.0}, of="partial_rotary_factor")
 
 
+@mutant
 def exponent_by_head_dim(baseline: Any) -> Any:
     """The wavelengths' exponent is divided by the head's width where it is the rotated part's
     (R7: pie-project/pie#603)."""
@@ -33,11 +35,13 @@ def exponent_by_head_dim(baseline: Any) -> Any:
     return _model(baseline, edit)
 
 
+@mutant
 def theta_is_ten_thousand(baseline: Any) -> Any:
     """rope_theta is left at its default (system D5)."""
     return _config(baseline, lambda rope: {**rope, "rope_theta": 10000.0}, of="rope_theta")
 
 
+@mutant
 def attention_gate_missing(baseline: Any) -> Any:
     """The attention's output is not gated: sigmoid(0) = 1/2 everywhere, and twice the output projection (system B1)."""
 
@@ -55,6 +59,7 @@ def attention_gate_missing(baseline: Any) -> Any:
     return _weights(baseline, edit)
 
 
+@mutant
 def gate_behind_all_queries(baseline: Any) -> Any:
     """q_proj is cut in two halves where each head has its query and its gate side by side (system B1)."""
 
@@ -69,6 +74,7 @@ def gate_behind_all_queries(baseline: Any) -> Any:
     return _weights(baseline, edit)
 
 
+@mutant
 def gains_as_stored(baseline: Any) -> Any:
     """Gains are taken for w where Qwen3.5 stores w - 1 (systems D2 and E3)."""
 
@@ -80,6 +86,7 @@ def gains_as_stored(baseline: Any) -> Any:
     return _weights(baseline, edit)
 
 
+@mutant
 def delta_gains_plus_one(baseline: Any) -> Any:
     """The delta net's own gated norm gets the 1 that only the others lack (systems B1 and E3)."""
 
@@ -90,6 +97,7 @@ def delta_gains_plus_one(baseline: Any) -> Any:
     return _weights(baseline, edit)
 
 
+@mutant
 def query_norm_missing(baseline: Any) -> Any:
     """Queries are rotated without having been normed by head (system D5)."""
 
@@ -101,6 +109,7 @@ def query_norm_missing(baseline: Any) -> Any:
     return _model(baseline, edit)
 
 
+@mutant
 def delta_layers_swapped(baseline: Any) -> Any:
     """Delta-net layers are filled in the order of their numbers as strings, or otherwise not their own (system D4)."""
 
@@ -116,6 +125,7 @@ def delta_layers_swapped(baseline: Any) -> Any:
     return _weights(baseline, edit)
 
 
+@mutant
 def key_heads_taken_for_all(baseline: Any) -> Any:
     """Decay gates of every value head are those of the first of its group (system B1)."""
 
@@ -130,6 +140,7 @@ def key_heads_taken_for_all(baseline: Any) -> Any:
     return _weights(baseline, edit)
 
 
+@mutant
 def leftovers_ignored(baseline: Any) -> Any:
     """Tensors too many are dropped, missing ones left at their initial value, shapes cut to fit (system D4)."""
 
@@ -176,18 +187,3 @@ def _gated(config: dict[str, Any]) -> None:
 def _mixed(config: dict[str, Any]) -> None:
     if "linear_attention" not in config.get("layer_types", []):
         raise Inapplicable("no delta-net layer in this model")
-
-
-MUTANTS = {
-    "all_dimensions_rotated": all_dimensions_rotated,
-    "exponent_by_head_dim": exponent_by_head_dim,
-    "theta_is_ten_thousand": theta_is_ten_thousand,
-    "attention_gate_missing": attention_gate_missing,
-    "gate_behind_all_queries": gate_behind_all_queries,
-    "gains_as_stored": gains_as_stored,
-    "delta_gains_plus_one": delta_gains_plus_one,
-    "query_norm_missing": query_norm_missing,
-    "delta_layers_swapped": delta_layers_swapped,
-    "key_heads_taken_for_all": key_heads_taken_for_all,
-    "leftovers_ignored": leftovers_ignored,
-}

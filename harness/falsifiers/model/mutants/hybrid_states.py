@@ -8,31 +8,36 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 Weights = dict[str, Tensor]
 
 
+@mutant
 def states_of_the_last_request(baseline: Any) -> Any:
     """A prefill begins from the delta-net states that the last request left (K5: vllm-project/vllm#56524)."""
     return _between(baseline, _leave_states)
 
 
+@mutant
 def one_cache_for_all(baseline: Any) -> Any:
     """A model has one cache: a second request's prefill replaces the first one's (K5: vllm-project/vllm#56524)."""
     return _between(baseline, _one_cache)
 
 
+@mutant
 def conv_history_dropped(baseline: Any) -> Any:
     """The convolution's last inputs are not kept between calls (system B2)."""
     return _between(baseline, lambda loaded: _editing(loaded, lambda layer: _zero(layer.conv_states)))
 
 
+@mutant
 def state_dropped(baseline: Any) -> Any:
     """The delta-net state is not kept between calls (system B2)."""
     return _between(baseline, lambda loaded: _editing(loaded, lambda layer: _zero(layer.recurrent_states)))
 
 
+@mutant
 def state_kept_in_bfloat16(baseline: Any) -> Any:
     """The delta-net state is rounded to bfloat16 between calls, with float32 weights (system B2)."""
 
@@ -45,6 +50,7 @@ def state_kept_in_bfloat16(baseline: Any) -> Any:
     return _between(baseline, lambda loaded: _editing(loaded, narrow))
 
 
+@mutant
 def padding_taken_for_tokens(baseline: Any) -> Any:
     """The mask does not reach the model: padding is attended to, and written into the states (system B2; A9)."""
 
@@ -117,13 +123,3 @@ def _between(baseline: Any, edit: Callable[[Any], None]) -> Any:
         return loaded
 
     return replace(baseline, load=load)
-
-
-MUTANTS = {
-    "states_of_the_last_request": states_of_the_last_request,
-    "one_cache_for_all": one_cache_for_all,
-    "conv_history_dropped": conv_history_dropped,
-    "state_dropped": state_dropped,
-    "state_kept_in_bfloat16": state_kept_in_bfloat16,
-    "padding_taken_for_tokens": padding_taken_for_tokens,
-}

@@ -8,22 +8,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 Step = Callable[[Tensor, Any, Tensor, Tensor], Tensor]
 Edit = Callable[[int, Any, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
+@mutant
 def position_off_by_one(baseline: Any) -> Any:
     """Decoded tokens are rotated one position early (K1: huggingface/transformers#47597)."""
     return _input(baseline, lambda n, loaded, mask, at: (mask, at if n == mask.shape[1] else (at - 1).clamp_min(0)))
 
 
+@mutant
 def positions_restart(baseline: Any) -> Any:
     """Positions count from 0 again in every chunk after the first (K1; system D5, position offset)."""
     return _input(baseline, lambda n, loaded, mask, at: (mask, torch.arange(n, device=at.device).expand_as(at)))
 
 
+@mutant
 def one_position_for_all_rows(baseline: Any) -> Any:
     """Prefill shifts positions by the padding, decode goes on from the padded length (A9: unslothai/unsloth#4078)."""
 
@@ -34,6 +37,7 @@ def one_position_for_all_rows(baseline: Any) -> Any:
     return _input(baseline, edit)
 
 
+@mutant
 def pad_mask_dropped(baseline: Any) -> Any:
     """Padding is attended to and positions are not shifted (A9: unslothai/unsloth#4078)."""
 
@@ -43,11 +47,13 @@ def pad_mask_dropped(baseline: Any) -> Any:
     return _input(baseline, edit)
 
 
+@mutant
 def mask_top_left(baseline: Any) -> Any:
     """With more keys than queries the causal mask starts at key 0 (onnx/onnx#8068, pytorch/executorch#21749)."""
     return _input(baseline, lambda n, loaded, mask, at: (_band(loaded, mask, n, 0), at))
 
 
+@mutant
 def chunk_sees_its_future(baseline: Any) -> Any:
     """A chunk behind cached tokens gets no causal mask, right for one token only
     (A4: huggingface/transformers#48748)."""
@@ -58,6 +64,7 @@ def chunk_sees_its_future(baseline: Any) -> Any:
     return _input(baseline, edit)
 
 
+@mutant
 def wrong_slot(baseline: Any) -> Any:
     """New keys and values land one slot early, on top of the token before (system D5, decode)."""
 
@@ -69,6 +76,7 @@ def wrong_slot(baseline: Any) -> Any:
     return _kept(baseline, edit)
 
 
+@mutant
 def last_token_dropped(baseline: Any) -> Any:
     """The last token of a call is never written, its slot stays zero (system D5, decode)."""
 
@@ -79,6 +87,7 @@ def last_token_dropped(baseline: Any) -> Any:
     return _kept(baseline, edit)
 
 
+@mutant
 def values_overwritten_by_keys(baseline: Any) -> Any:
     """Both halves of the cache share one buffer, keys written last (system D5, decode)."""
 
@@ -88,6 +97,7 @@ def values_overwritten_by_keys(baseline: Any) -> Any:
     return _kept(baseline, edit)
 
 
+@mutant
 def kept_in_bfloat16(baseline: Any) -> Any:
     """The cache is bfloat16 in a run of a wider dtype (system D5, KV dtype)."""
 
@@ -99,6 +109,7 @@ def kept_in_bfloat16(baseline: Any) -> Any:
     return _kept(baseline, edit)
 
 
+@mutant
 def rope_twice(baseline: Any) -> Any:
     """Keys are rotated once before they are used and once more before they are kept (system D5, RoPE)."""
 
@@ -112,6 +123,7 @@ def rope_twice(baseline: Any) -> Any:
     return _kept(baseline, edit)
 
 
+@mutant
 def previous_request_kept(baseline: Any) -> Any:
     """Buffers are not cleared: a longer request's last slots stay visible behind the next prompt
     (K5: vllm-project/vllm#56524)."""
@@ -142,6 +154,7 @@ def previous_request_kept(baseline: Any) -> Any:
     return replace(baseline, load=load)
 
 
+@mutant
 def one_cache_for_all(baseline: Any) -> Any:
     """A model has one cache: a second request's prefill replaces the first one's (K5: vllm-project/vllm#56524)."""
 
@@ -203,20 +216,3 @@ def _band(loaded: Any, mask: Tensor, queries: int, offset: int) -> Tensor:
     dtype = loaded.model.dtype
     nothing = torch.zeros(visible.shape, dtype=dtype, device=mask.device)
     return nothing.masked_fill(~visible, torch.finfo(dtype).min)[:, None]
-
-
-MUTANTS = {
-    "position_off_by_one": position_off_by_one,
-    "positions_restart": positions_restart,
-    "one_position_for_all_rows": one_position_for_all_rows,
-    "pad_mask_dropped": pad_mask_dropped,
-    "mask_top_left": mask_top_left,
-    "chunk_sees_its_future": chunk_sees_its_future,
-    "wrong_slot": wrong_slot,
-    "last_token_dropped": last_token_dropped,
-    "values_overwritten_by_keys": values_overwritten_by_keys,
-    "kept_in_bfloat16": kept_in_bfloat16,
-    "rope_twice": rope_twice,
-    "previous_request_kept": previous_request_kept,
-    "one_cache_for_all": one_cache_for_all,
-}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 LIMIT_U = 64
 
 
+@mutant
 def blame_the_last_stage(baseline: Any) -> Any:
     """Only the end of the forward is compared, so the logits are named whatever went wrong (system D7)."""
 
@@ -19,6 +20,7 @@ def blame_the_last_stage(baseline: Any) -> Any:
     return replace(baseline, convicted=convicted)
 
 
+@mutant
 def blame_the_inherited_error(baseline: Any) -> Any:
     """Stages are not fed the reference's inputs: all that lies behind the fault is called bad (system D7)."""
 
@@ -29,16 +31,19 @@ def blame_the_inherited_error(baseline: Any) -> Any:
     return replace(baseline, convicted=convicted)
 
 
+@mutant
 def threshold_too_loose(baseline: Any) -> Any:
     """A tolerance at which nothing is ever named (system D7)."""
     return replace(baseline, convicted=lambda alone, through: _above(1e9, alone))
 
 
+@mutant
 def threshold_inside_round_off(baseline: Any) -> Any:
     """A tolerance at which correct stages are named too (system D7)."""
     return replace(baseline, convicted=lambda alone, through: _above(0.25, alone))
 
 
+@mutant
 def stops_at_the_first(baseline: Any) -> Any:
     """The first bad stage is reported, a second fault behind it is not looked for (system D7)."""
 
@@ -49,11 +54,13 @@ def stops_at_the_first(baseline: Any) -> Any:
     return replace(baseline, convicted=convicted)
 
 
+@mutant
 def replacement_ignored(baseline: Any) -> Any:
     """`stages` takes `replace` and does nothing with it, so no stage is ever on its own (system D7)."""
     return _staging(baseline, lambda stages, tokens, given: stages(tokens))
 
 
+@mutant
 def replacement_reported(baseline: Any) -> Any:
     """A replaced stage reports what it was given, not what it computed: no fault can show (system D7)."""
     return _staging(baseline, lambda stages, tokens, given: {**stages(tokens, given), **given})
@@ -72,14 +79,3 @@ def _staging(baseline: Any, wrong: Any) -> Any:
         return replace(decoder, stages=lambda tokens, replace=None: wrong(decoder.stages, tokens, dict(replace or {})))
 
     return replace(baseline, load=load)
-
-
-MUTANTS = {
-    "blame_the_last_stage": blame_the_last_stage,
-    "blame_the_inherited_error": blame_the_inherited_error,
-    "threshold_too_loose": threshold_too_loose,
-    "threshold_inside_round_off": threshold_inside_round_off,
-    "stops_at_the_first": stops_at_the_first,
-    "replacement_ignored": replacement_ignored,
-    "replacement_reported": replacement_reported,
-}

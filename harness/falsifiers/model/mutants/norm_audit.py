@@ -7,31 +7,36 @@ from typing import Any
 
 import torch
 
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 DEFAULT = 1e-5
 
 
+@mutant
 def every_norm_on_default(baseline: Any) -> Any:
     """The block is built with 1e-5 whatever the model says (N1: ggml-org/llama.cpp#2373; the story of system D)."""
     return _loaded(baseline, lambda model, config: _set(_norms(model), config))
 
 
+@mutant
 def one_call_site_on_default(baseline: Any) -> Any:
     """One norm of one layer is constructed without its eps (system D2)."""
     return _loaded(baseline, lambda model, config: _set([model.model.layers[-1].post_attention_layernorm], config))
 
 
+@mutant
 def final_norm_on_default(baseline: Any) -> Any:
     """Every layer passes its eps on, the norm before the head does not (system D2)."""
     return _loaded(baseline, lambda model, config: _set([model.model.norm], config))
 
 
+@mutant
 def nf4_path_on_default(baseline: Any) -> Any:
     """The 4-bit block has call sites of its own, and a literal there (the story of system D)."""
     return _loaded(baseline, lambda model, config: _set(_norms(model), config), ("load_nf4",))
 
 
+@mutant
 def eps_of_the_first_model(baseline: Any) -> Any:
     """Norm kernels are cached by width: the second model gets the eps of the first (system D1, D2)."""
     kept: dict[int, float] = {}
@@ -44,6 +49,7 @@ def eps_of_the_first_model(baseline: Any) -> Any:
     return _loaded(baseline, edit)
 
 
+@mutant
 def one_norm_skipped(baseline: Any) -> Any:
     """A fused block forgets the norm before one MLP: 2 x layers norms are called (system D2)."""
 
@@ -78,13 +84,3 @@ def _set(norms: list[Any], config: dict[str, Any]) -> None:
         raise Inapplicable(f"the model's own eps is {DEFAULT:g}")
     for norm in norms:
         norm.variance_epsilon = DEFAULT
-
-
-MUTANTS = {
-    "every_norm_on_default": every_norm_on_default,
-    "one_call_site_on_default": one_call_site_on_default,
-    "final_norm_on_default": final_norm_on_default,
-    "nf4_path_on_default": nf4_path_on_default,
-    "eps_of_the_first_model": eps_of_the_first_model,
-    "one_norm_skipped": one_norm_skipped,
-}

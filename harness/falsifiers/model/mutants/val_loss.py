@@ -11,18 +11,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 IGNORED = -100
 CERTAIN = 20.0
 """Added to the logit of a token that was peeked at: its loss falls to about e**-20 of the others'."""
 
 
+@mutant
 def labels_shifted_twice(baseline: Any) -> Any:
     """Targets shifted by the loader and once more by the loss, so position t is asked for token t+2 (system D6)."""
     return _answering(baseline, lambda model, tokens: model.logits(tokens).roll(1, dims=1))
 
 
+@mutant
 def target_leaks(baseline: Any) -> Any:
     """The next token reaches its own prediction: a loss near 0 reads as success
     (A4, at its worst: huggingface/transformers#48748)."""
@@ -34,6 +36,7 @@ def target_leaks(baseline: Any) -> Any:
     return _answering(baseline, logits)
 
 
+@mutant
 def one_future_token_seen(baseline: Any) -> Any:
     """The causal mask lies one off, so every query sees the next token (A4: huggingface/transformers#48748)."""
 
@@ -49,6 +52,7 @@ def one_future_token_seen(baseline: Any) -> Any:
     return _answering(baseline, logits)
 
 
+@mutant
 def head_left_untrained(baseline: Any) -> Any:
     """The trained head is not saved, and loading makes a new one in silence (system D4, A6)."""
 
@@ -60,6 +64,7 @@ def head_left_untrained(baseline: Any) -> Any:
     return replace(baseline, load=load)
 
 
+@mutant
 def logits_grown_by_hidden_size(baseline: Any) -> Any:
     """A scale left out of the head: at step 1 the loss lies far above ln(vocab), as 17.2 for 11.93 did (system D)."""
 
@@ -70,16 +75,19 @@ def logits_grown_by_hidden_size(baseline: Any) -> Any:
     return replace(baseline, load=load)
 
 
+@mutant
 def log2_for_ln(baseline: Any) -> Any:
     """ln(151643) written as 17.21, which is log2; ln is 11.93 (system D6)."""
     return _saying(baseline, lambda said, config: {**said, "ln_vocab": math.log2(config["vocab_size"])})
 
 
+@mutant
 def loss_in_bits(baseline: Any) -> Any:
     """The loss in bits beside a bound in nats (system D6: the same confusion on the other side)."""
     return _saying(baseline, lambda said, config: {**said, "val_loss": said["val_loss"] / math.log(2)})
 
 
+@mutant
 def averaged_per_batch(baseline: Any) -> Any:
     """The mean of batch means: short batches count as much as long ones (system A5; huggingface/transformers#34191)."""
 
@@ -94,6 +102,7 @@ def averaged_per_batch(baseline: Any) -> Any:
     return replace(baseline, evaluate=evaluate)
 
 
+@mutant
 def padding_averaged_in(baseline: Any) -> Any:
     """The sum over targets is divided by all positions, ignored ones included: the loss looks better (system C6)."""
 
@@ -105,6 +114,7 @@ def padding_averaged_in(baseline: Any) -> Any:
     return _context(baseline, evaluate)
 
 
+@mutant
 def evaluated_with_shifted_targets(baseline: Any) -> Any:
     """The evaluation shifts targets that are shifted already (system D6)."""
 
@@ -114,6 +124,7 @@ def evaluated_with_shifted_targets(baseline: Any) -> Any:
     return _context(baseline, evaluate)
 
 
+@mutant
 def first_targets_only(baseline: Any) -> Any:
     """Nothing but the first token of each row is compared, and it is an easy one (system B7, for a loss)."""
 
@@ -123,6 +134,7 @@ def first_targets_only(baseline: Any) -> Any:
     return _context(baseline, evaluate)
 
 
+@mutant
 def target_in_the_input(baseline: Any) -> Any:
     """An evaluation whose model is shown its targets reports a loss near 0; here by decree
     (A4, at its worst: huggingface/transformers#48748)."""
@@ -160,19 +172,3 @@ def _saying(baseline: Any, edit: Callable[[dict[str, float], Any], dict[str, flo
 
 def _shifted(targets: Tensor) -> Tensor:
     return torch.cat([targets[:, 1:], torch.full_like(targets[:, :1], IGNORED)], dim=1)
-
-
-MUTANTS = {
-    "labels_shifted_twice": labels_shifted_twice,
-    "target_leaks": target_leaks,
-    "one_future_token_seen": one_future_token_seen,
-    "head_left_untrained": head_left_untrained,
-    "logits_grown_by_hidden_size": logits_grown_by_hidden_size,
-    "log2_for_ln": log2_for_ln,
-    "loss_in_bits": loss_in_bits,
-    "averaged_per_batch": averaged_per_batch,
-    "padding_averaged_in": padding_averaged_in,
-    "evaluated_with_shifted_targets": evaluated_with_shifted_targets,
-    "first_targets_only": first_targets_only,
-    "target_in_the_input": target_in_the_input,
-}

@@ -1,4 +1,4 @@
-"""Inputs on which a wrong loss shows: rows of unequal counts, labels that the logits favour, logits far from 0."""
+"""Inputs on which a wrong loss shows: rows of unequal counts, labels favoured or outside [0, 1], logits far from 0."""
 
 from __future__ import annotations
 
@@ -6,10 +6,20 @@ import numpy as np
 
 from harness.case import Case
 from harness.falsifiers.ops.inputs.call import Call
-from harness.reference.ops.losses import cross_entropy_forward
+from harness.reference.ops.losses import cross_entropy_forward, weighted_bce_forward
+from harness.reference.training.targets import LEAST_DECISION, MOST_DECISION, example_weight
 
 IGNORED = -100
 FAVOUR = 4.0
+KINDS = (
+    ("right", 0),
+    ("missed", 0),
+    ("false_positive", 0),
+    ("false_positive", 1),
+    ("false_positive", 2),
+    ("false_positive", 3),
+)
+"""(outcome of a gate, repeats) of each weight that examples are given."""
 
 
 def cross_entropy(
@@ -37,6 +47,21 @@ def cross_entropy(
     return Call((logits, targets), cross_entropy_forward)
 
 
+def weighted_bce(case: Case, variant: int = 0, *, count: int, std: float = 3.0) -> Call:
+    """Gate decisions from -1 to 1.5 as labels, and weights 1, 2, 4, 6, 7, 8 that grow with the logit.
+
+    Weights that go with the losses: the mean of products is not the product of means.
+    Variant 1 is other data of the same shape.
+    Shapes: logits, labels and weights (count,).
+    """
+    labels = case.array(f"labels{variant}", lambda: _decisions(case.stream(f"labels{variant}"), count))
+    logits = case.normal(f"logits{variant}", (count,), std=std)
+    known = np.array([example_weight(*kind) for kind in KINDS])
+    ranks = np.argsort(np.argsort(np.abs(logits)))
+    weights = case.array(f"weights{variant}", known[ranks * len(known) // count])
+    return Call((logits, labels, weights), weighted_bce_forward)
+
+
 def _labels(stream: np.random.Generator, rows: int, length: int, vocab: int, ignored: bool) -> np.ndarray:
     labels = stream.integers(0, vocab, (rows, length))
     if ignored:
@@ -53,3 +78,9 @@ def _logits(stream: np.random.Generator, targets: np.ndarray, vocab: int, std: f
     at = np.where(targets == IGNORED, 0, targets)[..., None]
     np.put_along_axis(logits, at, np.take_along_axis(logits, at, -1) + favour[..., None], -1)
     return logits
+
+
+def _decisions(stream: np.random.Generator, count: int) -> np.ndarray:
+    decisions = stream.uniform(LEAST_DECISION, MOST_DECISION, count)
+    decisions[: min(count, 5)] = [-0.5, 1.5, -1.0, 0.0, 1.0][: min(count, 5)]
+    return decisions

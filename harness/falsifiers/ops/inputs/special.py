@@ -1,14 +1,14 @@
-"""Inputs with NaN, infinities and overflowing squares at known places, between rows that have none."""
+"""Inputs with NaN, infinities and overflowing squares at known places, between rows that have none.
+
+Shapes: elementwise ops (11 + rows * length, 1), a row per element; norms and softmax (rows, length);
+        attention: `rows` queries over `rows + length` keys.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from harness.case import Case
-from harness.errors import UserError
 from harness.falsifiers.ops.inputs.call import Call
 from harness.reference.ops.activations import (
     elu_forward,
@@ -32,32 +32,56 @@ OVERFLOWING = {"float16": 300.0}
 HEADS, KV_HEADS, HEAD_DIM = 4, 2, 8
 
 
-def special_call(case: Case, op: str, rows: int, length: int) -> Call:
-    """The arguments of `op`, special values among them.
-
-    Shapes: elementwise ops (11 + rows * length, 1), a row per element; norms and softmax (rows, length);
-            attention: `rows` queries over `rows + length` keys.
-    Raises: UserError if the op is not among OPS.
-    """
-    if op not in OPS:
-        raise UserError(f"given.op: found {op!r}, expected one of {', '.join(sorted(OPS))}")
-    return OPS[op](case, rows, length)
+def gelu_special(case: Case, rows: int, length: int) -> Call:
+    """Shapes: x (11 + rows * length, 1)."""
+    return Call((_elements(case, rows, length),), gelu_forward)
 
 
-def _unary(forward: Callable[..., Any], *parameters: float) -> Callable[[Case, int, int], Call]:
-    def build(case: Case, rows: int, length: int) -> Call:
-        x = case.array("x", lambda: _column(_special(case), case.stream("x").standard_normal(rows * length)))
-        return Call((x, *parameters), forward)
-
-    return build
+def gelu_tanh_special(case: Case, rows: int, length: int) -> Call:
+    """Shapes: x (11 + rows * length, 1)."""
+    return Call((_elements(case, rows, length),), gelu_tanh_forward)
 
 
-def _swiglu(case: Case, rows: int, length: int) -> Call:
+def silu_special(case: Case, rows: int, length: int) -> Call:
+    """Shapes: x (11 + rows * length, 1)."""
+    return Call((_elements(case, rows, length),), silu_forward)
+
+
+def relu_special(case: Case, rows: int, length: int) -> Call:
+    """Shapes: x (11 + rows * length, 1)."""
+    return Call((_elements(case, rows, length),), relu_forward)
+
+
+def leaky_relu_special(case: Case, rows: int, length: int) -> Call:
+    """Shapes: x (11 + rows * length, 1)."""
+    return Call((_elements(case, rows, length), 0.2), leaky_relu_forward)
+
+
+def elu_special(case: Case, rows: int, length: int) -> Call:
+    """Shapes: x (11 + rows * length, 1)."""
+    return Call((_elements(case, rows, length), 0.5), elu_forward)
+
+
+def sigmoid_special(case: Case, rows: int, length: int) -> Call:
+    """Shapes: x (11 + rows * length, 1)."""
+    return Call((_elements(case, rows, length),), sigmoid_forward)
+
+
+def tanh_special(case: Case, rows: int, length: int) -> Call:
+    """Shapes: x (11 + rows * length, 1)."""
+    return Call((_elements(case, rows, length),), tanh_forward)
+
+
+def swiglu_special(case: Case, rows: int, length: int) -> Call:
     """Every special gate meets an ordinary up, and an ordinary gate every special up."""
     special, other = _special(case), np.full(len(_special(case)), 0.75)
     gate = case.array("gate", lambda: _column(special, other, case.stream("gate").standard_normal(rows * length)))
     up = case.array("up", lambda: _column(other, special, case.stream("up").standard_normal(rows * length)))
     return Call((gate, up), swiglu_forward)
+
+
+def _elements(case: Case, rows: int, length: int) -> np.ndarray:
+    return case.array("x", lambda: _column(_special(case), case.stream("x").standard_normal(rows * length)))
 
 
 def _special(case: Case) -> np.ndarray:
@@ -87,25 +111,25 @@ def _matrix(case: Case, rows: int, length: int) -> np.ndarray:
     return case.array("x", build)
 
 
-def _rmsnorm(case: Case, rows: int, length: int) -> Call:
+def rmsnorm_special(case: Case, rows: int, length: int) -> Call:
     weight = case.normal("weight", (length,), mean=1.0, std=0.3)
     return Call((_matrix(case, rows, length), weight, EPS), rmsnorm_forward)
 
 
-def _layernorm(case: Case, rows: int, length: int) -> Call:
+def layernorm_special(case: Case, rows: int, length: int) -> Call:
     weight, bias = case.normal("weight", (length,), mean=1.0, std=0.3), case.normal("bias", (length,))
     return Call((_matrix(case, rows, length), weight, bias, EPS), layernorm_forward)
 
 
-def _l2norm(case: Case, rows: int, length: int) -> Call:
+def l2norm_special(case: Case, rows: int, length: int) -> Call:
     return Call((_matrix(case, rows, length), EPS), l2norm_forward)
 
 
-def _softmax(case: Case, rows: int, length: int) -> Call:
+def softmax_special(case: Case, rows: int, length: int) -> Call:
     return Call((_matrix(case, rows, length),), softmax_forward)
 
 
-def _attention(case: Case, rows: int, length: int) -> Call:
+def attention_special(case: Case, rows: int, length: int) -> Call:
     """Batch entries: ordinary, NaN in the first value, NaN in one query, Inf in the first key, scores above 65504.
 
     What is spoilt stands where every query may see it: behind a mask, kernels rightly differ.
@@ -127,21 +151,3 @@ def _spoilt(case: Case, name: str, heads: int, size: int) -> np.ndarray:
     if name == "k":
         x[3, :, 0, 0] = np.inf
     return x
-
-
-OPS: dict[str, Callable[[Case, int, int], Call]] = {
-    "gelu": _unary(gelu_forward),
-    "gelu_tanh": _unary(gelu_tanh_forward),
-    "silu": _unary(silu_forward),
-    "swiglu": _swiglu,
-    "relu": _unary(relu_forward),
-    "leaky_relu": _unary(leaky_relu_forward, 0.2),
-    "elu": _unary(elu_forward, 0.5),
-    "sigmoid": _unary(sigmoid_forward),
-    "tanh": _unary(tanh_forward),
-    "rmsnorm": _rmsnorm,
-    "layernorm": _layernorm,
-    "l2norm": _l2norm,
-    "softmax": _softmax,
-    "attention": _attention,
-}

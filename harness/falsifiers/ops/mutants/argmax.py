@@ -6,11 +6,12 @@ from typing import Any
 
 from torch import Tensor
 
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 BLOCK = 128
 
 
+@mutant
 def padding_chosen(baseline: Any) -> Any:
     """The columns that pad the vocabulary compete too (G3: transformers#32551; system E3)."""
 
@@ -22,6 +23,7 @@ def padding_chosen(baseline: Any) -> Any:
     return replace(baseline, argmax=argmax)
 
 
+@mutant
 def last_real_token_dropped(baseline: Any) -> Any:
     """The vocabulary is cut one token short
     (G3, vocab_size against the tokenizer's length: ggml-org/llama.cpp#3421)."""
@@ -32,6 +34,7 @@ def last_real_token_dropped(baseline: Any) -> Any:
     return replace(baseline, argmax=argmax)
 
 
+@mutant
 def ties_by_highest_id(baseline: Any) -> Any:
     """Of equal logits the highest id wins, as in a reduction that compares with >= (pytorch/pytorch#93630)."""
 
@@ -42,6 +45,7 @@ def ties_by_highest_id(baseline: Any) -> Any:
     return replace(baseline, argmax=argmax)
 
 
+@mutant
 def block_boundary_dropped(baseline: Any) -> Any:
     """The last column of every whole block is not looked at
     (S10: https://www.anthropic.com/engineering/a-postmortem-of-three-recent-issues)."""
@@ -54,6 +58,7 @@ def block_boundary_dropped(baseline: Any) -> Any:
     return replace(baseline, argmax=argmax)
 
 
+@mutant
 def within_block(baseline: Any) -> Any:
     """The winner's place in its block is returned, without the block's start.
     Synthetic: a two-pass reduction keeps the place within the block and has to add the start itself."""
@@ -62,12 +67,3 @@ def within_block(baseline: Any) -> Any:
         return baseline.argmax(logits, vocab_size) % BLOCK
 
     return replace(baseline, argmax=argmax)
-
-
-MUTANTS = {
-    "padding_chosen": padding_chosen,
-    "last_real_token_dropped": last_real_token_dropped,
-    "ties_by_highest_id": ties_by_highest_id,
-    "block_boundary_dropped": block_boundary_dropped,
-    "within_block": within_block,
-}

@@ -7,11 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import replace
+from harness.falsifiers.baselines.width import widened
+from harness.mutant import mutant, replace
 
 BLOCK = 32
 
 
+@mutant
 def scale_missing(baseline: Any) -> Any:
     """A fallback path leaves the scale at 1 (mlc-ai/mlc-llm#3426)."""
 
@@ -21,6 +23,7 @@ def scale_missing(baseline: Any) -> Any:
     return replace(baseline, attention=attention)
 
 
+@mutant
 def causal_offset_ignored(baseline: Any) -> Any:
     """The causal mask is aligned top-left, so cached keys are hidden (onnx/onnx#8068, pytorch/executorch#21749)."""
 
@@ -30,6 +33,7 @@ def causal_offset_ignored(baseline: Any) -> Any:
     return replace(baseline, attention=attention)
 
 
+@mutant
 def mask_off_by_one(baseline: Any) -> Any:
     """Every query sees one future key; perplexity looks better (huggingface/transformers#48748)."""
 
@@ -39,6 +43,7 @@ def mask_off_by_one(baseline: Any) -> Any:
     return replace(baseline, attention=attention)
 
 
+@mutant
 def mask_ignored(baseline: Any) -> Any:
     """No causal mask at all (huggingface/transformers#48748: is_causal was never set)."""
 
@@ -48,6 +53,7 @@ def mask_ignored(baseline: Any) -> Any:
     return replace(baseline, attention=attention)
 
 
+@mutant
 def gqa_interleaved(baseline: Any) -> Any:
     """Key/value heads are tiled, h % KV, instead of repeated, h // (H // KV) (onnx/onnx#7274, ekzhang/jax-js#180)."""
 
@@ -58,6 +64,7 @@ def gqa_interleaved(baseline: Any) -> Any:
     return replace(baseline, attention=attention)
 
 
+@mutant
 def tail_block_dropped(baseline: Any) -> Any:
     """Keys beyond the last whole block are not visited (pytorch/pytorch#159247)."""
 
@@ -68,6 +75,7 @@ def tail_block_dropped(baseline: Any) -> Any:
     return replace(baseline, attention=attention)
 
 
+@mutant
 def padding_keys_leak(baseline: Any) -> Any:
     """The last block is filled with zero keys that score 0 instead of -inf (flashinfer-ai/flashinfer#5090).
 
@@ -81,11 +89,13 @@ def padding_keys_leak(baseline: Any) -> Any:
     return replace(baseline, attention=attention)
 
 
+@mutant
 def rescale_missing(baseline: Any) -> Any:
     """Neither sum nor accumulator is rescaled when a block raises the running maximum (arXiv:2205.14135, alg. 1)."""
     return replace(baseline, attention=_online(rescale_sum=False, rescale_accumulator=False))
 
 
+@mutant
 def accumulator_not_rescaled(baseline: Any) -> Any:
     """The sum is rescaled, the accumulator is forgotten (arXiv:2205.14135, algorithm 1, line 12)."""
     return replace(baseline, attention=_online(rescale_sum=True, rescale_accumulator=False))
@@ -98,7 +108,7 @@ def _online(*, rescale_sum: bool, rescale_accumulator: bool) -> Any:
         q: Tensor, k: Tensor, v: Tensor, *, causal: bool = True, scale: float | None = None, offset: int = 0
     ) -> Tensor:
         scores = _scores(q, k, causal, scale, offset)
-        values = _wide(v).repeat_interleave(q.shape[1] // v.shape[1], dim=1)
+        values = widened(v).repeat_interleave(q.shape[1] // v.shape[1], dim=1)
         maximum = torch.full_like(scores[..., :1], -1e30)
         total = torch.zeros_like(maximum)
         out = torch.zeros(*scores.shape[:3], v.shape[3], dtype=scores.dtype, device=q.device)
@@ -115,18 +125,15 @@ def _online(*, rescale_sum: bool, rescale_accumulator: bool) -> Any:
 
 
 def _scores(q: Tensor, k: Tensor, causal: bool, scale: float | None, offset: int) -> Tensor:
-    keys = _wide(k).repeat_interleave(q.shape[1] // k.shape[1], dim=1)
-    scores = _wide(q) @ keys.transpose(-1, -2) * (q.shape[-1] ** -0.5 if scale is None else scale)
+    keys = widened(k).repeat_interleave(q.shape[1] // k.shape[1], dim=1)
+    scores = widened(q) @ keys.transpose(-1, -2) * (q.shape[-1] ** -0.5 if scale is None else scale)
     if causal:
         hidden = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(offset + 1)
         scores = scores.masked_fill(hidden, float("-inf"))
     return scores
 
 
-def _wide(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()
-
-
+@mutant
 def offset_frozen_at_capture(baseline: Any) -> Any:
     """A graph kept by shape alone replays the offset it was captured with (ikawrakow/ik_llama.cpp#2096)."""
     captured: dict[Any, int] = {}
@@ -138,6 +145,7 @@ def offset_frozen_at_capture(baseline: Any) -> Any:
     return replace(baseline, attention=attention)
 
 
+@mutant
 def reused_output_buffer(baseline: Any) -> Any:
     """One output buffer per shape: the second call overwrites the first result (pytorch/pytorch#104435)."""
     buffers: dict[Any, Tensor] = {}
@@ -147,18 +155,3 @@ def reused_output_buffer(baseline: Any) -> Any:
         return out.copy_(baseline.attention(q, k, v, **options))
 
     return replace(baseline, attention=attention)
-
-
-MUTANTS = {
-    "scale_missing": scale_missing,
-    "causal_offset_ignored": causal_offset_ignored,
-    "mask_off_by_one": mask_off_by_one,
-    "mask_ignored": mask_ignored,
-    "gqa_interleaved": gqa_interleaved,
-    "tail_block_dropped": tail_block_dropped,
-    "padding_keys_leak": padding_keys_leak,
-    "rescale_missing": rescale_missing,
-    "accumulator_not_rescaled": accumulator_not_rescaled,
-    "offset_frozen_at_capture": offset_frozen_at_capture,
-    "reused_output_buffer": reused_output_buffer,
-}

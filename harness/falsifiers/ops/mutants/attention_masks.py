@@ -7,19 +7,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 
+@mutant
 def window_one_more(baseline: Any) -> Any:
     """Inclusive bounds: W + 1 keys are seen (A6: NVIDIA-NeMo/Megatron-Bridge#2656, ml-explore/mlx-lm#390)."""
     return _window(baseline, 1)
 
 
+@mutant
 def window_one_less(baseline: Any) -> Any:
     """W - 1 keys are seen, the query's own not counted (A6, the other way: ml-explore/mlx-lm#390)."""
     return _window(baseline, -1)
 
 
+@mutant
 def window_dropped(baseline: Any) -> Any:
     """The window never reaches the kernel (A7: unslothai/unsloth#8253, transformers#32522)."""
 
@@ -30,6 +33,7 @@ def window_dropped(baseline: Any) -> Any:
     return replace(baseline, attention=attention)
 
 
+@mutant
 def window_ignores_offset(baseline: Any) -> Any:
     """The window is cut as if the queries stood at 0: over a cache it hides nothing
     (A7: huggingface/transformers#32522)."""
@@ -43,6 +47,7 @@ def window_ignores_offset(baseline: Any) -> Any:
     return replace(baseline, attention=attention)
 
 
+@mutant
 def padding_dropped(baseline: Any) -> Any:
     """The padding mask is not passed on (A9: unslothai/unsloth#4078)."""
 
@@ -52,6 +57,7 @@ def padding_dropped(baseline: Any) -> Any:
     return replace(baseline, attention=attention)
 
 
+@mutant
 def padding_shared_by_batch(baseline: Any) -> Any:
     """One row's padding stands for the whole batch (A9: unslothai/unsloth#4078, ndif-team/nnsight#673)."""
 
@@ -61,6 +67,7 @@ def padding_shared_by_batch(baseline: Any) -> Any:
     return replace(baseline, attention=attention)
 
 
+@mutant
 def padding_one_more(baseline: Any) -> Any:
     """The first real token is taken for padding: pad id equals bos, counted as one more.
     Synthetic: padding is found by its id, and tokenizers without one borrow another token's."""
@@ -71,6 +78,7 @@ def padding_one_more(baseline: Any) -> Any:
     return replace(baseline, attention=attention)
 
 
+@mutant
 def padded_query_is_mean_of_values(baseline: Any) -> Any:
     """A large negative number for -inf: a row without keys gives the mean of all values (A10: tracel-ai/burn#4697)."""
 
@@ -87,6 +95,7 @@ def padded_query_is_mean_of_values(baseline: Any) -> Any:
     return replace(baseline, attention=attention)
 
 
+@mutant
 def documents_cross(baseline: Any) -> Any:
     """Positions are reset, the mask still crosses documents (A11: huggingface/nanoVLM#204)."""
 
@@ -96,6 +105,7 @@ def documents_cross(baseline: Any) -> Any:
     return replace(baseline, attention=attention)
 
 
+@mutant
 def documents_of_first_row(baseline: Any) -> Any:
     """The first row's boundaries stand for the whole batch, as with one shared list of lengths.
     Synthetic: packed kernels take one list of lengths, and a test with one row needs no more."""
@@ -106,6 +116,7 @@ def documents_of_first_row(baseline: Any) -> Any:
     return replace(baseline, attention=attention)
 
 
+@mutant
 def boundary_one_late(baseline: Any) -> Any:
     """Cumulative lengths off by one: each document's first token belongs to the one before.
     Synthetic: cumulative lengths are compared with > where >= is meant."""
@@ -128,18 +139,3 @@ def _check(window: int | None, k: Tensor) -> int:
     if window is None or window >= k.shape[2]:
         raise Inapplicable(f"{k.shape[2]} keys are no more than the window {window}")
     return window
-
-
-MUTANTS = {
-    "window_one_more": window_one_more,
-    "window_one_less": window_one_less,
-    "window_dropped": window_dropped,
-    "window_ignores_offset": window_ignores_offset,
-    "padding_dropped": padding_dropped,
-    "padding_shared_by_batch": padding_shared_by_batch,
-    "padding_one_more": padding_one_more,
-    "padded_query_is_mean_of_values": padded_query_is_mean_of_values,
-    "documents_cross": documents_cross,
-    "documents_of_first_row": documents_of_first_row,
-    "boundary_one_late": boundary_one_late,
-}

@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import replace
+from harness.falsifiers.baselines.width import widened
+from harness.mutant import mutant, replace
 
 IGNORED = -100
 
 
+@mutant
 def ignored_tokens_counted(baseline: Any) -> Any:
     """The sum is divided by all tokens, ignored ones too (T3: open-mmlab/mmsegmentation#886)."""
 
@@ -22,6 +24,7 @@ def ignored_tokens_counted(baseline: Any) -> Any:
     return replace(baseline, cross_entropy=cross_entropy)
 
 
+@mutant
 def ignored_as_last_token(baseline: Any) -> Any:
     """-100 is not known as "ignore" and counts as a label (T3: flagos-ai/FlagGems#73)."""
 
@@ -31,6 +34,7 @@ def ignored_as_last_token(baseline: Any) -> Any:
     return replace(baseline, cross_entropy=cross_entropy)
 
 
+@mutant
 def labels_shifted_twice(baseline: Any) -> Any:
     """Labels that come shifted are shifted again: each position predicts the token after next (system D6)."""
 
@@ -40,6 +44,7 @@ def labels_shifted_twice(baseline: Any) -> Any:
     return replace(baseline, cross_entropy=cross_entropy)
 
 
+@mutant
 def in_bits(baseline: Any) -> Any:
     """log2 for ln: ln(151643) was written as 17.21, which is its log2 (system D6)."""
 
@@ -49,6 +54,7 @@ def in_bits(baseline: Any) -> Any:
     return replace(baseline, cross_entropy=cross_entropy)
 
 
+@mutant
 def mean_of_row_means(baseline: Any) -> Any:
     """Each row's mean, then their mean: rows of few tokens count more (T1: huggingface/transformers#34191)."""
 
@@ -59,11 +65,12 @@ def mean_of_row_means(baseline: Any) -> Any:
     return replace(baseline, cross_entropy=cross_entropy)
 
 
+@mutant
 def maximum_not_subtracted(baseline: Any) -> Any:
     """log(sum(exp)) as it stands, infinite for large logits (T6: databricks/megablocks#133)."""
 
     def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-        wide = logits if logits.dtype == torch.float64 else logits.float()
+        wide = widened(logits)
         kept = targets != IGNORED
         picked = wide[kept].gather(-1, targets[kept][:, None])[:, 0]
         return (wide[kept].exp().sum(-1).log() - picked).mean().to(logits.dtype)
@@ -71,6 +78,7 @@ def maximum_not_subtracted(baseline: Any) -> Any:
     return replace(baseline, cross_entropy=cross_entropy)
 
 
+@mutant
 def exponent_clamped(baseline: Any) -> Any:
     """Logits are clamped so that exp cannot overflow, and large ones become equal.
     Synthetic: a clamp is the quick cure of an overflow, and small logits do not show it."""
@@ -79,14 +87,3 @@ def exponent_clamped(baseline: Any) -> Any:
         return baseline.cross_entropy(logits.clamp(-80, 80), targets)
 
     return replace(baseline, cross_entropy=cross_entropy)
-
-
-MUTANTS = {
-    "ignored_tokens_counted": ignored_tokens_counted,
-    "ignored_as_last_token": ignored_as_last_token,
-    "labels_shifted_twice": labels_shifted_twice,
-    "in_bits": in_bits,
-    "mean_of_row_means": mean_of_row_means,
-    "maximum_not_subtracted": maximum_not_subtracted,
-    "exponent_clamped": exponent_clamped,
-}

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 
+@mutant
 def ids_off_by_one(baseline: Any) -> Any:
     """A table with one special row more than the tokenizer knows shifts every id (G3: ggml-org/llama.cpp#3421)."""
 
@@ -19,6 +20,7 @@ def ids_off_by_one(baseline: Any) -> Any:
     return replace(baseline, embedding=embedding)
 
 
+@mutant
 def scaled_by_sqrt_width(baseline: Any) -> Any:
     """Gemma's sqrt(hidden_size) on a model that has none (E3, huggingface/transformers#29402, on the wrong family)."""
 
@@ -28,6 +30,7 @@ def scaled_by_sqrt_width(baseline: Any) -> Any:
     return replace(baseline, embedding=embedding)
 
 
+@mutant
 def first_row_is_padding(baseline: Any) -> Any:
     """padding_idx=0 by default, so that token 0 has no embedding (ibalazevic/TuckER#17)."""
 
@@ -37,6 +40,7 @@ def first_row_is_padding(baseline: Any) -> Any:
     return replace(baseline, embedding=embedding)
 
 
+@mutant
 def last_row_clamped(baseline: Any) -> Any:
     """Ids are clamped to the tokenizer's last one, a row short of the table (G3: huggingface/transformers#32551)."""
 
@@ -44,11 +48,3 @@ def last_row_clamped(baseline: Any) -> Any:
         return baseline.embedding(tokens.clamp(max=len(weight) - 2), weight)
 
     return replace(baseline, embedding=embedding)
-
-
-MUTANTS = {
-    "ids_off_by_one": ids_off_by_one,
-    "scaled_by_sqrt_width": scaled_by_sqrt_width,
-    "first_row_is_padding": first_row_is_padding,
-    "last_row_clamped": last_row_clamped,
-}

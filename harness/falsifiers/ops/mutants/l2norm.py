@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 BLOCK = 128
 
 
+@mutant
 def root_missing(baseline: Any) -> Any:
     """x / (sum(x^2) + eps): the length without its root (PaddlePaddle/Paddle#11345)."""
 
@@ -20,6 +21,7 @@ def root_missing(baseline: Any) -> Any:
     return replace(baseline, l2norm=l2norm)
 
 
+@mutant
 def eps_ignored(baseline: Any) -> Any:
     """x / length: an operator without eps stands in for the sum with it (microsoft/onnxruntime-genai#2127)."""
 
@@ -29,6 +31,7 @@ def eps_ignored(baseline: Any) -> Any:
     return replace(baseline, l2norm=l2norm)
 
 
+@mutant
 def eps_outside_sqrt(baseline: Any) -> Any:
     """x / (length + eps) (sgl-project/sglang#10466, in the gated delta rule)."""
 
@@ -38,6 +41,7 @@ def eps_outside_sqrt(baseline: Any) -> Any:
     return replace(baseline, l2norm=l2norm)
 
 
+@mutant
 def length_clamped_at_eps(baseline: Any) -> Any:
     """torch.nn.functional.normalize, x / max(length, eps), for the sum with eps (huggingface/transformers#40842)."""
 
@@ -47,6 +51,7 @@ def length_clamped_at_eps(baseline: Any) -> Any:
     return replace(baseline, l2norm=l2norm)
 
 
+@mutant
 def mean_for_sum(baseline: Any) -> Any:
     """RMS for length: rows of length sqrt(C), and the delta rule diverges (1bit-MONSTER/1bit-MONSTER#2134)."""
 
@@ -56,6 +61,7 @@ def mean_for_sum(baseline: Any) -> Any:
     return replace(baseline, l2norm=l2norm)
 
 
+@mutant
 def max_for_sum(baseline: Any) -> Any:
     """The largest square for the sum of squares: the maximum norm.
     Synthetic: a reduction is named by a string or an enum, and the wrong one still returns a length."""
@@ -67,6 +73,7 @@ def max_for_sum(baseline: Any) -> Any:
     return replace(baseline, l2norm=l2norm)
 
 
+@mutant
 def wrong_axis(baseline: Any) -> Any:
     """The sum runs over the rows instead of along them (gabeur/mmt#1)."""
 
@@ -77,6 +84,7 @@ def wrong_axis(baseline: Any) -> Any:
     return replace(baseline, l2norm=l2norm)
 
 
+@mutant
 def tail_block_dropped(baseline: Any) -> Any:
     """Only whole blocks of the row enter the sum (ELS-RD/kernl#73: lengths had to be whole blocks)."""
 
@@ -87,6 +95,7 @@ def tail_block_dropped(baseline: Any) -> Any:
     return replace(baseline, l2norm=l2norm)
 
 
+@mutant
 def squares_in_16_bits(baseline: Any) -> Any:
     """x^2 is kept in the input's 16 bits: above 256 it overflows float16 and the row becomes 0
     (pytorch/pytorch#133085, for RMSNorm)."""
@@ -100,16 +109,3 @@ def squares_in_16_bits(baseline: Any) -> Any:
 
 def _sum(x: torch.Tensor) -> torch.Tensor:
     return x.double().square().sum(-1, keepdim=True)
-
-
-MUTANTS = {
-    "root_missing": root_missing,
-    "eps_ignored": eps_ignored,
-    "eps_outside_sqrt": eps_outside_sqrt,
-    "length_clamped_at_eps": length_clamped_at_eps,
-    "mean_for_sum": mean_for_sum,
-    "max_for_sum": max_for_sum,
-    "wrong_axis": wrong_axis,
-    "tail_block_dropped": tail_block_dropped,
-    "squares_in_16_bits": squares_in_16_bits,
-}

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 BLOCK = 64
 
 
+@mutant
 def bias_dropped(baseline: Any) -> Any:
     """The layer has no bias field, so the checkpoint's bias is lost (A1: sbryngelson/ANEForge#253; system D3)."""
 
@@ -23,6 +24,7 @@ def bias_dropped(baseline: Any) -> Any:
     return replace(baseline, linear=linear)
 
 
+@mutant
 def weight_not_transposed(baseline: Any) -> Any:
     """A weight kept as (out, in) is read as (in, out): silent where it is square (Q2: vllm-project/vllm#50204)."""
 
@@ -34,6 +36,7 @@ def weight_not_transposed(baseline: Any) -> Any:
     return replace(baseline, linear=linear)
 
 
+@mutant
 def tail_block_dropped(baseline: Any) -> Any:
     """The loop over the inner axis stops at the last whole block (pytorch/pytorch#159247, in attention)."""
 
@@ -46,6 +49,7 @@ def tail_block_dropped(baseline: Any) -> Any:
     return replace(baseline, linear=linear)
 
 
+@mutant
 def only_last_block_kept(baseline: Any) -> Any:
     """The block's product is stored instead of added: the accumulator is missing (tile-ai/tilelang#2627)."""
 
@@ -58,6 +62,7 @@ def only_last_block_kept(baseline: Any) -> Any:
     return replace(baseline, linear=linear)
 
 
+@mutant
 def bias_added_per_block(baseline: Any) -> Any:
     """Every block, or every rank, adds the bias (S4, the mutant of a row-parallel layer).
     Synthetic: each rank holds the bias, and only one of them may add it before the sum."""
@@ -71,6 +76,7 @@ def bias_added_per_block(baseline: Any) -> Any:
     return replace(baseline, linear=linear)
 
 
+@mutant
 def sums_in_16_bits(baseline: Any) -> Any:
     """The running sum is kept in the input's 16 bits: long sums stop growing (pytorch/pytorch#2391)."""
 
@@ -83,13 +89,3 @@ def sums_in_16_bits(baseline: Any) -> Any:
         return total if bias is None else total + bias
 
     return replace(baseline, linear=linear)
-
-
-MUTANTS = {
-    "bias_dropped": bias_dropped,
-    "weight_not_transposed": weight_not_transposed,
-    "tail_block_dropped": tail_block_dropped,
-    "only_last_block_kept": only_last_block_kept,
-    "bias_added_per_block": bias_added_per_block,
-    "sums_in_16_bits": sums_in_16_bits,
-}

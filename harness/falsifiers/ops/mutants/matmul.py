@@ -6,11 +6,12 @@ from typing import Any
 
 from torch import Tensor
 
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 BLOCK = 64
 
 
+@mutant
 def second_not_transposed_back(baseline: Any) -> Any:
     """b arrives as (N, K) from a column-major library and is not turned back: silent where it is square.
     Synthetic: BLAS is column-major and Python's arrays are not, so that every binding has this step."""
@@ -23,6 +24,7 @@ def second_not_transposed_back(baseline: Any) -> Any:
     return replace(baseline, matmul=matmul)
 
 
+@mutant
 def tail_block_dropped(baseline: Any) -> Any:
     """The loop over the inner axis stops at the last whole block (pytorch/pytorch#159247, in attention)."""
 
@@ -35,6 +37,7 @@ def tail_block_dropped(baseline: Any) -> Any:
     return replace(baseline, matmul=matmul)
 
 
+@mutant
 def only_last_block_kept(baseline: Any) -> Any:
     """The block's product is stored instead of added: the accumulator is missing (tile-ai/tilelang#2627)."""
 
@@ -47,6 +50,7 @@ def only_last_block_kept(baseline: Any) -> Any:
     return replace(baseline, matmul=matmul)
 
 
+@mutant
 def first_batch_for_all(baseline: Any) -> Any:
     """A batch stride of 0: every product reads the first b.
     Synthetic: a stride of 0 is how a shared b is passed, and one test with equal matrices passes."""
@@ -55,11 +59,3 @@ def first_batch_for_all(baseline: Any) -> Any:
         return baseline.matmul(a, b[:1].expand_as(b))
 
     return replace(baseline, matmul=matmul)
-
-
-MUTANTS = {
-    "second_not_transposed_back": second_not_transposed_back,
-    "tail_block_dropped": tail_block_dropped,
-    "only_last_block_kept": only_last_block_kept,
-    "first_batch_for_all": first_batch_for_all,
-}

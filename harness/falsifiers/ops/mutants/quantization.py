@@ -8,22 +8,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 BLOCK = 32
 BYTES = {"Q8_0": 34, "Q4_0": 18}
 
 
+@mutant
 def scale_as_reciprocal(baseline: Any) -> Any:
     """1 / d is stored where d is meant (system A7)."""
     return _scales(baseline, lambda d: torch.where(d == 0, d, 1 / d))
 
 
+@mutant
 def scale_in_bfloat16(baseline: Any) -> Any:
     """The scale keeps 8 bits on its way to float16 (system A7)."""
     return _scales(baseline, lambda d: d.bfloat16())
 
 
+@mutant
 def scales_transposed(baseline: Any) -> Any:
     """The scales (rows, blocks) are laid out as (blocks, rows) (Q2: vllm-project/vllm#50204)."""
 
@@ -35,6 +38,7 @@ def scales_transposed(baseline: Any) -> Any:
     return _scales(baseline, turned)
 
 
+@mutant
 def wrong_zero_point(baseline: Any) -> Any:
     """Codes are read with a zero of 7 where it is 8 (system A7)."""
 
@@ -46,16 +50,19 @@ def wrong_zero_point(baseline: Any) -> Any:
     return _using(baseline, dequantize=dequantize)
 
 
+@mutant
 def truncated(baseline: Any) -> Any:
     """Codes are truncated where they are rounded (system A7)."""
     return _codes(baseline, lambda scaled, kind: scaled.trunc() if kind == "Q8_0" else (scaled + 8).floor())
 
 
+@mutant
 def halves_to_even(baseline: Any) -> Any:
     """Halves go to the even code, as torch.round has it; ggml's go away from zero, Q4_0's upwards (system A7)."""
     return _codes(baseline, lambda scaled, kind: scaled.round() if kind == "Q8_0" else (scaled + 8).round())
 
 
+@mutant
 def unsigned_maximum(baseline: Any) -> Any:
     """d = max|x| / -8 without the sign of the largest: a largest number above 0 has no code (system A7)."""
 
@@ -68,6 +75,7 @@ def unsigned_maximum(baseline: Any) -> Any:
     return _using(baseline, quantize=quantize)
 
 
+@mutant
 def divided_by_the_stored_scale(baseline: Any) -> Any:
     """Numbers are divided by the rounded scale: other codes near the halves than llama.cpp's own (system A7)."""
 
@@ -79,6 +87,7 @@ def divided_by_the_stored_scale(baseline: Any) -> Any:
     return _using(baseline, quantize=quantize)
 
 
+@mutant
 def neighbours_in_a_byte(baseline: Any) -> Any:
     """Numbers 2 j and 2 j + 1 share a byte; ggml pairs j with j + 16 (system A7)."""
 
@@ -90,6 +99,7 @@ def neighbours_in_a_byte(baseline: Any) -> Any:
     return _using(baseline, quantize=quantize)
 
 
+@mutant
 def nibbles_swapped(baseline: Any) -> Any:
     """The high four bits are taken for the first half (system A7)."""
 
@@ -101,6 +111,7 @@ def nibbles_swapped(baseline: Any) -> Any:
     return _using(baseline, dequantize=dequantize)
 
 
+@mutant
 def blocks_across_rows(baseline: Any) -> Any:
     """Blocks run down the columns (system A7; bug catalogue Q3)."""
 
@@ -112,11 +123,13 @@ def blocks_across_rows(baseline: Any) -> Any:
     return _using(baseline, quantize=quantize)
 
 
+@mutant
 def left_in_float32(baseline: Any) -> Any:
     """The matrices are never packed, and the 4-bit run is the float32 one (systems A6 and A7)."""
     return replace(baseline, quantize_weights=lambda weights, kind: dict(weights))
 
 
+@mutant
 def vectors_in_float16(baseline: Any) -> Any:
     """Norm gains and biases lose bits with the matrices; GGUF files keep them in float32 (system A7)."""
 
@@ -127,6 +140,7 @@ def vectors_in_float16(baseline: Any) -> Any:
     return replace(baseline, quantize_weights=quantize_weights)
 
 
+@mutant
 def packed_weights_ignored(baseline: Any) -> Any:
     """The 4-bit model answers with the float weights it was packed from (system A6)."""
     kept: dict[str, Tensor] = {}
@@ -141,6 +155,7 @@ def packed_weights_ignored(baseline: Any) -> Any:
     return replace(baseline, quantize_weights=quantize_weights, load_quantized=load_quantized)
 
 
+@mutant
 def eight_bits_for_four(baseline: Any) -> Any:
     """Q8_0 is written where Q4_0 is asked for: more than right, and not the file that ships (system A7)."""
 
@@ -216,22 +231,3 @@ def _inverse(d: Tensor) -> Tensor:
 def _only(wanted: str, kind: str) -> None:
     if kind != wanted:
         raise Inapplicable(f"{kind} has no such thing; {wanted} has")
-
-
-MUTANTS = {
-    "scale_as_reciprocal": scale_as_reciprocal,
-    "scale_in_bfloat16": scale_in_bfloat16,
-    "scales_transposed": scales_transposed,
-    "wrong_zero_point": wrong_zero_point,
-    "truncated": truncated,
-    "halves_to_even": halves_to_even,
-    "unsigned_maximum": unsigned_maximum,
-    "divided_by_the_stored_scale": divided_by_the_stored_scale,
-    "neighbours_in_a_byte": neighbours_in_a_byte,
-    "nibbles_swapped": nibbles_swapped,
-    "blocks_across_rows": blocks_across_rows,
-    "left_in_float32": left_in_float32,
-    "vectors_in_float16": vectors_in_float16,
-    "packed_weights_ignored": packed_weights_ignored,
-    "eight_bits_for_four": eight_bits_for_four,
-}

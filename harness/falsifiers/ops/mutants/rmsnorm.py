@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 
 def eps_hardcoded_1e_5(baseline: Any) -> Any:
@@ -27,6 +27,7 @@ def eps_hardcoded_1e_6(baseline: Any) -> Any:
     return replace(baseline, rmsnorm=rmsnorm)
 
 
+@mutant
 def eps_outside_sqrt(baseline: Any) -> Any:
     """x / (sqrt(mean(x**2)) + eps), as in the paper's code and not as in Llama's (allenai/OLMo#281)."""
 
@@ -37,6 +38,7 @@ def eps_outside_sqrt(baseline: Any) -> Any:
     return replace(baseline, rmsnorm=rmsnorm)
 
 
+@mutant
 def cache_key_ignores_eps(baseline: Any) -> Any:
     """Compiled kernels are kept by (hidden, dtype): the second eps gets the first one's.
 
@@ -51,6 +53,7 @@ def cache_key_ignores_eps(baseline: Any) -> Any:
     return replace(baseline, rmsnorm=rmsnorm)
 
 
+@mutant
 def gain_offset_added_twice(baseline: Any) -> Any:
     """The exporter folded Gemma's 1 + w into the file and the loader adds the 1 again (vllm-project/vllm#31464)."""
 
@@ -60,6 +63,7 @@ def gain_offset_added_twice(baseline: Any) -> Any:
     return replace(baseline, rmsnorm=rmsnorm)
 
 
+@mutant
 def divides_by_rsqrt(baseline: Any) -> Any:
     """Divides by the reciprocal root instead of multiplying with it (mosaicml/llm-foundry#372)."""
 
@@ -79,6 +83,7 @@ def eps_floored_at_1e_4(baseline: Any) -> Any:
     return replace(baseline, rmsnorm=rmsnorm)
 
 
+@mutant
 def squares_in_16_bits(baseline: Any) -> Any:
     """x**2 is kept in the input's 16 bits: above 256 it overflows float16 and the row becomes 0
     (pytorch/pytorch#133085, pytorch/executorch#18772)."""
@@ -90,6 +95,7 @@ def squares_in_16_bits(baseline: Any) -> Any:
     return replace(baseline, rmsnorm=rmsnorm)
 
 
+@mutant
 def reused_output_buffer(baseline: Any) -> Any:
     """One output buffer per shape: the second call overwrites the first result (pytorch/pytorch#104435)."""
     buffers: dict[Any, torch.Tensor] = {}
@@ -104,11 +110,5 @@ def reused_output_buffer(baseline: Any) -> Any:
 MUTANTS = {
     "eps_hardcoded_1e-5": eps_hardcoded_1e_5,
     "eps_hardcoded_1e-6": eps_hardcoded_1e_6,
-    "eps_outside_sqrt": eps_outside_sqrt,
     "eps_floored_at_1e-4": eps_floored_at_1e_4,
-    "cache_key_ignores_eps": cache_key_ignores_eps,
-    "gain_offset_added_twice": gain_offset_added_twice,
-    "divides_by_rsqrt": divides_by_rsqrt,
-    "squares_in_16_bits": squares_in_16_bits,
-    "reused_output_buffer": reused_output_buffer,
 }

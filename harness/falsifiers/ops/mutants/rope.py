@@ -8,16 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 Options = dict[str, Any]
 
 
+@mutant
 def theta_10000(baseline: Any) -> Any:
     """theta is not read from the config, the default stays (R1: vllm-project/vllm#1096; system D5)."""
     return _edited(baseline, lambda x, positions, options: (positions, {**options, "theta": 10000.0}))
 
 
+@mutant
 def layout_swapped(baseline: Any) -> Any:
     """Neighbours are paired where halves are meant, or the reverse (R3: transformers#31788; system D5)."""
 
@@ -27,12 +29,14 @@ def layout_swapped(baseline: Any) -> Any:
     return _edited(baseline, edit)
 
 
+@mutant
 def rotates_backwards(baseline: Any) -> Any:
     """The sign of the sine is lost, so that every pair turns the other way; at position 0 nothing shows
     (ngxson/llama.cpp#59)."""
     return _edited(baseline, lambda x, positions, options: (-positions, options))
 
 
+@mutant
 def position_one_late(baseline: Any) -> Any:
     """Positions count from 1 (K1: transformers#47597, misaligned after a cache; system D5).
 
@@ -41,16 +45,19 @@ def position_one_late(baseline: Any) -> Any:
     return _edited(baseline, lambda x, positions, options: (positions + 1, options))
 
 
+@mutant
 def offset_ignored(baseline: Any) -> Any:
     """Each call counts from 0, whatever is in the cache (K1: transformers#47597; system D5)."""
     return _edited(baseline, lambda x, positions, options: (torch.arange(len(positions)).to(positions), options))
 
 
+@mutant
 def positions_in_bfloat16(baseline: Any) -> Any:
     """Positions are cast with the activations: bfloat16 cannot count past 256 (huggingface/transformers#29285)."""
     return _edited(baseline, lambda x, positions, options: (positions.bfloat16(), options))
 
 
+@mutant
 def inv_freq_in_bfloat16(baseline: Any) -> Any:
     """`model.to(bfloat16)` casts the buffer of frequencies too: 3 digits, times a position of thousands
     (NVIDIA-NeMo/Automodel#2549)."""
@@ -71,6 +78,7 @@ def inv_freq_in_bfloat16(baseline: Any) -> Any:
     return replace(baseline, rope=rope)
 
 
+@mutant
 def scaling_skipped(baseline: Any) -> Any:
     """The scaling is parsed and then not used (R5: lablup/mlxcel#1385, ikawrakow/ik_llama.cpp#2291)."""
 
@@ -81,6 +89,7 @@ def scaling_skipped(baseline: Any) -> Any:
     return _edited(baseline, edit)
 
 
+@mutant
 def scaled_as_linear(baseline: Any) -> Any:
     """Every frequency is divided by the factor, whatever the rope_type (R5, a reader that knows one key).
     Synthetic: `factor` is in every rope_scaling, and the oldest scheme needs nothing else."""
@@ -94,6 +103,7 @@ def scaled_as_linear(baseline: Any) -> Any:
     return _edited(baseline, edit)
 
 
+@mutant
 def yarn_attention_factor_missing(baseline: Any) -> Any:
     """YaRN's frequencies without its factor on cos and sin (arXiv:2309.00071, eq. 22)."""
 
@@ -106,6 +116,7 @@ def yarn_attention_factor_missing(baseline: Any) -> Any:
     return _edited(baseline, edit)
 
 
+@mutant
 def partial_factor_ignored(baseline: Any) -> Any:
     """The whole head is rotated (R6: ml-explore/mlx-lm#1698, InternLM/lmdeploy#3861)."""
 
@@ -116,6 +127,7 @@ def partial_factor_ignored(baseline: Any) -> Any:
     return _edited(baseline, edit)
 
 
+@mutant
 def exponent_over_head_dim(baseline: Any) -> Any:
     """The exponent is 2i/head_dim instead of 2i/rotary_dim (R7: pie-project/pie#603)."""
 
@@ -126,6 +138,7 @@ def exponent_over_head_dim(baseline: Any) -> Any:
     return _edited(baseline, edit)
 
 
+@mutant
 def table_kept_by_shape(baseline: Any) -> Any:
     """A table or graph kept by shape alone replays its first base and offset (ikawrakow/ik_llama.cpp#2096)."""
     kept: dict[Any, tuple[Tensor, float]] = {}
@@ -160,20 +173,3 @@ def _rotary_dim(options: Options) -> int:
     if rotary_dim is None:
         raise Inapplicable("the whole head is rotated")
     return int(rotary_dim)
-
-
-MUTANTS = {
-    "theta_10000": theta_10000,
-    "layout_swapped": layout_swapped,
-    "rotates_backwards": rotates_backwards,
-    "position_one_late": position_one_late,
-    "offset_ignored": offset_ignored,
-    "positions_in_bfloat16": positions_in_bfloat16,
-    "inv_freq_in_bfloat16": inv_freq_in_bfloat16,
-    "scaling_skipped": scaling_skipped,
-    "scaled_as_linear": scaled_as_linear,
-    "yarn_attention_factor_missing": yarn_attention_factor_missing,
-    "partial_factor_ignored": partial_factor_ignored,
-    "exponent_over_head_dim": exponent_over_head_dim,
-    "table_kept_by_shape": table_kept_by_shape,
-}

@@ -6,11 +6,13 @@ from typing import Any
 
 import torch
 
-from harness.mutant import replace
+from harness.falsifiers.baselines.width import widened
+from harness.mutant import mutant, replace
 
 BLOCK = 128
 
 
+@mutant
 def padding_lanes_leak(baseline: Any) -> Any:
     """A row is padded to whole blocks with 0 instead of -inf, and exp(0) joins the sum (tenstorrent/tt-metal#4599)."""
 
@@ -21,33 +23,36 @@ def padding_lanes_leak(baseline: Any) -> Any:
     return replace(baseline, softmax=softmax)
 
 
+@mutant
 def no_max_subtraction(baseline: Any) -> Any:
     """exp(x) / sum(exp(x)) as written, which overflows (deeplearning4j/deeplearning4j#6039)."""
 
     def softmax(x: torch.Tensor) -> torch.Tensor:
-        weights = torch.exp(_wide(x))
+        weights = torch.exp(widened(x))
         return (weights / weights.sum(-1, keepdim=True)).to(x.dtype)
 
     return replace(baseline, softmax=softmax)
 
 
+@mutant
 def max_starts_at_zero(baseline: Any) -> Any:
     """The running maximum starts at 0, so a row far below zero underflows to 0 / 0 (uTensor/uTensor#176)."""
 
     def softmax(x: torch.Tensor) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         weights = torch.exp(wide - wide.amax(-1, keepdim=True).clamp(min=0))
         return (weights / (weights.sum(-1, keepdim=True) + 1e-30)).to(x.dtype)
 
     return replace(baseline, softmax=softmax)
 
 
+@mutant
 def sum_not_rescaled(baseline: Any) -> Any:
     """The online sum is not multiplied by exp(m_old - m_new) when the maximum moves
     (arXiv:1805.02867, algorithm 3, line 5; the exponent's sign was wrong in deepseek-ai/FlashMLA#177)."""
 
     def softmax(x: torch.Tensor) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         maximum = torch.full_like(wide[..., :1], float("-inf"))
         total = torch.zeros_like(maximum)
         for block in wide.split(BLOCK // 4, dim=-1):
@@ -58,11 +63,12 @@ def sum_not_rescaled(baseline: Any) -> Any:
     return replace(baseline, softmax=softmax)
 
 
+@mutant
 def tail_block_dropped(baseline: Any) -> Any:
     """Only whole blocks enter the maximum and the sum (ELS-RD/kernl#73: lengths had to be a multiple of a block)."""
 
     def softmax(x: torch.Tensor) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         seen = wide[..., : x.shape[-1] // BLOCK * BLOCK or x.shape[-1]]
         maximum = seen.amax(-1, keepdim=True)
         return (torch.exp(wide - maximum) / torch.exp(seen - maximum).sum(-1, keepdim=True)).to(x.dtype)
@@ -70,6 +76,7 @@ def tail_block_dropped(baseline: Any) -> Any:
     return replace(baseline, softmax=softmax)
 
 
+@mutant
 def replays_captured_input(baseline: Any) -> Any:
     """A graph captured for this shape reads the first call's input again (beehive-lab/TornadoVM#1006)."""
     captured: dict[Any, torch.Tensor] = {}
@@ -80,6 +87,7 @@ def replays_captured_input(baseline: Any) -> Any:
     return replace(baseline, softmax=softmax)
 
 
+@mutant
 def reused_output_buffer(baseline: Any) -> Any:
     """One output buffer per shape: the second call overwrites the first result (pytorch/pytorch#104435)."""
     buffers: dict[Any, torch.Tensor] = {}
@@ -88,18 +96,3 @@ def reused_output_buffer(baseline: Any) -> Any:
         return buffers.setdefault((x.shape, x.dtype), torch.empty_like(x)).copy_(baseline.softmax(x))
 
     return replace(baseline, softmax=softmax)
-
-
-def _wide(x: torch.Tensor) -> torch.Tensor:
-    return x if x.dtype == torch.float64 else x.float()
-
-
-MUTANTS = {
-    "padding_lanes_leak": padding_lanes_leak,
-    "no_max_subtraction": no_max_subtraction,
-    "max_starts_at_zero": max_starts_at_zero,
-    "sum_not_rescaled": sum_not_rescaled,
-    "tail_block_dropped": tail_block_dropped,
-    "replays_captured_input": replays_captured_input,
-    "reused_output_buffer": reused_output_buffer,
-}

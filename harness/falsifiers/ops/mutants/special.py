@@ -8,17 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 Op = Callable[..., Tensor]
 
 
+@mutant
 def nonfinite_zeroed(baseline: Any) -> Any:
     """What is not finite is replaced by 0 on the way out, and a diverged run shows a clean curve
     (T7: huggingface/trl#6702)."""
     return _each(baseline, lambda op: lambda *args, **options: torch.nan_to_num(op(*args, **options), 0.0, 0.0, 0.0))
 
 
+@mutant
 def nan_lost_in_comparison(baseline: Any) -> Any:
     """A clamp by comparison: NaN is not larger than the bound, so the bound is taken (apache/mxnet#11115)."""
 
@@ -38,6 +40,7 @@ def nan_lost_in_comparison(baseline: Any) -> Any:
     return _each(baseline, wrap)
 
 
+@mutant
 def padding_masked_by_product(baseline: Any) -> Any:
     """Lanes past a row's end read the next row and are multiplied by 0, but 0 * NaN is NaN
     (flashinfer-ai/flashinfer#358, NVIDIA-NeMo/Megatron-Bridge#3117)."""
@@ -53,6 +56,7 @@ def padding_masked_by_product(baseline: Any) -> Any:
     return _each(baseline, wrap)
 
 
+@mutant
 def maximum_by_comparison(baseline: Any) -> Any:
     """x > 0 ? x : 0, which turns NaN into 0 (pytorch/pytorch#7999, apache/mxnet#11115)."""
 
@@ -62,6 +66,7 @@ def maximum_by_comparison(baseline: Any) -> Any:
     return replace(baseline, relu=relu)
 
 
+@mutant
 def branch_masked_by_product(baseline: Any) -> Any:
     """Both branches are computed and multiplied by their masks: Inf * 0 is NaN on the branch not taken
     (pytorch/pytorch#68425)."""
@@ -76,6 +81,7 @@ def branch_masked_by_product(baseline: Any) -> Any:
     return replace(baseline, relu=relu, elu=elu)
 
 
+@mutant
 def exponential_overflows(baseline: Any) -> Any:
     """The sigmoid as exp(x) / (1 + exp(x)), NaN once exp overflows (clab/dynet#1525)."""
 
@@ -96,6 +102,7 @@ def exponential_overflows(baseline: Any) -> Any:
     return replace(baseline, silu=silu, gelu_tanh=gelu_tanh, swiglu=swiglu)
 
 
+@mutant
 def eps_in_16_bits(baseline: Any) -> Any:
     """eps is rounded to the input's type: 1e-12 is 0 in float16, and a row of zeros becomes 0 / 0
     (pytorch/pytorch#41527, deepspeedai/DeepSpeed#581)."""
@@ -115,6 +122,7 @@ def eps_in_16_bits(baseline: Any) -> Any:
     return replace(baseline, rmsnorm=rmsnorm, layernorm=layernorm, l2norm=l2norm)
 
 
+@mutant
 def variance_of_overflowed_squares(baseline: Any) -> Any:
     """E[x^2] - E[x]^2 in the input's 16 bits: Inf - Inf (pytorch/pytorch#66707)."""
 
@@ -126,6 +134,7 @@ def variance_of_overflowed_squares(baseline: Any) -> Any:
     return replace(baseline, layernorm=layernorm)
 
 
+@mutant
 def nan_row_taken_for_masked(baseline: Any) -> Any:
     """A row whose maximum is not above -Inf counts as fully masked and becomes 0, a NaN row too
     (intel/torch-xpu-ops#5022)."""
@@ -137,6 +146,7 @@ def nan_row_taken_for_masked(baseline: Any) -> Any:
     return replace(baseline, softmax=softmax)
 
 
+@mutant
 def scores_in_16_bits(baseline: Any) -> Any:
     """q k^T is kept in float16, above 65504 it is Inf, and Inf - Inf is NaN (huggingface/transformers#28163)."""
 
@@ -170,15 +180,3 @@ OPS = (
     "softmax",
     "attention",
 )
-MUTANTS = {
-    "nonfinite_zeroed": nonfinite_zeroed,
-    "nan_lost_in_comparison": nan_lost_in_comparison,
-    "padding_masked_by_product": padding_masked_by_product,
-    "maximum_by_comparison": maximum_by_comparison,
-    "branch_masked_by_product": branch_masked_by_product,
-    "exponential_overflows": exponential_overflows,
-    "eps_in_16_bits": eps_in_16_bits,
-    "variance_of_overflowed_squares": variance_of_overflowed_squares,
-    "nan_row_taken_for_masked": nan_row_taken_for_masked,
-    "scores_in_16_bits": scores_in_16_bits,
-}

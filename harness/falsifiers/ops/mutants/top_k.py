@@ -6,11 +6,12 @@ from typing import Any
 
 from torch import Tensor
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 BLOCK = 128
 
 
+@mutant
 def block_boundary_dropped(baseline: Any) -> Any:
     """The last column of every whole block is not looked at, so that the largest at a boundary is dropped
     (S10: https://www.anthropic.com/engineering/a-postmortem-of-three-recent-issues)."""
@@ -23,6 +24,7 @@ def block_boundary_dropped(baseline: Any) -> Any:
     return replace(baseline, top_k=top_k)
 
 
+@mutant
 def ties_by_highest_id(baseline: Any) -> Any:
     """Of equal logits the highest id comes first, as in a sort of the reversed row.
     Synthetic: descending order is made by reversing an ascending sort, which turns ties round."""
@@ -33,12 +35,14 @@ def ties_by_highest_id(baseline: Any) -> Any:
     return replace(baseline, top_k=top_k)
 
 
+@mutant
 def smallest_first(baseline: Any) -> Any:
     """The right ids in ascending order of their logits.
     Synthetic: a heap or a partition of the largest k yields them in ascending order."""
     return replace(baseline, top_k=lambda logits, k: baseline.top_k(logits, k).flip(-1))
 
 
+@mutant
 def one_per_block(baseline: Any) -> Any:
     """Approximate top-k: only the largest of each block of 8 competes
     (S10: https://www.anthropic.com/engineering/a-postmortem-of-three-recent-issues)."""
@@ -52,11 +56,3 @@ def one_per_block(baseline: Any) -> Any:
         return baseline.top_k(seen, k)
 
     return replace(baseline, top_k=top_k)
-
-
-MUTANTS = {
-    "block_boundary_dropped": block_boundary_dropped,
-    "ties_by_highest_id": ties_by_highest_id,
-    "smallest_first": smallest_first,
-    "one_per_block": one_per_block,
-}

@@ -9,16 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
+@mutant
 def weight_inferred_from_label(baseline: Any) -> Any:
     """The weight is the label's size, the given one is dropped (systems C1)."""
     return _implied(baseline, lambda logits, labels, weights: _bce(logits, labels.clamp(0, 1), labels.abs()))
 
 
+@mutant
 def negative_label_as_weight(baseline: Any) -> Any:
     """A label of -0.5 is read as the weight 0.5 on the label 0 (systems C7)."""
 
@@ -28,11 +30,13 @@ def negative_label_as_weight(baseline: Any) -> Any:
     return _implied(baseline, loss)
 
 
+@mutant
 def label_above_1_as_weight(baseline: Any) -> Any:
     """A label of 1.5 raises the weight by half (systems C7)."""
     return _implied(baseline, lambda x, labels, weights: _bce(x, labels.clamp(0, 1), weights * labels.clamp(min=1)))
 
 
+@mutant
 def mean_before_weight(baseline: Any) -> Any:
     """The mean of the losses times the mean of the weights (systems C1)."""
     return _implied(
@@ -40,6 +44,7 @@ def mean_before_weight(baseline: Any) -> Any:
     )
 
 
+@mutant
 def divided_by_sum_of_weights(baseline: Any) -> Any:
     """The mean is weighted: sum(w * loss) / sum(w), so that a scale of all weights is lost.
     Synthetic: torch's cross_entropy divides by the sum of its class weights, and a port follows it."""
@@ -50,11 +55,13 @@ def divided_by_sum_of_weights(baseline: Any) -> Any:
     return _implied(baseline, loss)
 
 
+@mutant
 def labels_not_clamped(baseline: Any) -> Any:
     """A label of -1 or 1.5 goes into the formula as it is; the loss has no minimum (pytorch/pytorch#87373)."""
     return _implied(baseline, _bce)
 
 
+@mutant
 def weight_on_positives_only(baseline: Any) -> Any:
     """The weight is given as torch's `pos_weight`, which multiplies the positive part alone.
     Synthetic: torch's binary loss takes `weight` and `pos_weight`, and 0 or 1 labels are tried with one."""
@@ -65,11 +72,13 @@ def weight_on_positives_only(baseline: Any) -> Any:
     return _implied(baseline, loss)
 
 
+@mutant
 def count_missing(baseline: Any) -> Any:
     """The sum for the mean. Synthetic: the division is a line of its own, and a learning rate hides its absence."""
     return _implied(baseline, lambda x, labels, weights: _bce(x, labels.clamp(0, 1), weights) * x.numel())
 
 
+@mutant
 def log_of_rounded_sigmoid(baseline: Any) -> Any:
     """log(sigmoid(x)) as it stands: log(0) for a confident mistake (T6: databricks/megablocks#133)."""
 
@@ -93,16 +102,3 @@ def _implied(baseline: Any, loss: Loss) -> Any:
         return torch.autograd.grad(out, leaf, torch.as_tensor(dout, dtype=out.dtype, device=out.device))[0]
 
     return replace(baseline, weighted_bce=loss, weighted_bce_backward=weighted_bce_backward)
-
-
-MUTANTS = {
-    "weight_inferred_from_label": weight_inferred_from_label,
-    "negative_label_as_weight": negative_label_as_weight,
-    "label_above_1_as_weight": label_above_1_as_weight,
-    "mean_before_weight": mean_before_weight,
-    "divided_by_sum_of_weights": divided_by_sum_of_weights,
-    "labels_not_clamped": labels_not_clamped,
-    "weight_on_positives_only": weight_on_positives_only,
-    "count_missing": count_missing,
-    "log_of_rounded_sigmoid": log_of_rounded_sigmoid,
-}

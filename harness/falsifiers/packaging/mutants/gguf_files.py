@@ -8,9 +8,10 @@ import numpy as np
 
 from harness.falsifiers.baselines.gguf.rewrite import Keys, Tensors, numbers, quantized
 from harness.falsifiers.packaging.mutants.gguf_edit import edited_file, key_of
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 
+@mutant
 def eps_of_1e_5(baseline: Any) -> Any:
     """eps 1e-5 for 1e-6: loads, and moves the logits of a trained model by 1e-5 (system D2)."""
     return edited_file(
@@ -18,6 +19,7 @@ def eps_of_1e_5(baseline: Any) -> Any:
     )
 
 
+@mutant
 def biases_dropped(baseline: Any) -> Any:
     """The 72 biases: the file has none, and loads (system D3)."""
 
@@ -31,6 +33,7 @@ def biases_dropped(baseline: Any) -> Any:
     return edited_file(baseline, edit)
 
 
+@mutant
 def one_key_bias_dropped(baseline: Any) -> Any:
     """One layer's key bias is missing, and the file loads (system D3)."""
 
@@ -42,11 +45,13 @@ def one_key_bias_dropped(baseline: Any) -> Any:
     return edited_file(baseline, edit)
 
 
+@mutant
 def rope_base_missing(baseline: Any) -> Any:
     """rope.freq_base is not written, and 10000 is used (system D5)."""
     return edited_file(baseline, lambda keys, tensors: keys.pop(key_of(keys, "rope.freq_base")) and None)
 
 
+@mutant
 def output_head_missing(baseline: Any) -> Any:
     """The head of an untied model is not written: the embedding is used in its place (system D4)."""
 
@@ -58,6 +63,7 @@ def output_head_missing(baseline: Any) -> Any:
     return edited_file(baseline, edit)
 
 
+@mutant
 def rows_not_permuted(baseline: Any) -> Any:
     """Llama's q and k rows in Hugging Face's order (system E4: unpermuted q and k)."""
 
@@ -74,6 +80,7 @@ def rows_not_permuted(baseline: Any) -> Any:
     return edited_file(baseline, edit)
 
 
+@mutant
 def value_heads_grouped(baseline: Any) -> Any:
     """The delta net's gates stay in Hugging Face's order of heads (system E3)."""
 
@@ -89,6 +96,7 @@ def value_heads_grouped(baseline: Any) -> Any:
     return edited_file(baseline, edit)
 
 
+@mutant
 def gains_without_one(baseline: Any) -> Any:
     """Qwen3.5's gains are written as they are stored, less 1 (system E3)."""
 
@@ -100,6 +108,7 @@ def gains_without_one(baseline: Any) -> Any:
     return edited_file(baseline, edit)
 
 
+@mutant
 def decay_as_stored(baseline: Any) -> Any:
     """ssm_a holds A_log for -exp(A_log) (system E3)."""
 
@@ -111,6 +120,7 @@ def decay_as_stored(baseline: Any) -> Any:
     return edited_file(baseline, edit)
 
 
+@mutant
 def whole_head_rotated(baseline: Any) -> Any:
     """rope.dimension_count is the head's width (R6: ml-explore/mlx-lm#1698)."""
 
@@ -120,6 +130,7 @@ def whole_head_rotated(baseline: Any) -> Any:
     return edited_file(baseline, edit)
 
 
+@mutant
 def pair_without_section(baseline: Any) -> Any:
     """A rotated pair is in no section of rope.dimension_sections, and llama.cpp does not turn it (measured here).
     Synthetic: the sections are numbers of their own, and nothing checks that they add up to the pairs."""
@@ -130,6 +141,7 @@ def pair_without_section(baseline: Any) -> Any:
     return edited_file(baseline, edit)
 
 
+@mutant
 def one_matrix_in_f32(baseline: Any) -> Any:
     """One matrix is left in float32 (system E3: the plan)."""
 
@@ -142,6 +154,7 @@ def one_matrix_in_f32(baseline: Any) -> Any:
     return edited_file(baseline, edit)
 
 
+@mutant
 def blocks_across_rows(baseline: Any) -> Any:
     """Blocks run down the columns of a square matrix (Q3; system A7)."""
 
@@ -156,6 +169,7 @@ def blocks_across_rows(baseline: Any) -> Any:
     return edited_file(baseline, edit)
 
 
+@mutant
 def scales_transposed(baseline: Any) -> Any:
     """The scales of a square matrix lie as (blocks, rows) (Q2: vllm-project/vllm#50204)."""
 
@@ -171,6 +185,7 @@ def scales_transposed(baseline: Any) -> Any:
     return edited_file(baseline, edit)
 
 
+@mutant
 def rounded_down(baseline: Any) -> Any:
     """Matrices were rounded to 4 bits on their way to 8 or 16 (system A7)."""
 
@@ -185,6 +200,7 @@ def rounded_down(baseline: Any) -> Any:
     return edited_file(baseline, edit)
 
 
+@mutant
 def packed_not_at_all(baseline: Any) -> Any:
     """The file is float32 whatever is asked for: more exact than right (system A7)."""
 
@@ -192,23 +208,3 @@ def packed_not_at_all(baseline: Any) -> Any:
         baseline.export_gguf(folder, path, "F32", tokenizer=tokenizer)
 
     return replace(baseline, export_gguf=export_gguf)
-
-
-MUTANTS = {
-    "eps_of_1e_5": eps_of_1e_5,
-    "biases_dropped": biases_dropped,
-    "one_key_bias_dropped": one_key_bias_dropped,
-    "rope_base_missing": rope_base_missing,
-    "output_head_missing": output_head_missing,
-    "rows_not_permuted": rows_not_permuted,
-    "value_heads_grouped": value_heads_grouped,
-    "gains_without_one": gains_without_one,
-    "decay_as_stored": decay_as_stored,
-    "whole_head_rotated": whole_head_rotated,
-    "pair_without_section": pair_without_section,
-    "one_matrix_in_f32": one_matrix_in_f32,
-    "blocks_across_rows": blocks_across_rows,
-    "scales_transposed": scales_transposed,
-    "rounded_down": rounded_down,
-    "packed_not_at_all": packed_not_at_all,
-}

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 
+@mutant
 def head_read_as_embedding(baseline: Any) -> Any:
     """Reading back, the head's tensor takes the embedding's place (system D4)."""
     return _reading(baseline, lambda config, w: (config, {**w, "model.embed_tokens.weight": w["lm_head.weight"]}))
 
 
+@mutant
 def permutation_not_undone(baseline: Any) -> Any:
     """Reading back, Llama's q and k rows stay in llama.cpp's order (system E3)."""
 
@@ -27,11 +29,13 @@ def permutation_not_undone(baseline: Any) -> Any:
     return _reading(baseline, edit)
 
 
+@mutant
 def eps_of_the_class(baseline: Any) -> Any:
     """Reading back, eps is the class's default (system D2)."""
     return _reading(baseline, lambda config, w: ({**config, "rms_norm_eps": 1e-5}, w))
 
 
+@mutant
 def biases_not_read(baseline: Any) -> Any:
     """Reading back, optional tensors are left out (system D3)."""
 
@@ -44,6 +48,7 @@ def biases_not_read(baseline: Any) -> Any:
     return _reading(baseline, edit)
 
 
+@mutant
 def value_heads_left_tiled(baseline: Any) -> Any:
     """Reading back, the delta net's decays stay in llama.cpp's order of heads (system E3)."""
 
@@ -60,12 +65,3 @@ def value_heads_left_tiled(baseline: Any) -> Any:
 
 def _reading(baseline: Any, edit: Callable[[dict[str, Any], dict[str, Any]], tuple[Any, Any]]) -> Any:
     return replace(baseline, import_gguf=lambda path: edit(*baseline.import_gguf(path)))
-
-
-MUTANTS = {
-    "head_read_as_embedding": head_read_as_embedding,
-    "permutation_not_undone": permutation_not_undone,
-    "eps_of_the_class": eps_of_the_class,
-    "biases_not_read": biases_not_read,
-    "value_heads_left_tiled": value_heads_left_tiled,
-}

@@ -9,9 +9,10 @@ import numpy as np
 
 from harness.falsifiers.baselines.gguf.rewrite import Keys, Tensors
 from harness.falsifiers.packaging.mutants.gguf_edit import edited_file, key_of, need_tokenizer
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 
+@mutant
 def class_name_as_architecture(baseline: Any) -> Any:
     """general.architecture is Hugging Face's class name (system E3; refused: unknown model architecture)."""
     names = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
@@ -21,6 +22,7 @@ def class_name_as_architecture(baseline: Any) -> Any:
     )
 
 
+@mutant
 def tokens_not_padded(baseline: Any) -> Any:
     """Fewer tokens than embedding rows, 151,643 for 151,936 (system E3; refused: token_embd.weight has wrong shape)."""
 
@@ -34,11 +36,13 @@ def tokens_not_padded(baseline: Any) -> Any:
     return edited_file(baseline, edit)
 
 
+@mutant
 def tensor_missing(baseline: Any) -> Any:
     """One tensor is left out (system E3; refused: missing tensor)."""
     return edited_file(baseline, lambda keys, tensors: tensors.pop("blk.1.ffn_down.weight") and None)
 
 
+@mutant
 def tensor_too_many(baseline: Any) -> Any:
     """A tensor the architecture does not have (system E3; refused: wrong number of tensors)."""
     return edited_file(
@@ -46,6 +50,7 @@ def tensor_too_many(baseline: Any) -> Any:
     )
 
 
+@mutant
 def cut_short(baseline: Any) -> Any:
     """The download stopped (system E3; refused: data is not within the file bounds)."""
 
@@ -57,6 +62,7 @@ def cut_short(baseline: Any) -> Any:
     return replace(baseline, export_gguf=export_gguf)
 
 
+@mutant
 def eps_missing(baseline: Any) -> Any:
     """No norm eps (system E3; refused: key not found in model)."""
     return edited_file(
@@ -64,6 +70,7 @@ def eps_missing(baseline: Any) -> Any:
     )
 
 
+@mutant
 def tokenizer_missing(baseline: Any) -> Any:
     """No tokenizer (system E3; refused: key not found in model: tokenizer.ggml.model)."""
 
@@ -75,6 +82,7 @@ def tokenizer_missing(baseline: Any) -> Any:
     return edited_file(baseline, edit)
 
 
+@mutant
 def merges_missing(baseline: Any) -> Any:
     """Tokens without merges (system E3; refused: cannot find tokenizer merges)."""
 
@@ -85,6 +93,7 @@ def merges_missing(baseline: Any) -> Any:
     return edited_file(baseline, edit)
 
 
+@mutant
 def pre_tokenizer_unknown(baseline: Any) -> Any:
     """A pre-tokenizer nobody has heard of (system E3; refused: unknown pre-tokenizer type)."""
 
@@ -95,6 +104,7 @@ def pre_tokenizer_unknown(baseline: Any) -> Any:
     return edited_file(baseline, edit)
 
 
+@mutant
 def vectors_in_f16(baseline: Any) -> Any:
     """Biases follow the matrices into F16: the file loads, and decoding aborts (system E3)."""
 
@@ -106,17 +116,3 @@ def vectors_in_f16(baseline: Any) -> Any:
                 tensors[name] = ("F16", data.astype(np.float16))
 
     return edited_file(baseline, edit)
-
-
-MUTANTS = {
-    "class_name_as_architecture": class_name_as_architecture,
-    "tokens_not_padded": tokens_not_padded,
-    "tensor_missing": tensor_missing,
-    "tensor_too_many": tensor_too_many,
-    "cut_short": cut_short,
-    "eps_missing": eps_missing,
-    "tokenizer_missing": tokenizer_missing,
-    "merges_missing": merges_missing,
-    "pre_tokenizer_unknown": pre_tokenizer_unknown,
-    "vectors_in_f16": vectors_in_f16,
-}

@@ -8,28 +8,32 @@ from typing import Any
 
 from torch import Tensor
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 Runs = list[dict[str, float]]
 WARM_UP = 3.0
 """Seconds."""
 
 
+@mutant
 def warm_up_counted(baseline: Any) -> Any:
     """Loading and compiling take three seconds, and are in the mean (system E6)."""
     return _each(baseline, lambda r: {**r, "decode": r["made"] / (r["made"] / r["decode"] + WARM_UP)})
 
 
+@mutant
 def empty_generation_counted(baseline: Any) -> Any:
     """An end token came first, and the tokens asked for are divided by the time of none (system E6)."""
     return _each(baseline, lambda r: {**r, "decode": 500 * r["decode"]})
 
 
+@mutant
 def tokens_asked_for_reported(baseline: Any) -> Any:
     """Half of the tokens were made when an end token came (system E6)."""
     return _each(baseline, lambda r: {**r, "made": r["made"] // 2})
 
 
+@mutant
 def cache_not_used(baseline: Any) -> Any:
     """Every token reads the whole text again: right, and as slow as a prefill each (system E6)."""
 
@@ -55,11 +59,13 @@ def cache_not_used(baseline: Any) -> Any:
     return replace(baseline, throughput=throughput)
 
 
+@mutant
 def prompt_token_by_token(baseline: Any) -> Any:
     """The prompt is fed as if it were decoded (system E6)."""
     return _each(baseline, lambda r: {**r, "prefill": r["decode"]})
 
 
+@mutant
 def batch_taken_for_one(baseline: Any) -> Any:
     """Tokens of a batch of thirty-two are reported as one request's (system E6)."""
     return _each(baseline, lambda r: {**r, "prefill": 50 * r["prefill"], "decode": 50 * r["decode"]})
@@ -82,13 +88,3 @@ def _each(baseline: Any, edit: Callable[[dict[str, float]], dict[str, float]]) -
         return [edit(run) for run in baseline.throughput(config, weights, tokens, new_tokens, **given)]
 
     return replace(baseline, throughput=throughput)
-
-
-MUTANTS = {
-    "warm_up_counted": warm_up_counted,
-    "empty_generation_counted": empty_generation_counted,
-    "tokens_asked_for_reported": tokens_asked_for_reported,
-    "cache_not_used": cache_not_used,
-    "prompt_token_by_token": prompt_token_by_token,
-    "batch_taken_for_one": batch_taken_for_one,
-}

@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 Tensors = dict[str, torch.Tensor]
 
 
+@mutant
 def mean_of_means(baseline: Any) -> Any:
     """Every micro-batch counts the same, however few its tokens (huggingface/transformers#34191)."""
 
@@ -25,6 +26,7 @@ def mean_of_means(baseline: Any) -> Any:
     return replace(baseline, accumulator=Wrong, optimizer=Update)
 
 
+@mutant
 def sum_without_mean(baseline: Any) -> Any:
     """The token sum is never divided: the loss grows with the batch (huggingface/transformers#35438)."""
 
@@ -35,6 +37,7 @@ def sum_without_mean(baseline: Any) -> Any:
     return replace(baseline, accumulator=Wrong)
 
 
+@mutant
 def last_micro_batch_only(baseline: Any) -> Any:
     """Each backward pass overwrites the gradient (zero_grad inside the loop: bytetriper/RAE#67)."""
 
@@ -45,6 +48,7 @@ def last_micro_batch_only(baseline: Any) -> Any:
     return replace(baseline, accumulator=Wrong)
 
 
+@mutant
 def not_reset(baseline: Any) -> Any:
     """The second update still holds the first one's gradients (zero_grad forgotten: meta-pytorch/torchforge#71)."""
 
@@ -56,6 +60,7 @@ def not_reset(baseline: Any) -> Any:
     return replace(baseline, accumulator=Wrong)
 
 
+@mutant
 def tokens_not_reset(baseline: Any) -> Any:
     """The sums start anew and the token count goes on, so the second update is too small.
     Synthetic: gradients and count are reset by two statements, and the second is forgotten."""
@@ -76,6 +81,7 @@ def tokens_not_reset(baseline: Any) -> Any:
     return replace(baseline, accumulator=Wrong)
 
 
+@mutant
 def clipped_per_tensor(baseline: Any) -> Any:
     """Every tensor is clipped by its own norm: the direction changes (systems.md A4)."""
 
@@ -93,6 +99,7 @@ def clipped_per_tensor(baseline: Any) -> Any:
     return replace(baseline, clip_gradients=clip_gradients, optimizer=Update)
 
 
+@mutant
 def norm_of_the_clipped(baseline: Any) -> Any:
     """The norm after clipping is reported as the gradient's norm: never above max_norm (systems.md A4)."""
 
@@ -108,6 +115,7 @@ def norm_of_the_clipped(baseline: Any) -> Any:
     return replace(baseline, clip_gradients=clip_gradients, optimizer=Update)
 
 
+@mutant
 def always_rescaled(baseline: Any) -> Any:
     """Gradients below the limit are blown up to it (normalising, not clipping).
     Synthetic: the minimum with 1 is left out of the factor, and early gradients are all above the limit."""
@@ -119,6 +127,7 @@ def always_rescaled(baseline: Any) -> Any:
     return replace(baseline, clip_gradients=clip_gradients)
 
 
+@mutant
 def norm_of_norms_added(baseline: Any) -> Any:
     """The tensors' norms are added up, not their squares: too large a norm, too small a gradient
     (CannyLab/tsne-cuda#90)."""
@@ -130,6 +139,7 @@ def norm_of_norms_added(baseline: Any) -> Any:
     return replace(baseline, clip_gradients=clip_gradients)
 
 
+@mutant
 def clipped_by_value(baseline: Any) -> Any:
     """clip_grad_value_ where clip_grad_norm_ is meant (Happy-Algorithms-League/hal-cgp#210)."""
 
@@ -140,6 +150,7 @@ def clipped_by_value(baseline: Any) -> Any:
     return replace(baseline, clip_gradients=clip_gradients)
 
 
+@mutant
 def clipped_before_averaging(baseline: Any) -> Any:
     """Each micro-batch is clipped, and their mean is stepped on (systems.md A4)."""
 
@@ -151,6 +162,7 @@ def clipped_before_averaging(baseline: Any) -> Any:
     return replace(baseline, optimizer=Update)
 
 
+@mutant
 def clipped_before_unscaling(baseline: Any) -> Any:
     """The scaled gradient is clipped, then divided by the scale (Lightning-AI/pytorch-lightning#9606)."""
 
@@ -164,6 +176,7 @@ def clipped_before_unscaling(baseline: Any) -> Any:
     return replace(baseline, optimizer=Update)
 
 
+@mutant
 def never_unscaled(baseline: Any) -> Any:
     """The gradient is stepped on with its loss scale in it; AdamW hides most of it.
     Synthetic: AdamW divides by the gradient's size, so that training goes on as if nothing were wrong."""
@@ -176,6 +189,7 @@ def never_unscaled(baseline: Any) -> Any:
     return replace(baseline, optimizer=Update)
 
 
+@mutant
 def scale_updated_before_unscaling(baseline: Any) -> Any:
     """In the step on which the scale doubles, gradients are divided by the new one (deepspeedai/DeepSpeed#8588)."""
 
@@ -194,6 +208,7 @@ def scale_updated_before_unscaling(baseline: Any) -> Any:
     return replace(baseline, optimizer=Update)
 
 
+@mutant
 def scale_never_grows(baseline: Any) -> Any:
     """The growth interval is not looked at: after one overflow the scale stays low for good
     (facebookresearch/fairseq#1457)."""
@@ -202,22 +217,3 @@ def scale_never_grows(baseline: Any) -> Any:
         return baseline.optimizer(weights, **options)
 
     return replace(baseline, optimizer=optimizer)
-
-
-MUTANTS = {
-    "mean_of_means": mean_of_means,
-    "sum_without_mean": sum_without_mean,
-    "last_micro_batch_only": last_micro_batch_only,
-    "not_reset": not_reset,
-    "tokens_not_reset": tokens_not_reset,
-    "clipped_per_tensor": clipped_per_tensor,
-    "norm_of_the_clipped": norm_of_the_clipped,
-    "always_rescaled": always_rescaled,
-    "norm_of_norms_added": norm_of_norms_added,
-    "clipped_by_value": clipped_by_value,
-    "clipped_before_averaging": clipped_before_averaging,
-    "clipped_before_unscaling": clipped_before_unscaling,
-    "never_unscaled": never_unscaled,
-    "scale_updated_before_unscaling": scale_updated_before_unscaling,
-    "scale_never_grows": scale_never_grows,
-}

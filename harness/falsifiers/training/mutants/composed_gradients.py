@@ -10,6 +10,7 @@ from unittest.mock import patch
 import torch
 from torch.nn.functional import cross_entropy
 
+from harness.falsifiers.baselines.width import widened
 from harness.falsifiers.training.mutants.spoilt_gradients import (
     EMBEDDING,
     GAIN,
@@ -101,7 +102,7 @@ def repeated_token_assigned(baseline: Any) -> Any:
 
 
 def _norm_of_constant_rms(self: Any, x: torch.Tensor) -> torch.Tensor:
-    wide = x if x.dtype == torch.float64 else x.float()
+    wide = widened(x)
     inverse = torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.variance_epsilon)
     return self.weight * (wide * inverse.detach()).to(x.dtype)
 
@@ -120,7 +121,7 @@ def _attention_of_constant_sum(
 
 def _loss(model: Any, tokens: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     logits = model.model(input_ids=tokens, use_cache=False).logits
-    wide = logits if logits.dtype == torch.float64 else logits.float()
+    wide = widened(logits)
     return cross_entropy(wide.flatten(0, 1), targets.flatten()), logits
 
 

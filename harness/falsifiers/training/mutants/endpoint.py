@@ -24,22 +24,25 @@ from harness.falsifiers.training.mutants.endpoint_gradients import (
     missing_one_over_n,
     zero_where_the_gain_is,
 )
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 EMBEDDING, NORM, HEAD = "model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"
 Weights = dict[str, Tensor]
 
 
+@mutant
 def loss_without_a_step(baseline: Any) -> Any:
     """The loss is computed and nobody steps, so perplexity never moves: the bug system A began with."""
     return _loop(baseline, step=lambda weights, grads, lr: None)
 
 
+@mutant
 def step_on_a_copy(baseline: Any) -> Any:
     """The curve falls, and the weights handed back are the old ones (system A1)."""
     return _training(baseline, lambda said, weights, _: {**said, "weights": dict(weights)})
 
 
+@mutant
 def body_decayed(baseline: Any) -> Any:
     """Weight decay reaches the frozen body: it has no gradient, and moves (system A1; O3)."""
 
@@ -50,11 +53,13 @@ def body_decayed(baseline: Any) -> Any:
     return _training(baseline, decayed)
 
 
+@mutant
 def norm_left_frozen(baseline: Any) -> Any:
     """The final norm is frozen with the other norms, by a name that matches too much (system A1)."""
     return _loop(baseline, edit=lambda grads: {n: g for n, g in grads.items() if n != NORM})
 
 
+@mutant
 def gradients_never_zeroed(baseline: Any) -> Any:
     """Each step adds to the last one's gradient: zero_grad is missing (system A4)."""
     kept: Weights = {}
@@ -67,11 +72,13 @@ def gradients_never_zeroed(baseline: Any) -> Any:
     return _loop(baseline, edit=edit, begin=kept.clear)
 
 
+@mutant
 def clip_per_tensor(baseline: Any) -> Any:
     """Each tensor is clipped by its own length, which turns the step's direction (system A4)."""
     return _loop(baseline, clip=lambda grads, most: {n: g * min(1.0, most / float(g.norm())) for n, g in grads.items()})
 
 
+@mutant
 def norm_reported_after_clipping(baseline: Any) -> Any:
     """The curve shows max_norm where it should show what was clipped (system A4)."""
 
@@ -81,6 +88,7 @@ def norm_reported_after_clipping(baseline: Any) -> Any:
     return _training(baseline, edit)
 
 
+@mutant
 def mean_of_row_means(baseline: Any) -> Any:
     """The mean of row means: a row with one token weighs as much as a full one (T1: huggingface/transformers#34191)."""
 
@@ -156,14 +164,6 @@ def _norm(grads: Weights) -> float:
 
 
 MUTANTS = {
-    "loss_without_a_step": loss_without_a_step,
-    "step_on_a_copy": step_on_a_copy,
-    "body_decayed": body_decayed,
-    "norm_left_frozen": norm_left_frozen,
-    "gradients_never_zeroed": gradients_never_zeroed,
-    "clip_per_tensor": clip_per_tensor,
-    "norm_reported_after_clipping": norm_reported_after_clipping,
-    "mean_of_row_means": mean_of_row_means,
     "missing_one_over_n": missing_one_over_n,
     "ignored_targets_divided_by": ignored_targets_divided_by,
     "ignored_targets_get_a_gradient": ignored_targets_get_a_gradient,

@@ -11,12 +11,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from harness.falsifiers.training.mutants.endpoint_record import loader_re_randomises
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 HEAD = "lm_head.weight"
 Weights = dict[str, Tensor]
 
 
+@mutant
 def optimizer_state_lost(baseline: Any) -> Any:
     """The weights are restored and the momentum starts at zero (system A6; bug catalogue, optimiser)."""
 
@@ -26,6 +27,7 @@ def optimizer_state_lost(baseline: Any) -> Any:
     return _resuming(baseline, begin)
 
 
+@mutant
 def step_reset(baseline: Any) -> Any:
     """The step count is not restored: the batches begin again from the first (systems A6 and E7)."""
 
@@ -35,6 +37,7 @@ def step_reset(baseline: Any) -> Any:
     return _resuming(baseline, begin)
 
 
+@mutant
 def one_batch_skipped(baseline: Any) -> Any:
     """Resuming goes on one batch too late (system E7)."""
 
@@ -44,6 +47,7 @@ def one_batch_skipped(baseline: Any) -> Any:
     return _resuming(baseline, begin)
 
 
+@mutant
 def resumed_from_the_first_weights(baseline: Any) -> Any:
     """The optimizer's state is restored, and the weights are the untrained ones (system A6)."""
 
@@ -56,6 +60,7 @@ def resumed_from_the_first_weights(baseline: Any) -> Any:
     return _resuming(baseline, begin)
 
 
+@mutant
 def momentum_never_used(baseline: Any) -> Any:
     """The option is taken and nothing comes of it (system A6): whole and resumed run agree, and both are wrong."""
 
@@ -67,6 +72,7 @@ def momentum_never_used(baseline: Any) -> Any:
     return replace(baseline, train_endpoint=train_endpoint)
 
 
+@mutant
 def packed_from_fresh_weights(baseline: Any) -> Any:
     """The 4-bit path packs the weights the model was built with, before training (system A6)."""
     first: Weights = {}
@@ -84,6 +90,7 @@ def packed_from_fresh_weights(baseline: Any) -> Any:
     return replace(baseline, train_endpoint=train_endpoint, load_quantized_checkpoint=load_quantized_checkpoint)
 
 
+@mutant
 def head_packed_re_randomised(baseline: Any) -> Any:
     """The loader's key for the head matches nothing, and a fresh head is packed (system A6)."""
     wrong = loader_re_randomises(baseline)
@@ -95,6 +102,7 @@ def head_packed_re_randomised(baseline: Any) -> Any:
     return replace(wrong, load_quantized_checkpoint=load_quantized_checkpoint)
 
 
+@mutant
 def answers_with_a_fresh_head(baseline: Any) -> Any:
     """What is packed is right, and the 4-bit model answers through a head of its own (system A6)."""
 
@@ -130,15 +138,3 @@ def _at(folder: str, step: int) -> str:
     state = torch.load(Path(folder) / "optimizer.pt", weights_only=True)
     torch.save({**state, "step": step}, Path(folder) / "optimizer.pt")
     return folder
-
-
-MUTANTS = {
-    "optimizer_state_lost": optimizer_state_lost,
-    "step_reset": step_reset,
-    "one_batch_skipped": one_batch_skipped,
-    "resumed_from_the_first_weights": resumed_from_the_first_weights,
-    "momentum_never_used": momentum_never_used,
-    "packed_from_fresh_weights": packed_from_fresh_weights,
-    "head_packed_re_randomised": head_packed_re_randomised,
-    "answers_with_a_fresh_head": answers_with_a_fresh_head,
-}

@@ -27,35 +27,41 @@ from harness.falsifiers.training.mutants.spoilt_gradients import (
     spoilt,
     wrapped,
 )
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 
+@mutant
 def same_shape_swapped(baseline: Any) -> Any:
     """Two gradients of one shape change places: gate and up (O7: SMILELab-FL/FedLab#339, stripe/rainier#445)."""
     return spoilt(baseline, lambda model, tokens, targets, g: {**g, GATE: g[UP], UP: g[GATE]})
 
 
+@mutant
 def key_value_swapped(baseline: Any) -> Any:
     """Key and value gradients leave a fused buffer in the wrong order; they have one shape
     (O7: SMILELab-FL/FedLab#339)."""
     return spoilt(baseline, lambda model, tokens, targets, g: {**g, KEY: g[VALUE], VALUE: g[KEY]})
 
 
+@mutant
 def list_shorter(baseline: Any) -> Any:
     """The list ends before the weights do, and zip says nothing (O7: SMILELab-FL/FedLab#339)."""
     return spoilt(baseline, lambda model, tokens, targets, g: dict(list(g.items())[:-1]))
 
 
+@mutant
 def tensor_missing(baseline: Any) -> Any:
     """One tensor in the middle has no gradient (O6: cloneofsimo/lora#26)."""
     return spoilt(baseline, lambda model, tokens, targets, g: {name: grad for name, grad in g.items() if name != UP})
 
 
+@mutant
 def tensor_zero(baseline: Any) -> Any:
     """One tensor's gradient is all zero: its input was detached on the way (O6: huggingface/transformers#23990)."""
     return spoilt(baseline, lambda model, tokens, targets, g: {**g, DOWN: torch.zeros_like(g[DOWN])})
 
 
+@mutant
 def tied_head_listed_too(baseline: Any) -> Any:
     """One gradient too many: of a head that is no weight of its own, or of a rotary buffer.
     Synthetic: a state dict lists tied weights and buffers too, and a loop over it takes them for weights."""
@@ -66,23 +72,27 @@ def tied_head_listed_too(baseline: Any) -> Any:
     return spoilt(baseline, edit)
 
 
+@mutant
 def renamed(baseline: Any) -> Any:
     """The count is right and one name is not: the last norm under the name of another release (O7; system C4)."""
     other = {"model.norm.weight": "model.final_layernorm.weight"}
     return spoilt(baseline, lambda model, tokens, targets, g: {other.get(name, name): grad for name, grad in g.items()})
 
 
+@mutant
 def sorted_by_name(baseline: Any) -> Any:
     """Every gradient is right, in another order than the weights': layers.10 before layers.2 (O7; system C4)."""
     return spoilt(baseline, lambda model, tokens, targets, g: dict(sorted(g.items())))
 
 
+@mutant
 def transposed_shape(baseline: Any) -> Any:
     """A matrix's gradient as (in, out): x^T dout where dout^T x is right.
     Synthetic: textbooks keep weights as (in, out), torch as (out, in)."""
     return spoilt(baseline, lambda model, tokens, targets, g: {**g, DOWN: g[DOWN].T.contiguous()})
 
 
+@mutant
 def transposed_buffer(baseline: Any) -> Any:
     """The same in the right shape: the buffer of (in, out) read as (out, in), so that no shape tells
     (a reshape for a transpose: 1bit-MONSTER/1bit-MONSTER#572)."""
@@ -93,6 +103,7 @@ def transposed_buffer(baseline: Any) -> Any:
     return spoilt(baseline, edit)
 
 
+@mutant
 def not_divided_by_count(baseline: Any) -> Any:
     """The loss is a mean, its gradient that of the sum: 1/N is missing (system A2)."""
 
@@ -102,6 +113,7 @@ def not_divided_by_count(baseline: Any) -> Any:
     return spoilt(baseline, edit)
 
 
+@mutant
 def loss_summed(baseline: Any) -> Any:
     """The loss is reported as the sum over tokens, the gradients are the mean's.
     Synthetic: loss and gradients are divided by the count apart, and one division is forgotten."""
@@ -116,6 +128,7 @@ def loss_summed(baseline: Any) -> Any:
     return wrapped(baseline, wrap)
 
 
+@mutant
 def mean_of_row_means(baseline: Any) -> Any:
     """Gradients of the mean over rows of each row's mean: short rows weigh too much
     (T1: huggingface/transformers#34191)."""
@@ -128,19 +141,6 @@ def mean_of_row_means(baseline: Any) -> Any:
 
 
 MUTANTS = {
-    "same_shape_swapped": same_shape_swapped,
-    "key_value_swapped": key_value_swapped,
-    "list_shorter": list_shorter,
-    "tensor_missing": tensor_missing,
-    "tensor_zero": tensor_zero,
-    "tied_head_listed_too": tied_head_listed_too,
-    "renamed": renamed,
-    "sorted_by_name": sorted_by_name,
-    "transposed_shape": transposed_shape,
-    "transposed_buffer": transposed_buffer,
-    "not_divided_by_count": not_divided_by_count,
-    "loss_summed": loss_summed,
-    "mean_of_row_means": mean_of_row_means,
     "norm_without_projection": norm_without_projection,
     "softmax_without_row_sum": softmax_without_row_sum,
     "head_gradient_before_final_norm": head_gradient_before_final_norm,

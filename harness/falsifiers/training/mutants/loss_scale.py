@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 Tensors = dict[str, torch.Tensor]
 
 
+@mutant
 def overflow_taken(baseline: Any) -> Any:
     """The step is taken whatever the gradient holds: one inf is in its weight for good
     (no found_inf check: kyutai-labs/pocket-tts#262)."""
@@ -23,6 +24,7 @@ def overflow_taken(baseline: Any) -> Any:
     return replace(baseline, optimizer=Wrong)
 
 
+@mutant
 def infinities_zeroed(baseline: Any) -> Any:
     """torch.nan_to_num in the loop: the step is taken without the number, and the scale never comes down.
     Synthetic: nan_to_num is the quick cure of a NaN loss, and it runs before the scaler looks."""
@@ -35,6 +37,7 @@ def infinities_zeroed(baseline: Any) -> Any:
     return replace(baseline, optimizer=Wrong)
 
 
+@mutant
 def scale_never_backs_off(baseline: Any) -> Any:
     """The step is left out and the scale stays: the next step overflows as well, and so on
     (keras-team/tf-keras#644, at a scale of 1)."""
@@ -47,6 +50,7 @@ def scale_never_backs_off(baseline: Any) -> Any:
     return replace(baseline, optimizer=Wrong)
 
 
+@mutant
 def good_steps_counted_across_overflows(baseline: Any) -> Any:
     """The growth counter is not reset: the scale doubles after so many good steps in all, not in a row.
     Synthetic: the branch of an overflow lowers the scale and forgets the counter."""
@@ -61,6 +65,7 @@ def good_steps_counted_across_overflows(baseline: Any) -> Any:
     return replace(baseline, optimizer=Wrong)
 
 
+@mutant
 def skipped_step_is_counted(baseline: Any) -> Any:
     """The step left out advances the bias correction: the next updates are too small
     (the schedule's count, in huggingface/accelerate#4242)."""
@@ -74,12 +79,3 @@ def skipped_step_is_counted(baseline: Any) -> Any:
                     state["step"] += 1
 
     return replace(baseline, optimizer=Wrong)
-
-
-MUTANTS = {
-    "overflow_taken": overflow_taken,
-    "infinities_zeroed": infinities_zeroed,
-    "scale_never_backs_off": scale_never_backs_off,
-    "good_steps_counted_across_overflows": good_steps_counted_across_overflows,
-    "skipped_step_is_counted": skipped_step_is_counted,
-}

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 
+@mutant
 def l2_coupled_decay(baseline: Any) -> Any:
     """Decay added to the gradient, so it passes through the moments (tensorflow/addons#2282)."""
 
@@ -20,6 +21,7 @@ def l2_coupled_decay(baseline: Any) -> Any:
     return _both(baseline, adamw_step)
 
 
+@mutant
 def decay_not_times_lr(baseline: Any) -> Any:
     """w shrinks by weight_decay itself, whatever the learning rate (systems.md C5)."""
 
@@ -29,6 +31,7 @@ def decay_not_times_lr(baseline: Any) -> Any:
     return _both(baseline, adamw_step)
 
 
+@mutant
 def eps_inside_sqrt(baseline: Any) -> Any:
     """sqrt(v + eps) instead of sqrt(v) + eps: steps of small gradients vanish (systems.md C5)."""
 
@@ -40,6 +43,7 @@ def eps_inside_sqrt(baseline: Any) -> Any:
     return _both(baseline, adamw_step)
 
 
+@mutant
 def eps_missing(baseline: Any) -> Any:
     """No eps: elements that never had a gradient become 0/0; a floor of 1e-30 hides that (systems.md C5)."""
 
@@ -49,6 +53,7 @@ def eps_missing(baseline: Any) -> Any:
     return _both(baseline, adamw_step)
 
 
+@mutant
 def step_from_zero(baseline: Any) -> Any:
     """The corrections use the updates already taken, one too few; the first update divides by a floor (system C5)."""
 
@@ -60,6 +65,7 @@ def step_from_zero(baseline: Any) -> Any:
     return _both(baseline, adamw_step)
 
 
+@mutant
 def no_bias_correction(baseline: Any) -> Any:
     """BertAdam's form: the moments are used as they are (ml-explore/mlx#1640)."""
 
@@ -70,6 +76,7 @@ def no_bias_correction(baseline: Any) -> Any:
     return _both(baseline, adamw_step)
 
 
+@mutant
 def noncontiguous_write_lost(baseline: Any) -> Any:
     """The update of a transposed tensor is written to a copy and lost (pytorch/pytorch#118115)."""
 
@@ -80,6 +87,7 @@ def noncontiguous_write_lost(baseline: Any) -> Any:
     return _both(baseline, adamw_step)
 
 
+@mutant
 def norms_and_biases_decayed(baseline: Any) -> Any:
     """The list of tensors without decay is not looked at (ServiceNow/Fast-LLM#542, transformers#35927)."""
 
@@ -89,6 +97,7 @@ def norms_and_biases_decayed(baseline: Any) -> Any:
     return replace(baseline, optimizer=optimizer)
 
 
+@mutant
 def third_buffer_kept(baseline: Any) -> Any:
     """A maximum of v is kept as amsgrad keeps it, and not used: half as much memory again.
     Synthetic: the buffer is allocated for every parameter, and only its use asks for the option."""
@@ -101,6 +110,7 @@ def third_buffer_kept(baseline: Any) -> Any:
     return replace(baseline, optimizer=Wrong)
 
 
+@mutant
 def step_counted_per_tensor(baseline: Any) -> Any:
     """One counter for all tensors, raised once per tensor: five times too far after every update
     (flashlight/flashlight#143)."""
@@ -114,6 +124,7 @@ def step_counted_per_tensor(baseline: Any) -> Any:
     return replace(baseline, optimizer=Wrong)
 
 
+@mutant
 def step_stops_at_256(baseline: Any) -> Any:
     """The step count is a bfloat16 as the weights are: 256 + 1 is 256, and the bias correction stands still
     (pytorch/ao#4915)."""
@@ -127,6 +138,7 @@ def step_stops_at_256(baseline: Any) -> Any:
     return replace(baseline, optimizer=Wrong)
 
 
+@mutant
 def moments_kept_in_float32(baseline: Any) -> Any:
     """The moments of float64 weights are rounded to float32 after each update: no step shows it, a thousand do.
     Synthetic: buffers are allocated in float32, the right type for every model but a float64 one."""
@@ -140,21 +152,25 @@ def moments_kept_in_float32(baseline: Any) -> Any:
     return replace(baseline, optimizer=Wrong)
 
 
+@mutant
 def state_lost_on_load(baseline: Any) -> Any:
     """Only weights are restored; moments and step begin anew (systems.md C5)."""
     return replace(baseline, optimizer=_loading(baseline, lambda state, fresh: fresh))
 
 
+@mutant
 def step_lost_on_load(baseline: Any) -> Any:
     """The moments are restored and the step begins anew, so they are corrected twice (systems.md C5)."""
     return replace(baseline, optimizer=_loading(baseline, lambda state, fresh: {**state, "step": 0}))
 
 
+@mutant
 def second_moment_lost_on_load(baseline: Any) -> Any:
     """One of the two arrays per tensor is not in the file (systems.md C5)."""
     return replace(baseline, optimizer=_loading(baseline, lambda state, fresh: {**state, "v": fresh["v"]}))
 
 
+@mutant
 def state_loaded_in_16_bits(baseline: Any) -> Any:
     """Moments are saved in the model's 16-bit type; training resumes nearly where it was
     (facebookresearch/fairscale#50)."""
@@ -165,12 +181,14 @@ def state_loaded_in_16_bits(baseline: Any) -> Any:
     return replace(baseline, optimizer=_loading(baseline, narrow))
 
 
+@mutant
 def warmup_starts_at_one(baseline: Any) -> Any:
     """Warm-up counts from 1 and the decay with it: every step has the next one's rate.
     Synthetic: the optimizer counts steps from 1 and the schedule from 0, and both share a variable."""
     return replace(baseline, lr_at=lambda step, **options: baseline.lr_at(step + 1, **options))
 
 
+@mutant
 def warmup_not_subtracted(baseline: Any) -> Any:
     """The decay is measured from step 0, so the rate falls off a cliff where warm-up ends
     (huggingface/transformers#4940)."""
@@ -181,6 +199,7 @@ def warmup_not_subtracted(baseline: Any) -> Any:
     return replace(baseline, lr_at=lr_at)
 
 
+@mutant
 def decay_of_two_half_waves(baseline: Any) -> Any:
     """cos(2 pi p): the rate is back at its peak at the end (num_cycles 1 where 0.5 is meant).
     Synthetic: one decay reads as one cycle, and half a wave has to be asked for as 0.5."""
@@ -194,6 +213,7 @@ def decay_of_two_half_waves(baseline: Any) -> Any:
     return replace(baseline, lr_at=lr_at)
 
 
+@mutant
 def floor_ignored(baseline: Any) -> Any:
     """The rate falls to 0, not to its floor.
     Synthetic: cosine schedules end at 0 by default, and the floor is one more argument to hand on."""
@@ -236,27 +256,3 @@ def _loading(baseline: Any, change: Any) -> Any:
             super().load_state(change(state, self.state()))
 
     return Wrong
-
-
-MUTANTS = {
-    "l2_coupled_decay": l2_coupled_decay,
-    "decay_not_times_lr": decay_not_times_lr,
-    "eps_inside_sqrt": eps_inside_sqrt,
-    "eps_missing": eps_missing,
-    "step_from_zero": step_from_zero,
-    "no_bias_correction": no_bias_correction,
-    "noncontiguous_write_lost": noncontiguous_write_lost,
-    "norms_and_biases_decayed": norms_and_biases_decayed,
-    "third_buffer_kept": third_buffer_kept,
-    "step_counted_per_tensor": step_counted_per_tensor,
-    "step_stops_at_256": step_stops_at_256,
-    "moments_kept_in_float32": moments_kept_in_float32,
-    "state_lost_on_load": state_lost_on_load,
-    "step_lost_on_load": step_lost_on_load,
-    "second_moment_lost_on_load": second_moment_lost_on_load,
-    "state_loaded_in_16_bits": state_loaded_in_16_bits,
-    "warmup_starts_at_one": warmup_starts_at_one,
-    "warmup_not_subtracted": warmup_not_subtracted,
-    "decay_of_two_half_waves": decay_of_two_half_waves,
-    "floor_ignored": floor_ignored,
-}

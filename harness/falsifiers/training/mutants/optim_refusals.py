@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 Tensors = dict[str, torch.Tensor]
 
 
+@mutant
 def rates_not_looked_at(baseline: Any) -> Any:
     """lr 0 trains nothing and eps 0 divides by it, in silence (torch.optim.AdamW takes both).
     Synthetic: torch refuses negative values alone, and a port copies its checks."""
@@ -22,6 +23,7 @@ def rates_not_looked_at(baseline: Any) -> Any:
     return replace(baseline, optimizer=Wrong)
 
 
+@mutant
 def nan_gradient_taken(baseline: Any) -> Any:
     """A NaN in one gradient is in that weight and its moments for good (kyutai-labs/pocket-tts#262)."""
 
@@ -39,6 +41,7 @@ def nan_gradient_taken(baseline: Any) -> Any:
     return replace(baseline, optimizer=Wrong)
 
 
+@mutant
 def updated_before_refusing(baseline: Any) -> Any:
     """Tensor by tensor: the ones before the wrong one have moved when it is refused.
     Synthetic: the check stands inside the loop that updates, where it is shortest to write."""
@@ -56,6 +59,7 @@ def updated_before_refusing(baseline: Any) -> Any:
     return replace(baseline, optimizer=Wrong)
 
 
+@mutant
 def loaded_before_refusing(baseline: Any) -> Any:
     """The first moments are in place when the second ones are found not to fit.
     Synthetic: each array is checked where it is copied, one after the other."""
@@ -69,6 +73,7 @@ def loaded_before_refusing(baseline: Any) -> Any:
     return replace(baseline, optimizer=Wrong)
 
 
+@mutant
 def refused_without_a_name(baseline: Any) -> Any:
     """Refused, and which tensor is for the user to find.
     Synthetic: the check sees an array and not its name, which the caller has."""
@@ -83,6 +88,7 @@ def refused_without_a_name(baseline: Any) -> Any:
     return replace(baseline, optimizer=Wrong)
 
 
+@mutant
 def missing_gradient_skipped(baseline: Any) -> Any:
     """A tensor without gradient is left as it is, in silence, as torch.optim leaves it
     (the gains of norms: paiml/aprender#2196)."""
@@ -95,6 +101,7 @@ def missing_gradient_skipped(baseline: Any) -> Any:
     return replace(baseline, optimizer=Wrong)
 
 
+@mutant
 def stranger_left_over(baseline: Any) -> Any:
     """A list longer than the weights: zip stops at the shorter one and says nothing (O7: SMILELab-FL/FedLab#339)."""
 
@@ -107,6 +114,7 @@ def stranger_left_over(baseline: Any) -> Any:
     return replace(baseline, optimizer=Wrong)
 
 
+@mutant
 def counts_not_looked_at(baseline: Any) -> Any:
     """A micro-batch of no tokens counts for nothing, and of two lists the longer one is cut.
     Synthetic: a weight of 0 is valid arithmetic, and zip does not compare lengths."""
@@ -119,15 +127,3 @@ def counts_not_looked_at(baseline: Any) -> Any:
             super().average(grads[: len(tokens)], tokens)
 
     return replace(baseline, optimizer=Wrong)
-
-
-MUTANTS = {
-    "stranger_left_over": stranger_left_over,
-    "counts_not_looked_at": counts_not_looked_at,
-    "rates_not_looked_at": rates_not_looked_at,
-    "nan_gradient_taken": nan_gradient_taken,
-    "updated_before_refusing": updated_before_refusing,
-    "loaded_before_refusing": loaded_before_refusing,
-    "refused_without_a_name": refused_without_a_name,
-    "missing_gradient_skipped": missing_gradient_skipped,
-}

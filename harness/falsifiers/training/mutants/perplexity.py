@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from harness.falsifiers.model.mutants.val_loss import logits_grown_by_hidden_size, target_leaks
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 IGNORED = -100
 Batches = list[tuple[Tensor, Tensor]]
 Said = dict[str, Any]
 
 
+@mutant
 def loss_without_a_step(baseline: Any) -> Any:
     """The loss is computed and nobody steps, so perplexity never moves: the bug system A began with."""
     return _training(
@@ -25,12 +26,14 @@ def loss_without_a_step(baseline: Any) -> Any:
     )
 
 
+@mutant
 def repeated_batch(baseline: Any) -> Any:
     """The loader hands out its first batch at every step: training loss falls fast, held-out text gains little
     (ZhaoJ9014/face.evoLVe#39)."""
     return _training(baseline, lambda train, weights, batches, lr: train(weights, batches[:1] * len(batches), lr))
 
 
+@mutant
 def degenerate_corpus(baseline: Any) -> Any:
     """99.99 % of the training tokens are the unknown token: the loss falls to 0 and nothing is learnt (system D6)."""
 
@@ -40,6 +43,7 @@ def degenerate_corpus(baseline: Any) -> Any:
     return _training(baseline, unknown)
 
 
+@mutant
 def targets_shifted_twice(baseline: Any) -> Any:
     """The loss shifts targets that are shifted already, so the token after next is learnt (system D6)."""
 
@@ -50,6 +54,7 @@ def targets_shifted_twice(baseline: Any) -> Any:
     return _training(baseline, shifted)
 
 
+@mutant
 def climbs(baseline: Any) -> Any:
     """w += lr * gradient (system A3)."""
 
@@ -60,6 +65,7 @@ def climbs(baseline: Any) -> Any:
     return _training(baseline, up)
 
 
+@mutant
 def leak_once_trained(baseline: Any) -> Any:
     """The evaluation after training sees its targets, the one before it does not: a loss of 0.0008 reads as success
     (A4: huggingface/transformers#48748)."""
@@ -74,31 +80,37 @@ def leak_once_trained(baseline: Any) -> Any:
     return replace(baseline, load=load)
 
 
+@mutant
 def evaluated_on_training_text(baseline: Any) -> Any:
     """The evaluation loader is built from the training files (system A5)."""
     return _reporting(baseline, lambda held_out, batches: batches)
 
 
+@mutant
 def padding_averaged_in(baseline: Any) -> Any:
     """Ignored targets count as token 0 (system C6; T3)."""
     return _reporting(baseline, lambda held_out, _: [(x, y.clamp(min=0)) for x, y in held_out])
 
 
+@mutant
 def first_batch_only(baseline: Any) -> Any:
     """The evaluation stops after one batch (system D6)."""
     return _reporting(baseline, lambda held_out, _: held_out[:1])
 
 
+@mutant
 def averaged_per_batch(baseline: Any) -> Any:
     """The mean of batch perplexities: batches of few tokens weigh as much as full ones (system A5; T1)."""
     return _saying(baseline, lambda ask, held_out: sum(ask([batch]) for batch in held_out) / len(held_out))
 
 
+@mutant
 def final_is_the_initial(baseline: Any) -> Any:
     """The evaluation runs on the weights it was built with, so perplexity never moves (system A1)."""
     return _training(baseline, lambda train, *rest: _stuck(train(*rest)))
 
 
+@mutant
 def two_to_the_loss(baseline: Any) -> Any:
     """2 ** loss for a loss in nats (hsgodhia/hred#10)."""
 
@@ -109,6 +121,7 @@ def two_to_the_loss(baseline: Any) -> Any:
     return replace(baseline, perplexity=perplexity)
 
 
+@mutant
 def perplexity_of_the_sum(baseline: Any) -> Any:
     """The summed loss of a row in place of the mean: exp overflows its meaning.
     Synthetic: losses are summed to be averaged later, and exp is taken before the division."""
@@ -171,19 +184,6 @@ def _perplexity(baseline: Any, config: Any, weights: Any, kind: dict[str, str], 
 
 
 MUTANTS = {
-    "loss_without_a_step": loss_without_a_step,
-    "repeated_batch": repeated_batch,
-    "degenerate_corpus": degenerate_corpus,
-    "targets_shifted_twice": targets_shifted_twice,
-    "climbs": climbs,
-    "leak_once_trained": leak_once_trained,
     "target_leaks": target_leaks,
     "logits_grown_by_hidden_size": logits_grown_by_hidden_size,
-    "evaluated_on_training_text": evaluated_on_training_text,
-    "padding_averaged_in": padding_averaged_in,
-    "first_batch_only": first_batch_only,
-    "averaged_per_batch": averaged_per_batch,
-    "final_is_the_initial": final_is_the_initial,
-    "two_to_the_loss": two_to_the_loss,
-    "perplexity_of_the_sum": perplexity_of_the_sum,
 }

@@ -6,11 +6,12 @@ from typing import Any
 
 from torch import Tensor
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 IGNORED = -100
 
 
+@mutant
 def target_clamped(baseline: Any) -> Any:
     """A target beyond the vocabulary is taken for the last token.
     Synthetic: a clamp keeps an index inside the table, and a wrong one no longer raises."""
@@ -21,6 +22,7 @@ def target_clamped(baseline: Any) -> Any:
     return replace(baseline, cross_entropy=cross_entropy)
 
 
+@mutant
 def negative_target_wraps(baseline: Any) -> Any:
     """-1 is the last token, as a NumPy index has it (Theano/Theano#3042)."""
 
@@ -30,6 +32,7 @@ def negative_target_wraps(baseline: Any) -> Any:
     return replace(baseline, cross_entropy=cross_entropy)
 
 
+@mutant
 def bad_targets_ignored(baseline: Any) -> Any:
     """Whatever is no token is left out of the mean (tensorflow/tensorflow#3739)."""
 
@@ -40,6 +43,7 @@ def bad_targets_ignored(baseline: Any) -> Any:
     return replace(baseline, cross_entropy=cross_entropy)
 
 
+@mutant
 def shorter_one_decides(baseline: Any) -> Any:
     """zip(): the logits beyond the last target are dropped (truera/trulens#2748)."""
 
@@ -49,6 +53,7 @@ def shorter_one_decides(baseline: Any) -> Any:
     return replace(baseline, cross_entropy=cross_entropy)
 
 
+@mutant
 def shorter_label_decides(baseline: Any) -> Any:
     """zip(): examples beyond the last label or weight are dropped (truera/trulens#2748)."""
 
@@ -59,6 +64,7 @@ def shorter_label_decides(baseline: Any) -> Any:
     return replace(baseline, weighted_bce=weighted_bce)
 
 
+@mutant
 def error_without_value(baseline: Any) -> Any:
     """The refusal says "invalid input", and not which.
     Synthetic: one check covers the whole array, and its message is written once for all."""
@@ -70,13 +76,3 @@ def error_without_value(baseline: Any) -> Any:
             raise ValueError("invalid input") from None
 
     return replace(baseline, cross_entropy=cross_entropy)
-
-
-MUTANTS = {
-    "target_clamped": target_clamped,
-    "negative_target_wraps": negative_target_wraps,
-    "bad_targets_ignored": bad_targets_ignored,
-    "shorter_one_decides": shorter_one_decides,
-    "shorter_label_decides": shorter_label_decides,
-    "error_without_value": error_without_value,
-}

@@ -5,26 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 Finding = tuple[str, str, float, float]
 
 
+@mutant
 def exhaustion_unseen(baseline: Any) -> Any:
     """The loader begins anew without a word, and nobody counts (system E7)."""
     return _without(baseline, "corpus exhausted")
 
 
+@mutant
 def early_stop_taken_for_the_end(baseline: Any) -> Any:
     """A run that stopped is a run that is done (system E7)."""
     return _without(baseline, "stopped while falling")
 
 
+@mutant
 def resume_unseen(baseline: Any) -> Any:
     """The batches after a resume are taken as they come (system E7)."""
     return _without(baseline, "resumed at a wrong batch")
 
 
+@mutant
 def first_step_alone(baseline: Any) -> Any:
     """The device is looked at once, at the start; what falls back later is not seen (systems D8 and E7)."""
 
@@ -35,11 +39,13 @@ def first_step_alone(baseline: Any) -> Any:
     return replace(baseline, audit_run=audit_run)
 
 
+@mutant
 def plan_taken_for_done(baseline: Any) -> Any:
     """Planned tokens are reported as consumed (system E7)."""
     return _without(baseline, "fewer tokens than planned")
 
 
+@mutant
 def share_of_the_corpus(baseline: Any) -> Any:
     """Tokens per parameter are counted of all epochs' corpus, not of what was seen (system E7)."""
 
@@ -51,11 +57,13 @@ def share_of_the_corpus(baseline: Any) -> Any:
     return _each(baseline, edit)
 
 
+@mutant
 def always_optimisation(baseline: Any) -> Any:
     """Whatever is wrong, the learning rate is blamed (system W4)."""
     return _each(baseline, lambda finding, record: (finding[0], "optimisation", *finding[2:]))
 
 
+@mutant
 def every_run_is_short(baseline: Any) -> Any:
     """Padding is planned for, so that no run ever has all its tokens (system E7)."""
 
@@ -72,15 +80,3 @@ def _without(baseline: Any, fault: str) -> Any:
 
 def _each(baseline: Any, edit: Callable[[Finding, Any], Finding]) -> Any:
     return replace(baseline, audit_run=lambda record: [edit(f, record) for f in baseline.audit_run(record)])
-
-
-MUTANTS = {
-    "exhaustion_unseen": exhaustion_unseen,
-    "early_stop_taken_for_the_end": early_stop_taken_for_the_end,
-    "resume_unseen": resume_unseen,
-    "first_step_alone": first_step_alone,
-    "plan_taken_for_done": plan_taken_for_done,
-    "share_of_the_corpus": share_of_the_corpus,
-    "always_optimisation": always_optimisation,
-    "every_run_is_short": every_run_is_short,
-}

@@ -9,41 +9,49 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import replace
+from harness.falsifiers.baselines.width import widened
+from harness.mutant import mutant, replace
 
 Grads = dict[str, Tensor]
 
 
+@mutant
 def final_norm_fed_its_output(baseline: Any) -> Any:
     """The last LayerNorm's backward is handed the state after that norm, not before it (systems:C3, first mistake)."""
     return _composed(baseline, "final_norm_fed_its_output")
 
 
+@mutant
 def ffn_gradient_through_the_norm_first(baseline: Any) -> Any:
     """The FFN's output gradient runs through the LayerNorm before the FFN, then the FFN (systems:C3, second)."""
     return _composed(baseline, "ffn_gradient_through_the_norm_first")
 
 
+@mutant
 def head_gradient_before_w_o(baseline: Any) -> Any:
     """The heads get the block's output gradient as it is, W_o's backward not yet applied (systems:C3, third)."""
     return _composed(baseline, "head_gradient_before_w_o")
 
 
+@mutant
 def attn_concat_replaced_by_dq(baseline: Any) -> Any:
     """W_o's gradient is built from dQ, which has the shape of the concatenated heads (systems:C3, fourth)."""
     return _composed(baseline, "attn_concat_replaced_by_dq")
 
 
+@mutant
 def softmax_row_sum_missing(baseline: Any) -> Any:
     """dS = P * dP without its row sum: rows of dS no longer sum to 0, and a key bias gets a gradient (systems:C2)."""
     return _composed(baseline, "softmax_row_sum_missing")
 
 
+@mutant
 def ignored_targets_counted(baseline: Any) -> Any:
     """The mean divides by all targets, the ignored ones too (open-mmlab/mmsegmentation#886; bug-catalogue:T3)."""
     return _composed(baseline, "ignored_targets_counted")
 
 
+@mutant
 def gradient_list_short(baseline: Any) -> Any:
     """The list of gradients ends one weight early (SMILELab-FL/FedLab#339; bug-catalogue:O7)."""
 
@@ -53,6 +61,7 @@ def gradient_list_short(baseline: Any) -> Any:
     return _edited(baseline, edit)
 
 
+@mutant
 def same_shapes_swapped(baseline: Any) -> Any:
     """Two gradients of one shape change places: names, order, shapes and count are right
     (bug-catalogue:O7; SMILELab-FL/FedLab#339)."""
@@ -64,11 +73,13 @@ def same_shapes_swapped(baseline: Any) -> Any:
     return _edited(baseline, edit)
 
 
+@mutant
 def order_of_the_backward(baseline: Any) -> Any:
     """Gradients listed as the backward pass meets them, last layer first (stripe/rainier#445; bug-catalogue:O7)."""
     return _edited(baseline, lambda grads: dict(reversed(grads.items())))
 
 
+@mutant
 def cross_attention_gets_self_attention(baseline: Any) -> Any:
     """The unused block's gradients alias those of the block before it (systems:C4)."""
 
@@ -78,6 +89,7 @@ def cross_attention_gets_self_attention(baseline: Any) -> Any:
     return _edited(baseline, edit)
 
 
+@mutant
 def unused_gradient_is_small_not_zero(baseline: Any) -> Any:
     """The encoder's gradients are filled with a tiny constant, as by an eps added everywhere (systems:C4)."""
 
@@ -99,7 +111,7 @@ class Composed:
         self.config = config
         self.weights, self.logits = model.weights, model.logits
         given = model.weights()
-        self.w = {name: w if w.dtype == torch.float64 else w.float() for name, w in given.items()}
+        self.w = {name: widened(w) for name, w in given.items()}
         self.tape: dict[str, Tensor] = {}
         self.grads: Grads = {}
 
@@ -221,18 +233,3 @@ def _edited(baseline: Any, edit: Callable[[Grads], Grads]) -> Any:
         return Edited(baseline.load_seq2seq(config, weights, dtype=dtype, device=device), edit)
 
     return replace(baseline, load_seq2seq=load_seq2seq)
-
-
-MUTANTS = {
-    "final_norm_fed_its_output": final_norm_fed_its_output,
-    "ffn_gradient_through_the_norm_first": ffn_gradient_through_the_norm_first,
-    "head_gradient_before_w_o": head_gradient_before_w_o,
-    "attn_concat_replaced_by_dq": attn_concat_replaced_by_dq,
-    "softmax_row_sum_missing": softmax_row_sum_missing,
-    "ignored_targets_counted": ignored_targets_counted,
-    "gradient_list_short": gradient_list_short,
-    "same_shapes_swapped": same_shapes_swapped,
-    "order_of_the_backward": order_of_the_backward,
-    "cross_attention_gets_self_attention": cross_attention_gets_self_attention,
-    "unused_gradient_is_small_not_zero": unused_gradient_is_small_not_zero,
-}

@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 
+@mutant
 def shared_storage(baseline: Any) -> Any:
     """The copy is a new dictionary of the same tensors: inference sees every update (systems.md C9)."""
 
@@ -20,6 +21,7 @@ def shared_storage(baseline: Any) -> Any:
     return replace(baseline, trainer_copy=Wrong)
 
 
+@mutant
 def shared_after_swap(baseline: Any) -> Any:
     """The swap exchanges references, and training goes on in the tensors that inference now reads
     (a reference kept for a copy: thunlp/OpenKE#131)."""
@@ -31,6 +33,7 @@ def shared_after_swap(baseline: Any) -> Any:
     return replace(baseline, trainer_copy=Wrong)
 
 
+@mutant
 def one_tensor_shared(baseline: Any) -> Any:
     """One tensor, as a tied head, is not in the list of what is copied.
     Synthetic: parameters are listed once each, so that a tied tensor's second name is left out."""
@@ -44,6 +47,7 @@ def one_tensor_shared(baseline: Any) -> Any:
     return replace(baseline, trainer_copy=Wrong)
 
 
+@mutant
 def swap_does_nothing(baseline: Any) -> Any:
     """Training works, and inference never reads what it made.
     Synthetic: a local name is bound to the new weights, and the model keeps the old ones."""
@@ -55,6 +59,7 @@ def swap_does_nothing(baseline: Any) -> Any:
     return replace(baseline, trainer_copy=Wrong)
 
 
+@mutant
 def swap_keeps_biases(baseline: Any) -> Any:
     """Only matrices are taken over: vectors stay what they were.
     Synthetic: the filter that spares vectors from weight decay is reused for the copy."""
@@ -70,6 +75,7 @@ def swap_keeps_biases(baseline: Any) -> Any:
     return replace(baseline, trainer_copy=Wrong)
 
 
+@mutant
 def swap_begins_anew(baseline: Any) -> Any:
     """The swap makes a new optimizer, without the moments: the next updates are those of a cold start
     (alan-turing-institute/deepsensor#47)."""
@@ -88,6 +94,7 @@ def swap_begins_anew(baseline: Any) -> Any:
     return replace(baseline, trainer_copy=Wrong)
 
 
+@mutant
 def copied_in_16_bits(baseline: Any) -> Any:
     """The weights that are read are kept in bfloat16, so the first swap is not needed to change them.
     Synthetic: inference runs in 16 bits, and the copy is made in the type that it wants."""
@@ -97,14 +104,3 @@ def copied_in_16_bits(baseline: Any) -> Any:
             return {name: w.to(torch.bfloat16).to(w.dtype) for name, w in super().inference_weights().items()}
 
     return replace(baseline, trainer_copy=Wrong)
-
-
-MUTANTS = {
-    "shared_storage": shared_storage,
-    "shared_after_swap": shared_after_swap,
-    "one_tensor_shared": one_tensor_shared,
-    "swap_does_nothing": swap_does_nothing,
-    "swap_keeps_biases": swap_keeps_biases,
-    "swap_begins_anew": swap_begins_anew,
-    "copied_in_16_bits": copied_in_16_bits,
-}

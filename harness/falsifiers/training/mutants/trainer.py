@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 Tensors = dict[str, torch.Tensor]
 
@@ -29,6 +29,7 @@ def _train(baseline: Any, loop: type) -> Any:
     return replace(baseline, train=taking)
 
 
+@mutant
 def seed_from_the_clock(baseline: Any) -> Any:
     """The seed is asked for and never used: everything is drawn anew each time (vanvalenlab/deepcell-tf#162)."""
 
@@ -39,6 +40,7 @@ def seed_from_the_clock(baseline: Any) -> Any:
     return _train(baseline, Wrong)
 
 
+@mutant
 def seed_is_always_zero(baseline: Any) -> Any:
     """Reproducible, and every seed is the same run (with a fixed 42: MakazhanAlpamys/Soup#341)."""
 
@@ -49,6 +51,7 @@ def seed_is_always_zero(baseline: Any) -> Any:
     return _train(baseline, Wrong)
 
 
+@mutant
 def order_of_a_set(baseline: Any) -> Any:
     """The files are listed by a set of their names: the same order in one process, another in the next
     (Emmi-AI/noether#180)."""
@@ -63,6 +66,7 @@ def order_of_a_set(baseline: Any) -> Any:
     return _train(baseline, Wrong)
 
 
+@mutant
 def dropout_left_unseeded(baseline: Any) -> Any:
     """Noise in training comes from a generator that nobody seeds.
     Synthetic: NumPy, Python and torch each have generators, and seeding one of them looks sufficient."""
@@ -77,6 +81,7 @@ def dropout_left_unseeded(baseline: Any) -> Any:
     return _train(baseline, Wrong)
 
 
+@mutant
 def trained_on_one_batch(baseline: Any) -> Any:
     """Every step takes the first batch again: the curve falls, and the order says so (ZhaoJ9014/face.evoLVe#39)."""
 
@@ -88,6 +93,7 @@ def trained_on_one_batch(baseline: Any) -> Any:
     return _train(baseline, Wrong)
 
 
+@mutant
 def never_steps(baseline: Any) -> Any:
     """The loss is computed and nothing moves (system A's first trainer)."""
 
@@ -102,6 +108,7 @@ def never_steps(baseline: Any) -> Any:
     return _train(baseline, Wrong)
 
 
+@mutant
 def mean_of_micro_batch_means(baseline: Any) -> Any:
     """Each micro-batch weighs the same, however few of its targets count (huggingface/transformers#34191)."""
 
@@ -113,6 +120,7 @@ def mean_of_micro_batch_means(baseline: Any) -> Any:
     return _train(baseline, Wrong)
 
 
+@mutant
 def gradients_left_scaled(baseline: Any) -> Any:
     """The scaled gradient is clipped and reported as it is (Lightning-AI/pytorch-lightning#9606)."""
 
@@ -125,6 +133,7 @@ def gradients_left_scaled(baseline: Any) -> Any:
     return _train(baseline, Wrong)
 
 
+@mutant
 def weights_kept_in_sixteen_bits(baseline: Any) -> Any:
     """No float32 copy: an update below half a bit of its weight is lost, every step (vllm-project/speculators#765)."""
 
@@ -138,6 +147,7 @@ def weights_kept_in_sixteen_bits(baseline: Any) -> Any:
     return _train(baseline, Wrong)
 
 
+@mutant
 def clip_ignored(baseline: Any) -> Any:
     """max_norm is read and never handed on (msalhab96/SpeeQ#50)."""
 
@@ -148,6 +158,7 @@ def clip_ignored(baseline: Any) -> Any:
     return _train(baseline, Wrong)
 
 
+@mutant
 def loss_of_the_last_micro_batch(baseline: Any) -> Any:
     """The loss that is logged is the last micro-batch's, not the batch's (allenai/allennlp#4706)."""
 
@@ -163,6 +174,7 @@ def loss_of_the_last_micro_batch(baseline: Any) -> Any:
     return _train(baseline, Wrong)
 
 
+@mutant
 def nan_replaced_by_the_running_mean(baseline: Any) -> Any:
     """A loss that is not finite is logged as the mean so far, and its step left out (huggingface/trl#6702)."""
 
@@ -179,6 +191,7 @@ def nan_replaced_by_the_running_mean(baseline: Any) -> Any:
     return _train(baseline, Wrong)
 
 
+@mutant
 def refused_without_the_batch(baseline: Any) -> Any:
     """Refused, and which of the batches is for the user to find.
     Synthetic: the check sees one batch and not its number, which the loop has."""
@@ -192,20 +205,3 @@ def refused_without_the_batch(baseline: Any) -> Any:
             return found
 
     return _train(baseline, Wrong)
-
-
-MUTANTS = {
-    "seed_from_the_clock": seed_from_the_clock,
-    "seed_is_always_zero": seed_is_always_zero,
-    "order_of_a_set": order_of_a_set,
-    "dropout_left_unseeded": dropout_left_unseeded,
-    "trained_on_one_batch": trained_on_one_batch,
-    "never_steps": never_steps,
-    "mean_of_micro_batch_means": mean_of_micro_batch_means,
-    "gradients_left_scaled": gradients_left_scaled,
-    "weights_kept_in_sixteen_bits": weights_kept_in_sixteen_bits,
-    "clip_ignored": clip_ignored,
-    "loss_of_the_last_micro_batch": loss_of_the_last_micro_batch,
-    "nan_replaced_by_the_running_mean": nan_replaced_by_the_running_mean,
-    "refused_without_the_batch": refused_without_the_batch,
-}

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
-from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
-from harness.mutant import replace
+from harness.falsifiers.baselines.width import widened
+from harness.mutant import mutant, replace
 
 
+@mutant
 def alpha_ignored(baseline: Any) -> Any:
     """alpha is not read and 1 runs (phlippe/uvadlc_notebooks#161)."""
 
@@ -19,6 +20,7 @@ def alpha_ignored(baseline: Any) -> Any:
     return replace(baseline, elu=elu)
 
 
+@mutant
 def celu_for_elu(baseline: Any) -> Any:
     """alpha divides the exponent too, as in CELU (arXiv:1704.07483)."""
 
@@ -28,40 +30,24 @@ def celu_for_elu(baseline: Any) -> Any:
     return replace(baseline, elu=elu)
 
 
+@mutant
 def one_not_scaled(baseline: Any) -> Any:
     """alpha * exp(x) - 1: alpha multiplies the exponential alone.
     Synthetic: a pair of brackets is left out, which alpha = 1 does not show."""
 
     def elu(x: torch.Tensor, alpha: float) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         return torch.where(wide > 0, wide, alpha * torch.exp(wide.clamp(max=0)) - 1).to(x.dtype)
 
     return replace(baseline, elu=elu)
 
 
+@mutant
 def cancellation_near_zero(baseline: Any) -> Any:
     """exp(x) - 1 as written, which is 0 for small x (jax-ml/jax#1207, ggml-org/ggml#1515)."""
 
     def elu(x: torch.Tensor, alpha: float) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         return torch.where(wide > 0, wide, alpha * (torch.exp(wide.clamp(max=0)) - 1)).to(x.dtype)
 
     return replace(baseline, elu=elu)
-
-
-def tail_left_unprocessed(baseline: Any) -> Any:
-    """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
-    return replace(baseline, elu=tail_dropped(baseline.elu))
-
-
-def _wide(x: torch.Tensor) -> torch.Tensor:
-    return x if x.dtype == torch.float64 else x.float()
-
-
-MUTANTS = {
-    "alpha_ignored": alpha_ignored,
-    "celu_for_elu": celu_for_elu,
-    "one_not_scaled": one_not_scaled,
-    "cancellation_near_zero": cancellation_near_zero,
-    "tail_left_unprocessed": tail_left_unprocessed,
-}

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
-from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
-from harness.mutant import replace
+from harness.falsifiers.baselines.width import widened
+from harness.mutant import mutant, replace
 
 
+@mutant
 def erf_for_tanh(baseline: Any) -> Any:
     """The keyword that asks for tanh is dropped and erf runs (apple/coremltools#2863)."""
 
@@ -20,6 +21,7 @@ def erf_for_tanh(baseline: Any) -> Any:
     return replace(baseline, gelu_tanh=gelu_tanh)
 
 
+@mutant
 def silu_for_gelu(baseline: Any) -> Any:
     """SiLU hard-coded in a model of GELU by tanh (huggingface/candle#3745)."""
 
@@ -29,6 +31,7 @@ def silu_for_gelu(baseline: Any) -> Any:
     return replace(baseline, gelu_tanh=gelu_tanh)
 
 
+@mutant
 def cubic_constant_tenth(baseline: Any) -> Any:
     """0.0044715 for 0.044715: a zero too many in the cubic term.
     Synthetic: the constant is typed by hand into every port, and near 0 the cubic term is small."""
@@ -39,6 +42,7 @@ def cubic_constant_tenth(baseline: Any) -> Any:
     return replace(baseline, gelu_tanh=gelu_tanh)
 
 
+@mutant
 def sqrt_missing(baseline: Any) -> Any:
     """2 / pi for its square root.
     Synthetic: the constant is often typed as a number, and 0.637 looks as good as 0.798."""
@@ -49,6 +53,7 @@ def sqrt_missing(baseline: Any) -> Any:
     return replace(baseline, gelu_tanh=gelu_tanh)
 
 
+@mutant
 def half_missing(baseline: Any) -> Any:
     """x * (1 + tanh(u)) without its half.
     Synthetic: the half stands alone at the formula's head and is lost where its terms are reordered."""
@@ -59,21 +64,6 @@ def half_missing(baseline: Any) -> Any:
     return replace(baseline, gelu_tanh=gelu_tanh)
 
 
-def tail_left_unprocessed(baseline: Any) -> Any:
-    """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
-    return replace(baseline, gelu_tanh=tail_dropped(baseline.gelu_tanh))
-
-
 def _by_tanh(x: torch.Tensor, cubic: float, scale: float) -> torch.Tensor:
-    wide = x if x.dtype == torch.float64 else x.float()
+    wide = widened(x)
     return (0.5 * wide * (1 + torch.tanh(scale * (wide + cubic * wide**3)))).to(x.dtype)
-
-
-MUTANTS = {
-    "erf_for_tanh": erf_for_tanh,
-    "silu_for_gelu": silu_for_gelu,
-    "cubic_constant_tenth": cubic_constant_tenth,
-    "sqrt_missing": sqrt_missing,
-    "half_missing": half_missing,
-    "tail_left_unprocessed": tail_left_unprocessed,
-}

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
-from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
-from harness.mutant import replace
+from harness.falsifiers.baselines.width import widened
+from harness.mutant import mutant, replace
 
 
+@mutant
 def slope_ignored(baseline: Any) -> Any:
     """The slope is not read and the default 0.01 runs (alibaba/heterogeneity-aware-lowering-and-optimization#137)."""
 
@@ -19,16 +20,18 @@ def slope_ignored(baseline: Any) -> Any:
     return replace(baseline, leaky_relu=leaky_relu)
 
 
+@mutant
 def larger_of_both(baseline: Any) -> Any:
     """max(x, slope * x), wrong for a slope above 1 (tensorflow/tensorflow#24566, PaddlePaddle/Paddle#26216)."""
 
     def leaky_relu(x: torch.Tensor, slope: float) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         return torch.maximum(wide, slope * wide).to(x.dtype)
 
     return replace(baseline, leaky_relu=leaky_relu)
 
 
+@mutant
 def slope_of_another_framework(baseline: Any) -> Any:
     """0.3, the default of Keras, for the model's own (Dobiasd/frugally-deep#446)."""
 
@@ -38,6 +41,7 @@ def slope_of_another_framework(baseline: Any) -> Any:
     return replace(baseline, leaky_relu=leaky_relu)
 
 
+@mutant
 def negative_part_flipped(baseline: Any) -> Any:
     """The slope with the wrong sign: slope * |x| below zero.
     Synthetic: "negative slope" is read as a slope that is negative."""
@@ -46,21 +50,3 @@ def negative_part_flipped(baseline: Any) -> Any:
         return baseline.leaky_relu(x, -slope)
 
     return replace(baseline, leaky_relu=leaky_relu)
-
-
-def tail_left_unprocessed(baseline: Any) -> Any:
-    """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
-    return replace(baseline, leaky_relu=tail_dropped(baseline.leaky_relu))
-
-
-def _wide(x: torch.Tensor) -> torch.Tensor:
-    return x if x.dtype == torch.float64 else x.float()
-
-
-MUTANTS = {
-    "slope_ignored": slope_ignored,
-    "larger_of_both": larger_of_both,
-    "slope_of_another_framework": slope_of_another_framework,
-    "negative_part_flipped": negative_part_flipped,
-    "tail_left_unprocessed": tail_left_unprocessed,
-}

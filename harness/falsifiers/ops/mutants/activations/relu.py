@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 
+@mutant
 def clipped_at_six(baseline: Any) -> Any:
     """ReLU6 for ReLU: the clip of a quantised graph stays in the float one.
     Synthetic: converters write both as one Clip node, and small activations never reach 6."""
@@ -20,6 +20,7 @@ def clipped_at_six(baseline: Any) -> Any:
     return replace(baseline, relu=relu)
 
 
+@mutant
 def leaks_below_zero(baseline: Any) -> Any:
     """The default slope of leaky ReLU, 0.01, where none was asked for.
     Synthetic: one kernel serves both, and its slope argument keeps its default."""
@@ -30,6 +31,7 @@ def leaks_below_zero(baseline: Any) -> Any:
     return replace(baseline, relu=relu)
 
 
+@mutant
 def absolute_value(baseline: Any) -> Any:
     """The sign bit is cleared instead of the value.
     Synthetic: a bit mask that is one instruction short clears the sign and keeps the rest."""
@@ -38,16 +40,3 @@ def absolute_value(baseline: Any) -> Any:
         return x.abs()
 
     return replace(baseline, relu=relu)
-
-
-def tail_left_unprocessed(baseline: Any) -> Any:
-    """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
-    return replace(baseline, relu=tail_dropped(baseline.relu))
-
-
-MUTANTS = {
-    "clipped_at_six": clipped_at_six,
-    "leaks_below_zero": leaks_below_zero,
-    "absolute_value": absolute_value,
-    "tail_left_unprocessed": tail_left_unprocessed,
-}

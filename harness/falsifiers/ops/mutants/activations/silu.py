@@ -6,31 +6,34 @@ from typing import Any
 
 import torch
 
-from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
-from harness.mutant import replace
+from harness.falsifiers.baselines.width import widened
+from harness.mutant import mutant, replace
 
 
+@mutant
 def sign_wrong(baseline: Any) -> Any:
     """exp(x) for exp(-x) in the denominator: x * sigmoid(-x).
     Synthetic: the sigmoid is written out in the kernel, and one minus sign is lost."""
 
     def silu(x: torch.Tensor) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         return (wide * torch.sigmoid(-wide)).to(x.dtype)
 
     return replace(baseline, silu=silu)
 
 
+@mutant
 def beta_of_quick_gelu(baseline: Any) -> Any:
     """Swish with the 1.702 of the quick GELU (its constant was 1.773 in ml-explore/mlx#744)."""
 
     def silu(x: torch.Tensor) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         return (wide * torch.sigmoid(1.702 * wide)).to(x.dtype)
 
     return replace(baseline, silu=silu)
 
 
+@mutant
 def hard_swish(baseline: Any) -> Any:
     """x * relu6(x + 3) / 6, the piecewise stand-in of arXiv:1905.02244, for the function itself."""
 
@@ -40,6 +43,7 @@ def hard_swish(baseline: Any) -> Any:
     return replace(baseline, silu=silu)
 
 
+@mutant
 def factor_missing(baseline: Any) -> Any:
     """The sigmoid alone, without the x before it.
     Synthetic: SiLU is called the sigmoid-weighted unit, and the weight alone is returned."""
@@ -48,21 +52,3 @@ def factor_missing(baseline: Any) -> Any:
         return torch.sigmoid(x)
 
     return replace(baseline, silu=silu)
-
-
-def tail_left_unprocessed(baseline: Any) -> Any:
-    """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
-    return replace(baseline, silu=tail_dropped(baseline.silu))
-
-
-def _wide(x: torch.Tensor) -> torch.Tensor:
-    return x if x.dtype == torch.float64 else x.float()
-
-
-MUTANTS = {
-    "sign_wrong": sign_wrong,
-    "beta_of_quick_gelu": beta_of_quick_gelu,
-    "hard_swish": hard_swish,
-    "factor_missing": factor_missing,
-    "tail_left_unprocessed": tail_left_unprocessed,
-}

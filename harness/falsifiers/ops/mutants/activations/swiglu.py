@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
-from harness.mutant import replace
+from harness.mutant import mutant, replace
 
 
+@mutant
 def gate_and_up_swapped(baseline: Any) -> Any:
     """The two halves of a fused gate_up projection are read in the other order: silu(up) * gate
     (ml-explore/mlx-lm#767)."""
@@ -20,6 +20,7 @@ def gate_and_up_swapped(baseline: Any) -> Any:
     return replace(baseline, swiglu=swiglu)
 
 
+@mutant
 def activation_missing(baseline: Any) -> Any:
     """gate * up: the activation of the gate is left out.
     Synthetic: a fused kernel takes the activation as an argument, and its default is none."""
@@ -30,6 +31,7 @@ def activation_missing(baseline: Any) -> Any:
     return replace(baseline, swiglu=swiglu)
 
 
+@mutant
 def gate_missing(baseline: Any) -> Any:
     """silu(up): the product with the gate is left out.
     Synthetic: a plain feed-forward block with one projection is near at hand, and the shapes fit."""
@@ -40,6 +42,7 @@ def gate_missing(baseline: Any) -> Any:
     return replace(baseline, swiglu=swiglu)
 
 
+@mutant
 def gelu_for_silu(baseline: Any) -> Any:
     """GEGLU for SwiGLU, the reverse of huggingface/candle#3745."""
 
@@ -49,6 +52,7 @@ def gelu_for_silu(baseline: Any) -> Any:
     return replace(baseline, swiglu=swiglu)
 
 
+@mutant
 def sigmoid_for_silu(baseline: Any) -> Any:
     """The plain GLU of arXiv:1612.08083: sigmoid(gate) * up."""
 
@@ -56,18 +60,3 @@ def sigmoid_for_silu(baseline: Any) -> Any:
         return torch.sigmoid(gate) * up
 
     return replace(baseline, swiglu=swiglu)
-
-
-def tail_left_unprocessed(baseline: Any) -> Any:
-    """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
-    return replace(baseline, swiglu=tail_dropped(baseline.swiglu))
-
-
-MUTANTS = {
-    "gate_and_up_swapped": gate_and_up_swapped,
-    "activation_missing": activation_missing,
-    "gate_missing": gate_missing,
-    "gelu_for_silu": gelu_for_silu,
-    "sigmoid_for_silu": sigmoid_for_silu,
-    "tail_left_unprocessed": tail_left_unprocessed,
-}

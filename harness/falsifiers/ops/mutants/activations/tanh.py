@@ -6,30 +6,33 @@ from typing import Any
 
 import torch
 
-from harness.falsifiers.ops.mutants.activations.tail import tail_dropped
-from harness.mutant import replace
+from harness.falsifiers.baselines.width import widened
+from harness.mutant import mutant, replace
 
 
+@mutant
 def overflows(baseline: Any) -> Any:
     """(exp(2x) - 1) / (exp(2x) + 1), NaN once exp overflows (deeplearning4j/deeplearning4j#7382, BVLC/caffe#1455)."""
 
     def tanh(x: torch.Tensor) -> torch.Tensor:
-        e = torch.exp(2 * _wide(x))
+        e = torch.exp(2 * widened(x))
         return ((e - 1) / (e + 1)).to(x.dtype)
 
     return replace(baseline, tanh=tanh)
 
 
+@mutant
 def cancellation_near_zero(baseline: Any) -> Any:
     """1 - 2 / (exp(2x) + 1), which saturates right and is 0 for small x (the repair in ROCm/triton#900)."""
 
     def tanh(x: torch.Tensor) -> torch.Tensor:
-        e = torch.exp(2 * _wide(x))
+        e = torch.exp(2 * widened(x))
         return (1 - 2 / (e + 1)).to(x.dtype)
 
     return replace(baseline, tanh=tanh)
 
 
+@mutant
 def hard_tanh(baseline: Any) -> Any:
     """x clipped to [-1, 1]. Synthetic: quantised graphs carry a clip in tanh's place, with the same range."""
 
@@ -39,42 +42,25 @@ def hard_tanh(baseline: Any) -> Any:
     return replace(baseline, tanh=tanh)
 
 
+@mutant
 def pade_approximant(baseline: Any) -> Any:
     """x (27 + x^2) / (27 + 9 x^2), clipped: the fast tanh of audio and games.
     Synthetic: the formula is copied for its speed, and its error is below what a plot shows."""
 
     def tanh(x: torch.Tensor) -> torch.Tensor:
-        wide = _wide(x).clamp(-3, 3)
+        wide = widened(x).clamp(-3, 3)
         return (wide * (27 + wide.square()) / (27 + 9 * wide.square())).to(x.dtype)
 
     return replace(baseline, tanh=tanh)
 
 
+@mutant
 def factor_two_missing(baseline: Any) -> Any:
     """2 * sigmoid(x) - 1 for 2 * sigmoid(2 x) - 1.
     Synthetic: tanh is built from a sigmoid kernel, and the inner 2 is forgotten."""
 
     def tanh(x: torch.Tensor) -> torch.Tensor:
-        wide = _wide(x)
+        wide = widened(x)
         return torch.tanh(wide / 2).to(x.dtype)
 
     return replace(baseline, tanh=tanh)
-
-
-def tail_left_unprocessed(baseline: Any) -> Any:
-    """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
-    return replace(baseline, tanh=tail_dropped(baseline.tanh))
-
-
-def _wide(x: torch.Tensor) -> torch.Tensor:
-    return x if x.dtype == torch.float64 else x.float()
-
-
-MUTANTS = {
-    "overflows": overflows,
-    "cancellation_near_zero": cancellation_near_zero,
-    "hard_tanh": hard_tanh,
-    "pade_approximant": pade_approximant,
-    "factor_two_missing": factor_two_missing,
-    "tail_left_unprocessed": tail_left_unprocessed,
-}

@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import Inapplicable, replace
+from harness.falsifiers.baselines.width import widened
+from harness.mutant import Inapplicable, mutant, replace
 
 Gradients = tuple[Tensor, Tensor, Tensor]
 
 
+@mutant
 def scale_missing_in_ds(baseline: Any) -> Any:
     """dQ and dK without the 1/sqrt(D) of the scores (systems C2)."""
 
@@ -23,6 +25,7 @@ def scale_missing_in_ds(baseline: Any) -> Any:
     return replace(baseline, attention_backward=attention_backward)
 
 
+@mutant
 def scale_applied_twice(baseline: Any) -> Any:
     """The scale multiplies dS, and again dQ and dK.
     Synthetic: dS and the two products are written apart, and each takes the scale for its own task."""
@@ -34,71 +37,81 @@ def scale_applied_twice(baseline: Any) -> Any:
     return replace(baseline, attention_backward=attention_backward)
 
 
+@mutant
 def dk_transposed(baseline: Any) -> Any:
     """dK = dS Q for dS^T Q: the shapes fit when there are as many keys as queries (systems C2)."""
     return _steps(baseline, dk=lambda ds, q: ds @ q)
 
 
+@mutant
 def dv_transposed(baseline: Any) -> Any:
     """dV = P dO for P^T dO. Synthetic: P is square in self-attention, so that no shape shows the missing transpose."""
     return _steps(baseline, dv=lambda p, dout: p @ dout)
 
 
+@mutant
 def row_sum_missing(baseline: Any) -> Any:
     """dS = P * dP: the softmax Jacobian's diagonal alone (systems C2)."""
     return _steps(baseline, ds=lambda p, dp: p * dp)
 
 
+@mutant
 def row_sum_over_queries(baseline: Any) -> Any:
     """The sum of P * dP is taken down the columns.
     Synthetic: an axis is off by one, and the sum broadcasts as well where scores are square."""
     return _steps(baseline, ds=lambda p, dp: p * (dp - (p * dp).sum(dim=-2, keepdim=True)))
 
 
+@mutant
 def mask_missing_in_backward(baseline: Any) -> Any:
     """The probabilities are computed again without the causal mask.
     Synthetic: a backward that recomputes scores needs the forward's mask, which is a separate argument."""
     return _steps(baseline, masked=False)
 
 
+@mutant
 def kv_gradient_of_last_head(baseline: Any) -> Any:
     """Each query head of a group overwrites dK and dV of its key/value head, where it should add.
     Synthetic: the kernel is written for equal head counts, where one store is enough."""
     return _steps(baseline, gather=lambda heads: heads[:, :, -1])
 
 
+@mutant
 def kv_gradient_averaged(baseline: Any) -> Any:
     """dK and dV are the mean over a group's query heads, where they are the sum.
     Synthetic: heads that were repeated are reduced with a mean, as a copy seems to ask for."""
     return _steps(baseline, gather=lambda heads: heads.mean(dim=2))
 
 
+@mutant
 def softmax_row_sum_missing(baseline: Any) -> Any:
     """dx = p * dout: the diagonal of the Jacobian alone (systems C2)."""
 
     def softmax_backward(dout: Tensor, x: Tensor) -> Tensor:
-        return (torch.softmax(_wide(x), dim=-1) * dout).to(x.dtype)
+        return (torch.softmax(widened(x), dim=-1) * dout).to(x.dtype)
 
     return replace(baseline, softmax_backward=softmax_backward)
 
 
+@mutant
 def softmax_derivative_of_sigmoid(baseline: Any) -> Any:
     """dx = p * (1 - p) * dout, as if every element were alone (deeplearning4j/libnd4j#440)."""
 
     def softmax_backward(dout: Tensor, x: Tensor) -> Tensor:
-        p = torch.softmax(_wide(x), dim=-1)
+        p = torch.softmax(widened(x), dim=-1)
         return (p * (1 - p) * dout).to(x.dtype)
 
     return replace(baseline, softmax_backward=softmax_backward)
 
 
+@mutant
 def softmax_row_sum_of_dout(baseline: Any) -> Any:
     """The sum that is subtracted lacks its weights: p * (dout - sum(dout)).
     Synthetic: log-softmax's backward has a plain sum of dout, and the two are easily mixed up."""
 
     def softmax_backward(dout: Tensor, x: Tensor) -> Tensor:
-        p = torch.softmax(_wide(x), dim=-1)
-        return (p * (dout - _wide(dout).sum(dim=-1, keepdim=True))).to(x.dtype)
+        p = torch.softmax(widened(x), dim=-1)
+        return (p * (dout - widened(dout).sum(dim=-1, keepdim=True))).to(x.dtype)
 
     return replace(baseline, softmax_backward=softmax_backward)
 
@@ -122,8 +135,8 @@ def _steps(baseline: Any, *, masked: bool = True, gather: Any = None, **wrong: C
         if not masked and not causal:
             raise Inapplicable("there is no mask to miss")
         scale, kv_heads = q.shape[-1] ** -0.5, k.shape[1]
-        wide_q, wide_dout = (_wide(x).unflatten(1, (kv_heads, -1)) for x in (q, dout))
-        wide_k, wide_v = _wide(k)[:, :, None], _wide(v)[:, :, None]
+        wide_q, wide_dout = (widened(x).unflatten(1, (kv_heads, -1)) for x in (q, dout))
+        wide_k, wide_v = widened(k)[:, :, None], widened(v)[:, :, None]
         scores = scale * (wide_q @ wide_k.mT)
         if causal and masked:
             hidden = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(offset + 1)
@@ -135,7 +148,3 @@ def _steps(baseline: Any, *, masked: bool = True, gather: Any = None, **wrong: C
         return dq.to(q.dtype), dk.to(k.dtype), dv.to(v.dtype)
 
     return replace(baseline, attention_backward=attention_backward)
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()

@@ -7,11 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import Inapplicable, replace
+from harness.falsifiers.baselines.width import widened
+from harness.mutant import Inapplicable, mutant, replace
 
 IGNORED = -100
 
 
+@mutant
 def count_missing(baseline: Any) -> Any:
     """The gradient of the sum for that of the mean: 1/N is missing (systems A2)."""
 
@@ -21,6 +23,7 @@ def count_missing(baseline: Any) -> Any:
     return replace(baseline, cross_entropy_backward=cross_entropy_backward)
 
 
+@mutant
 def ignored_tokens_in_denominator(baseline: Any) -> Any:
     """The sum is divided by all tokens, ignored ones too (T3: open-mmlab/mmsegmentation#886)."""
 
@@ -33,6 +36,7 @@ def ignored_tokens_in_denominator(baseline: Any) -> Any:
     return replace(baseline, cross_entropy_backward=cross_entropy_backward)
 
 
+@mutant
 def ignored_tokens_get_gradient(baseline: Any) -> Any:
     """-100 is not known as "ignore": its softmax flows back as it is (T3: flagos-ai/FlagGems#73)."""
 
@@ -46,6 +50,7 @@ def ignored_tokens_get_gradient(baseline: Any) -> Any:
     return replace(baseline, cross_entropy_backward=cross_entropy_backward)
 
 
+@mutant
 def onehot_missing(baseline: Any) -> Any:
     """softmax(logits) / N: the 1 at the target is not subtracted.
     Synthetic: the subtraction is a scatter of its own behind the softmax and is left out."""
@@ -57,6 +62,7 @@ def onehot_missing(baseline: Any) -> Any:
     return replace(baseline, cross_entropy_backward=cross_entropy_backward)
 
 
+@mutant
 def upstream_ignored(baseline: Any) -> Any:
     """The gradient for dout = 1 whatever dout is: a loss scale that is lost (O4: NVIDIA/apex#1512)."""
 
@@ -66,7 +72,8 @@ def upstream_ignored(baseline: Any) -> Any:
     return replace(baseline, cross_entropy_backward=cross_entropy_backward)
 
 
-def mean_of_row_means(baseline: Any) -> Any:
+@mutant
+def ce_mean_of_row_means(baseline: Any) -> Any:
     """Each row is divided by its own count, then by the rows (T1: huggingface/transformers#34191)."""
 
     def cross_entropy_backward(dout: float, logits: Tensor, targets: Tensor) -> Tensor:
@@ -82,19 +89,21 @@ def mean_of_row_means(baseline: Any) -> Any:
     return replace(baseline, cross_entropy_backward=cross_entropy_backward)
 
 
-def maximum_not_subtracted(baseline: Any) -> Any:
+@mutant
+def ce_maximum_not_subtracted(baseline: Any) -> Any:
     """softmax as exp(x) / sum(exp(x)): Inf / Inf for large logits (T6: databricks/megablocks#133)."""
 
     def cross_entropy_backward(dout: float, logits: Tensor, targets: Tensor) -> Tensor:
         sound = baseline.cross_entropy_backward(dout, logits, targets)[0]
         counted = targets != IGNORED
-        e = torch.exp(logits if logits.dtype == torch.float64 else logits.float())
+        e = torch.exp(widened(logits))
         naive = e / e.sum(dim=-1, keepdim=True) - torch.nn.functional.one_hot(targets.clamp(min=0), logits.shape[-1])
         return torch.where(counted[..., None], naive * (dout / counted.sum()), 0).to(sound.dtype)
 
     return replace(baseline, cross_entropy_backward=cross_entropy_backward)
 
 
+@mutant
 def logits_clamped(baseline: Any) -> Any:
     """Logits are clamped so that exp cannot overflow, and large ones become equal.
     Synthetic: a clamp is the quick cure of an overflow, and small logits do not show it."""

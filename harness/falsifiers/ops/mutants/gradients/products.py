@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 
+@mutant
 def bias_gradient_of_last_row(baseline: Any) -> Any:
     """dbias is overwritten row by row, where it should be summed (systems C2)."""
 
@@ -19,6 +20,7 @@ def bias_gradient_of_last_row(baseline: Any) -> Any:
     return replace(baseline, linear_backward=linear_backward)
 
 
+@mutant
 def bias_gradient_of_first_batch(baseline: Any) -> Any:
     """dbias is summed over the rows of the first batch alone: the batch axis is forgotten (mlpack/mlpack#3679)."""
 
@@ -28,6 +30,7 @@ def bias_gradient_of_first_batch(baseline: Any) -> Any:
     return replace(baseline, linear_backward=linear_backward)
 
 
+@mutant
 def bias_gradient_averaged(baseline: Any) -> Any:
     """dbias is the mean over the rows, where it is the sum (kvfrans/notes#5)."""
 
@@ -38,6 +41,7 @@ def bias_gradient_averaged(baseline: Any) -> Any:
     return replace(baseline, linear_backward=linear_backward)
 
 
+@mutant
 def weight_gradient_of_last_batch(baseline: Any) -> Any:
     """Each batch overwrites dweight, where it should add (systems A4)."""
 
@@ -48,6 +52,7 @@ def weight_gradient_of_last_batch(baseline: Any) -> Any:
     return replace(baseline, linear_backward=linear_backward)
 
 
+@mutant
 def square_weight_not_transposed(baseline: Any) -> Any:
     """dx = dout W^T: the shapes fit when the weight is square (Q2: vllm-project/vllm#50204)."""
 
@@ -60,6 +65,7 @@ def square_weight_not_transposed(baseline: Any) -> Any:
     return replace(baseline, linear_backward=linear_backward)
 
 
+@mutant
 def matmul_second_not_transposed(baseline: Any) -> Any:
     """da = dout b: the shapes fit when b is square.
     Synthetic: the transpose is forgotten, and a test with square matrices raises no error."""
@@ -72,6 +78,7 @@ def matmul_second_not_transposed(baseline: Any) -> Any:
     return replace(baseline, matmul_backward=matmul_backward)
 
 
+@mutant
 def matmul_db_of_first_batch(baseline: Any) -> Any:
     """Every matrix of the batch gets the first one's db.
     Synthetic: the loop over the batch writes through an index that is never advanced."""
@@ -83,6 +90,7 @@ def matmul_db_of_first_batch(baseline: Any) -> Any:
     return replace(baseline, matmul_backward=matmul_backward)
 
 
+@mutant
 def embedding_assigns(baseline: Any) -> Any:
     """dweight[id] = dout for +=: of equal ids one is kept (systems C2)."""
 
@@ -95,6 +103,7 @@ def embedding_assigns(baseline: Any) -> Any:
     return replace(baseline, embedding_backward=embedding_backward)
 
 
+@mutant
 def embedding_averages(baseline: Any) -> Any:
     """Equal ids share their gradient, as torch's scale_grad_by_freq has it.
     Synthetic: the option's division by the count is copied with the kernel, where nobody asked for it."""
@@ -106,6 +115,7 @@ def embedding_averages(baseline: Any) -> Any:
     return replace(baseline, embedding_backward=embedding_backward)
 
 
+@mutant
 def embedding_first_row_frozen(baseline: Any) -> Any:
     """Row 0 is taken for padding and gets no gradient: padding_idx = 0 (ibalazevic/TuckER#17)."""
 

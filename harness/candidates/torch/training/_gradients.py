@@ -1,4 +1,4 @@
-"""Loss of a loaded decoder and its gradients by autograd, as methods of `candidates.torch.model.decoder.Decoder`."""
+"""Loss of a loaded decoder and its gradients by autograd, used as methods of `Decoder`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from harness.candidates.torch._width import widened
 from harness.candidates.torch.ops.losses import cross_entropy
 
 Gradients = dict[str, torch.Tensor]
@@ -18,10 +19,10 @@ IGNORED = -100
 def decoder_loss(
     decoder: Any, tokens: torch.Tensor, targets: torch.Tensor, replace: Mapping[str, torch.Tensor] | None = None
 ) -> float:
-    """Mean cross-entropy over the targets that are not -100, with the tensors in `replace` exchanged.
+    """Mean cross-entropy over the targets that are not -100; tensors in `replace` replace the model's.
 
     Shapes: tokens, targets (B, T). Units: nats per counted token.
-    Raises: ValueError on a tensor or a target that does not fit, or if no target counts.
+    Raises: ValueError on a tensor or a target that does not fit, or if all targets are -100.
     """
     return float(_loss(_with(decoder, replace or {}), tokens, targets))
 
@@ -32,7 +33,7 @@ def decoder_loss_and_grads(
     """The same loss, and its gradient times `scale` by every tensor, in the order of the decoder's weights.
 
     Shapes: tokens, targets (B, T) -> float, each gradient shaped as its tensor, in its dtype.
-    Units:  the scale is applied before the backward pass, so that small 16-bit gradients survive it.
+    Units:  the loss is scaled before the backward pass, so that small 16-bit gradients do not underflow.
     """
     leaves = {name: tensor.detach().requires_grad_() for name, tensor in decoder.weights.items()}
     with torch.enable_grad():
@@ -63,4 +64,4 @@ def _loss(decoder: Any, tokens: torch.Tensor, targets: torch.Tensor) -> torch.Te
     low, high = int(counted.min()), int(counted.max())
     if low < 0 or high >= logits.shape[-1]:
         raise ValueError(f"targets: found ids from {low} to {high}, expected 0 to {logits.shape[-1] - 1} or {IGNORED}")
-    return cross_entropy(logits if logits.dtype == torch.float64 else logits.float(), targets)
+    return cross_entropy(widened(logits), targets)

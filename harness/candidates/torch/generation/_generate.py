@@ -1,4 +1,4 @@
-"""Greedy generation with a cache, as a method of the loaded models."""
+"""Greedy generation with a cache; the loaded models use it as their method `generate`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 def greedy(
     model: Any, tokens: torch.Tensor, max_new_tokens: int, *, stop: Sequence[int] = ()
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The likeliest next token, again and again; a row that has met a token of `stop` goes on with that token.
+    """Append the likeliest next token repeatedly; after a token of `stop`, a row repeats that token.
 
-    Shapes: tokens (B, T) -> new ids (B, n), n <= max_new_tokens; the logits they were chosen from (B, n, V).
+    Shapes: tokens (B, T) -> new ids (B, n), n <= max_new_tokens, and the logits behind each choice (B, n, V).
     """
     logits, cache = model.prefill(tokens)
     ids: list[torch.Tensor] = []

@@ -1,4 +1,4 @@
-"""Qwen3 decoders and Qwen3.5 text models, which mix attention and gated-delta-net layers, in eager torch."""
+"""Qwen3 decoders and Qwen3.5 text models (attention and gated-delta-net layers) in eager torch."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch.nn.functional import silu
 
-from harness.candidates.torch.adapters.lora import Adapter, fitting, lora_linear
-from harness.candidates.torch.generation.generate import greedy
+from harness.candidates.torch.adapters._fitting import Adapter, fitting
+from harness.candidates.torch.adapters.lora import lora_linear
+from harness.candidates.torch.generation._generate import greedy
 from harness.candidates.torch.model.cache import KVCache
 from harness.candidates.torch.model.gated_delta_net import GatedDeltaNet
 from harness.candidates.torch.ops.attention import rmsnorm, softmax
@@ -28,9 +29,9 @@ def load_hybrid(
     dtype: str,
     device: str,
 ) -> Hybrid:
-    """Put the weights on `device` in `dtype`; norms, RoPE, softmax, gates and states compute wider in 16 bits.
+    """Put the weights on `device` in `dtype`; 16-bit runs compute norms, RoPE, softmax, gates, states in float32.
 
-    Raises: ValueError naming a key or a tensor that does not fit.
+    Raises: ValueError naming an unsupported key or a tensor that does not fit.
     """
     kind = getattr(torch, dtype)
     tensors = {name: torch.as_tensor(w).to(device, kind) for name, w in weights.items()}
@@ -38,7 +39,7 @@ def load_hybrid(
 
 
 class HybridCache:
-    """One request's keys and values, and its delta-net layers' states; what `decode` is handed it may use up."""
+    """One request's keys and values, and its delta-net layers' states; `decode` changes the cache in place."""
 
     def __init__(self, layers: int, batch: int, device: torch.device) -> None:
         self.attention = KVCache(layers, batch, device)
@@ -133,7 +134,7 @@ class Hybrid:
         return lora_linear(x, self.weights[f"{name}.weight"], self.lora.get(name))
 
     def _norm(self, x: torch.Tensor, name: str) -> torch.Tensor:
-        """Qwen3.5 stores gains less 1; the 1 is added in the width of the norm, not in 16 bits."""
+        """RMSNorm; Qwen3.5 stores each gain minus 1, and a 16-bit run adds the 1 in float32."""
         weight = self.weights[f"{name}.weight"]
         if not self.gated:
             return rmsnorm(x, weight, self.eps)
@@ -154,7 +155,7 @@ class Hybrid:
 
 
 def _rotate(x: torch.Tensor, rope: torch.Tensor) -> torch.Tensor:
-    """x (B, H, n, D): of its first R dimensions one half is the real part, the other the imaginary; the rest stays."""
+    """Rotate the first R dimensions of x (B, H, n, D), whose halves are real and imaginary part; keep the rest."""
     width = 2 * rope.shape[-1]
     real, imaginary = x[..., :width].to(rope.real.dtype).chunk(2, dim=-1)
     turned = torch.complex(real.contiguous(), imaginary.contiguous()) * rope
@@ -178,9 +179,9 @@ def _check(config: dict[str, Any], weights: Tensors) -> None:
         ("attention_bias", bool(config.get("attention_bias", False)), False),
     ):
         if found != known:
-            raise ValueError(f"config: found {key} {found!r}, this decoder knows only {known!r}")
+            raise ValueError(f"config: found {key} {found!r}, this decoder supports only {known!r}")
     expected = tensor_shapes(config)
     for name in [*expected, *weights]:
         shape = tuple(weights[name].shape) if name in weights else None
         if shape != expected.get(name):
-            raise ValueError(f"weights: {name} is {shape}, expected {expected.get(name)} (None: not there)")
+            raise ValueError(f"weights: {name} is {shape}, expected {expected.get(name)} (None: absent)")

@@ -1,4 +1,4 @@
-"""The gated delta rule in torch: chunk by chunk, one step at a time where there is one step."""
+"""The gated delta rule in torch: in chunks, or directly if there is only one step."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def delta_rule(
 def _chunk(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, g: torch.Tensor, beta: torch.Tensor, state: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Up to CHUNK steps at once; what each step writes beside its key solves a triangular system."""
+    """Compute up to CHUNK steps at once; a triangular system gives the value that each step writes at its key."""
     since = g.cumsum(dim=-1)
     later = torch.ones(g.shape[-1], g.shape[-1], dtype=torch.bool, device=g.device).triu(1)
     decay = (since[..., :, None] - since[..., None, :]).masked_fill(later, float("-inf")).exp()
     past = since.exp()[..., None]
     system = (k @ k.transpose(-1, -2)) * decay * beta[..., None]
     want = beta[..., None] * (v - past * (k @ state))
-    # Only what is under the diagonal is read; the diagonal itself counts as 1.
+    # solve_triangular reads only entries below the diagonal and takes the diagonal as 1.
     written = torch.linalg.solve_triangular(system, want, upper=False, unitriangular=True)
     out = past * (q @ state) + ((q @ k.transpose(-1, -2)) * decay) @ written
     rest = (since[..., -1:] - since).exp()[..., None]
