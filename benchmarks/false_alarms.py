@@ -13,18 +13,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from in_process import recorded
 from reordered import KERNELS
 from rich.progress import track
 
 import harness.candidates.torch as eager
-from harness.contract.cases import plan
 from harness.contract.claim import Claim
 from harness.contract.validate import check
 from harness.judging.judge import Judgement, judge
-from harness.judging.limits import measures
 from harness.judging.verdict import Verdict
-from harness.subject import binding
-from harness.trial.experiment import Experiment, record
 
 CONTRACTS = Path(__file__).resolve().parent.parent / "contracts"
 
@@ -78,16 +75,8 @@ def _correct(claim: Claim) -> dict[str, object]:
 
 def judged(claim: Claim, subject: object, seed: int) -> tuple[int, Judgement]:
     """How many cases one correct implementation ran, and what the judge says of it."""
-    experiment = Experiment(
-        falsifier=binding.attribute(claim.falsifier),
-        given={key: value for key, value in claim.given.items() if key != "dtype"},
-        cases=plan(claim, seed),
-        extras=measures(claim.accept),
-        device="cpu",
-        candidate=subject,
-        baseline=binding.module(claim.baseline),
-    )
-    return len(experiment.cases), judge(claim.source, record(experiment, "cpu"))
+    found = recorded(claim, subject, seed=seed)
+    return len(found["cases"]), judge(claim.source, found)
 
 
 def main() -> int:

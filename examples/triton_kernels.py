@@ -99,28 +99,10 @@ def attention(q, k, v, *, causal=True, scale=None, offset=0, window=None):
 
 @triton.jit
 def attention_kernel(
-    q,
-    k,
-    v,
-    out,
-    queries,
-    keys,
-    width,
-    value_width,
-    heads,
-    group,
-    offset,
-    window,
-    SCALE: tl.constexpr,
-    CAUSAL: tl.constexpr,
-    WINDOWED: tl.constexpr,
-    BLOCK_Q: tl.constexpr,
-    BLOCK_K: tl.constexpr,
-    WIDTH: tl.constexpr,
-    VALUES: tl.constexpr,
-    WIDE: tl.constexpr,
-    WIDEN: tl.constexpr,
-):
+    q, k, v, out, queries, keys, width, value_width, heads, group, offset, window,
+    SCALE: tl.constexpr, CAUSAL: tl.constexpr, WINDOWED: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr,
+    WIDTH: tl.constexpr, VALUES: tl.constexpr, WIDE: tl.constexpr, WIDEN: tl.constexpr,
+):  # fmt: skip
     """One program per block of queries of one head. It reads keys block by block, with a running maximum and sum."""
     head = tl.program_id(1).to(tl.int64)
     shared = head // heads * (heads // group) + head % heads // group

@@ -1,17 +1,29 @@
-"""One thread per test process: pytest-xdist fills the cores, and threads that wait for each other slow them tenfold."""
+"""Settings and laboratories of every test: one thread a process, and two real runs that many tests look at."""
 
 import os
 
 import pytest
 
+# pytest-xdist fills the cores, and threads that wait for each other slow them tenfold. This stands before any import
+# of NumPy or torch, which read it once.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 
 
 @pytest.fixture(scope="session")
+def lab(tmp_path_factory):
+    """(folder, what `harness run --json` printed): one DISCHARGED claim, three candidates."""
+    from tests.support.command import as_json
+    from tests.support.doubling import doubling
+
+    folder = tmp_path_factory.mktemp("lab")
+    return folder, as_json(doubling(folder))
+
+
+@pytest.fixture(scope="session")
 def cpu(tmp_path_factory):
     """A real run on a CPU, to be merged with others: DOUBLES is PARTIAL, SLOWLY DISCHARGED."""
-    from tests.run.test_run import as_json, harness
+    from tests.support.command import as_json, harness
     from tests.support.second_host import laboratory
 
     folder = laboratory(tmp_path_factory.mktemp("cpu"))

@@ -1,11 +1,11 @@
 """`harness compare`: what moved between two runs, which way, and why."""
 
-import json
 import shutil
 
 import pytest
 
 from tests.support import report_lab as lab
+from tests.support.command import as_json, harness
 
 
 @pytest.fixture(scope="module")
@@ -16,9 +16,8 @@ def runs(tmp_path_factory):
 
 
 def compared(folder, before, after):
-    done = lab.harness(folder, "compare", str(before), str(after), "--json")
-    assert done.stdout, done.stderr
-    return done.returncode, json.loads(done.stdout)
+    done = harness(folder, "compare", str(before), str(after), "--json")
+    return done.returncode, as_json(done)
 
 
 def test_a_bug_is_worse_and_its_mending_is_not(runs):
@@ -79,13 +78,13 @@ def test_a_mutant_that_now_survives_is_worse_though_the_claim_was_red_before(run
 
 def test_the_text_tells_the_same(runs):
     folder, right, wrong = runs
-    done = lab.harness(folder, "compare", str(right), str(wrong))
+    done = harness(folder, "compare", str(right), str(wrong))
     assert done.returncode == 1
     assert "candidate kernel<b>.py was edited" in done.stdout
     assert "doubling: 66.67 % (1 discharged, 1 partial, 0 red, 1 open) → 0 %" in done.stdout
     assert "FALSIFY-DOUBLES-001: DISCHARGED → FALSIFIED" in done.stdout
     assert done.stdout.endswith("something got worse\n")
-    again = lab.harness(folder, "compare", str(wrong), str(wrong))
+    again = harness(folder, "compare", str(wrong), str(wrong))
     assert again.stdout.endswith("nothing got worse\n")
     assert "nothing that is recorded differs" in again.stdout
 
@@ -95,6 +94,6 @@ def test_edited_evidence_is_refused(runs, tmp_path):
     edited = tmp_path / right.name
     shutil.copytree(right, edited)
     (edited / "claims/FALSIFY-DOUBLES-001/log.txt").write_text("edited")
-    done = lab.harness(folder, "compare", str(edited), str(wrong))
+    done = harness(folder, "compare", str(edited), str(wrong))
     assert done.returncode == 1
     assert "changed after sealing" in done.stderr

@@ -13,7 +13,7 @@ import pytest
 from harness.commands.completer import SHELLS, _candidates
 from harness.commands.main import main
 from harness.subject import candidate
-from tests.support.laboratory import ROOT
+from tests.support.repository import ROOT
 
 ASK = """
 eval "$(harness completion bash)"

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from harness.commands.main import main
-from tests.contract.test_contract_example import CONTRACT, lay
-from tests.support.laboratory import ROOT
+from tests.support.example_contract import CONTRACT, lay
+from tests.support.repository import ROOT, environment
 
-CONTENT = ("harness.falsifiers", "harness.reference", "harness.candidates")
-HEAVY = ("numpy", "torch", "transformers", "hypothesis", "rich", "jinja2")
+HEAVY = (
+    *("numpy", "torch", "transformers", "hypothesis", "rich", "jinja2"),
+    *("harness.falsifiers", "harness.reference", "harness.candidates"),
+)
 
 
 def test_a_table_of_what_is_bound_and_a_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,6 +47,8 @@ def test_json_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def in_a_fresh_python(path: Path) -> dict[str, object]:
+    """How `check` reads a path where nothing is loaded yet: seconds, counts, problems, and what of HEAVY it loads."""
+    assert all(find_spec(name) for name in HEAVY)  # a name that nothing bears would never be loaded
     code = (
         "import json, sys, time; start = time.perf_counter()\n"
         "from harness.contract.validate import check\n"
@@ -54,21 +58,12 @@ def in_a_fresh_python(path: Path) -> dict[str, object]:
         "    'loaded': sorted(set(sys.argv[2:]) & set(sys.modules))}))\n"
     )
     run_ = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            code,
-            str(path),
-            *HEAVY,
-            "harness.falsifiers",
-            "harness.reference",
-            "harness.candidates",
-        ],
+        [sys.executable, "-c", code, str(path), *HEAVY],
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment(),
     )
     return dict(json.loads(run_.stdout))
 

@@ -18,7 +18,9 @@ from harness.judging.verdict import Verdict
 from harness.report import word_pages
 from harness.trial.experiment import FREE
 from harness.words import explanation, glossary
-from tests.support.laboratory import CONTRACTS, shipped
+from tests.support.command import harness
+from tests.support.laboratory import shipped
+from tests.support.repository import CONTRACTS
 
 RMSNORM = "FALSIFY-RMSNORM-EPS-001"
 CLAIM = "FALSIFY-MY-RMSNORM-EPS-001"
@@ -137,8 +139,7 @@ def test_an_unknown_word_is_one_line_with_the_nearest(word: str, part: str, caps
 
 def test_ones_own_contracts_and_the_newest_evidence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["init", str(tmp_path)])
-    run = [sys.executable, "-m", "harness", "run", ".", "--device", "cpu"]
-    assert subprocess.run(run, cwd=tmp_path, check=False, capture_output=True).returncode == 1
+    assert harness(tmp_path, "run", ".", "--device", "cpu").returncode == 1
     capsys.readouterr()
     asked = ["--contracts", str(tmp_path), "--evidence", str(tmp_path / "evidence")]
     text = said(capsys, CLAIM, *asked)

@@ -10,7 +10,8 @@ from harness.commands import main
 from harness.evidence import stale, store
 from harness.judging.gate import decide
 from harness.judging.verdict import Verdict
-from tests.support.second_host import DOUBLES, SLOWLY, dies, forge, reseal
+from tests.support.doubling import DOUBLES, SLOWLY
+from tests.support.second_host import dies, forge, reseal
 
 
 def gate(*arguments):

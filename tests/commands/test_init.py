@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,15 +12,14 @@ from harness.commands.init import FILES
 from harness.commands.main import main
 from harness.errors import UserError
 from harness.run.settings import find, relative
+from tests.support.command import started
 
 CLAIM = "FALSIFY-MY-RMSNORM-EPS-001"
 
 
-def harness(folder: Path, *args: str, program: str = "harness") -> tuple[int, str]:
+def run(folder: Path, *args: str, program: str = "harness") -> tuple[int, str]:
     """A command as a user runs it; exit code and output."""
-    done = subprocess.run(
-        [sys.executable, "-m", program, *args], cwd=folder, capture_output=True, text=True, check=False
-    )
+    done = started([sys.executable, "-m", program, *args], folder)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -39,30 +37,30 @@ def mend(folder: Path, said: str) -> str:
 
 
 def test_the_planted_bug_is_found_named_and_gone_after_what_the_text_says(tmp_path: Path) -> None:
-    code, said = harness(tmp_path, "init", "new")
+    code, said = run(tmp_path, "init", "new")
     assert code == 0, said
     folder = tmp_path / "new"
     assert {path.name for path in folder.iterdir()} == set(FILES)
     assert "cd new && harness run ." in said
 
-    code, said = harness(folder, "run", ".", "--device", "cpu")
+    code, said = run(folder, "run", ".", "--device", "cpu")
     assert code == 1, said
     assert f"FALSIFIED {CLAIM}" in said
     assert "1e-5" in mend(folder, said)
 
-    code, said = harness(folder, "run", ".", "--device", "cpu")
+    code, said = run(folder, "run", ".", "--device", "cpu")
     assert code == 0, said
     assert "1 DISCHARGED; mutants killed 7 of 7" in said
-    code, said = harness(folder, "validate", ".")  # the evidence of two runs below is no contract
+    code, said = run(folder, "validate", ".")  # the evidence of two runs below is no contract
     assert (code, said.splitlines()[-1]) == (0, "1 contracts, 1 claims: 0 errors, 0 warnings")
-    code, said = harness(folder, ".", "-q", program="pytest")
+    code, said = run(folder, ".", "-q", program="pytest")
     assert code == 0, said
     assert "1 passed" in said
 
 
 def test_pytest_finds_the_same_bug_and_names_the_same_line(tmp_path: Path) -> None:
     assert main(["init", str(tmp_path)]) == 0
-    code, said = harness(tmp_path, ".", "-q", program="pytest")
+    code, said = run(tmp_path, ".", "-q", program="pytest")
     assert code == 1, said
     assert "1e-5" in mend(tmp_path, said)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.contract.validate import check
-from tests.contract.test_contract_example import CONTRACT, FALSIFIER, lay, told
+from tests.support.example_contract import CONTRACT, FALSIFIER, lay, told
 
 ACCEPT = CONTRACT[CONTRACT.index("    max_abs_err") : CONTRACT.index("  mutants:")]
 MUTANTS = "[eps_hardcoded_1e-5, eps_outside_sqrt, cache_key_ignores_eps]"

@@ -8,8 +8,8 @@ import pytest
 
 from harness.contract.ship import find_ship, load_ship
 from harness.contract.validate import check
-from tests.contract.test_contract_example import CONTRACT, lay, told
-from tests.support.laboratory import ROOT
+from tests.support.example_contract import CONTRACT, lay, told
+from tests.support.repository import ROOT
 
 SHIP = """\
 targets:

@@ -17,7 +17,7 @@ from harness.contract.validate import check
 from harness.definitions import defined
 from harness.errors import UserError
 from harness.falsifiers.ops import builder
-from tests.support.laboratory import CONTRACTS
+from tests.support.repository import CONTRACTS
 
 FALSIFIER = "rows/falls.py:falls"
 

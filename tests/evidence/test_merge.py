@@ -13,7 +13,8 @@ from harness.errors import UserError
 from harness.evidence import merge, provenance, store, verify
 from harness.evidence.summary import NOT_SELECTED
 from harness.judging.verdict import ORDER, Verdict
-from tests.support.second_host import DOUBLES, SHIP, SLOWLY, dies, forge, reseal
+from tests.support.doubling import DOUBLES, SLOWLY
+from tests.support.second_host import SHIP, dies, forge, reseal
 
 
 def merged(*folders):

@@ -14,9 +14,10 @@ import yaml
 
 from harness.commands.main import parser
 from harness.evidence import store
-from tests.support.second_host import DOUBLES, forge, laboratory
+from tests.support.doubling import DOUBLES
+from tests.support.repository import ROOT
+from tests.support.second_host import forge, laboratory
 
-ROOT = Path(__file__).resolve().parents[2]
 ACTION = yaml.safe_load((ROOT / "ci" / "action.yml").read_text())
 GITLAB = yaml.safe_load((ROOT / "ci" / "gitlab-ci.yml").read_text())
 STEPS = ACTION["runs"]["steps"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -16,7 +15,8 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tests.support.laboratory import ROOT
+from tests.support.command import claims_of, harness
+from tests.support.repository import ROOT
 
 EXAMPLES = ROOT / "examples"
 SURVIVED = {"PARTIAL", "DISCHARGED"}
@@ -45,28 +45,9 @@ def run(command: str, folder: Path, *more: str) -> tuple[int, dict[str, dict[str
         name, _, settings[name] = words.pop(0).partition("=")
     assert words.pop(0) == "harness"
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "harness",
-            *words,
-            "--device",
-            "cpu",
-            "--evidence",
-            str(folder / "evidence"),
-            "--json",
-            *more,
-        ],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PATH": path, **settings},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout, done.stderr
-    claims = json.loads(done.stdout)["claims"]
-    return done.returncode, {c["id"]: c for c in claims if "not selected" not in c["reason"]}
+    options = ["--device", "cpu", "--evidence", str(folder / "evidence"), "--json"]
+    done = harness(folder, *words, *options, *more, PATH=path, **settings)
+    return done.returncode, {id_: c for id_, c in claims_of(done).items() if "not selected" not in c["reason"]}
 
 
 def verdicts(claims: dict[str, dict[str, Any]]) -> dict[str, str]:

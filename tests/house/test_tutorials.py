@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.command import HARNESS, started
+from tests.support.repository import ROOT
+
 PAGES = [*(f"tutorials/{name}.md" for name in ("kernel", "port", "trainer", "release")), "guide/falsifier.md"]
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
@@ -44,19 +44,8 @@ def dialogue(text: str) -> Iterator[tuple[str, list[str]]]:
 def typed(command: str, folder: Path) -> str:
     """What a command prints, in `folder`, with this interpreter for `harness` and `python`."""
     program, *rest = shlex.split(command)
-    start = {
-        "harness": [sys.executable, "-m", "harness"],
-        "python": [sys.executable],
-        "pytest": [sys.executable, "-m", "pytest"],
-    }
-    done = subprocess.run(
-        [*start[program], *rest],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    start = {"harness": HARNESS, "python": [sys.executable], "pytest": [sys.executable, "-m", "pytest"]}
+    done = started([*start[program], *rest], folder, COLUMNS="200")
     return done.stdout + done.stderr
 
 

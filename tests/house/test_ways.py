@@ -15,7 +15,8 @@ import pytest
 from harness.commands.main import main
 from tests.house.test_architecture import CONTENT, floor
 from tests.house.test_architecture import room as room_of
-from tests.support.laboratory import ROOT, examine, shipped
+from tests.support.laboratory import examine, shipped
+from tests.support.repository import ROOT
 
 HANDED_IN = {("run", "report")}
 """The progress display is an argument of the run."""

@@ -27,24 +27,13 @@ from harness.falsifiers.model.decoder import (
 from harness.falsifiers.model.mutants import decoder as decoder_mutants
 from harness.mutant import mutants_of
 from harness.reference.random_weights import random_weights
-from harness.subject.boundary import Boundary, Trace, Unsupported
+from harness.subject.boundary import Trace, Unsupported
+from tests.support.cpu_boundary import boundary
+from tests.support.distance import rel_l2
+from tests.support.model.small_decoder import MODEL
 
 MUTANTS = mutants_of(decoder_mutants)
-
-MODEL = {
-    "model_type": "qwen2",
-    "layers": 2,
-    "hidden": 32,
-    "intermediate": 40,
-    "heads": 4,
-    "kv_heads": 2,
-    "head_dim": 12,
-    "vocab": 67,
-    "rope_theta": 1e6,
-    "eps": 1e-6,
-    "tied": False,
-    "biases": True,
-}
+SIZES = {**MODEL, "rope_theta": 1e6}
 KINDS = [
     {},
     {"tied": True},
@@ -55,18 +44,9 @@ KINDS = [
 LENGTH = 21
 
 
-def boundary(target: Any, dtype: str, trace: Trace | None = None) -> Boundary:
-    return Boundary(target, role="subject", dtype=dtype, device="cpu", trace=trace or Trace())
-
-
-def rel_l2(got: np.ndarray, want: np.ndarray) -> float:
-    assert got.shape == want.shape
-    return float(np.linalg.norm(got - want) / np.linalg.norm(want))
-
-
 def error(target: Any, dtype: str, **change: Any) -> float:
     """Relative L2 error of the logits; the same case for every subject."""
-    seen = logit_parity(boundary(target, dtype), Case(seed=3, dtype=dtype), **{**MODEL, "length": LENGTH, **change})
+    seen = logit_parity(boundary(target, dtype), Case(seed=3, dtype=dtype), **{**SIZES, "length": LENGTH, **change})
     return rel_l2(*seen.pairs["logits"])
 
 
@@ -86,7 +66,7 @@ def test_candidate_is_as_near_as_transformers(dtype: str, change: dict[str, Any]
 @pytest.mark.parametrize("target", [candidate, decoder], ids=["candidate", "baseline"])
 def test_logits_come_in_the_runs_dtype_and_inputs_stay(target: Any, dtype: str) -> None:
     trace = Trace()
-    seen = logit_parity(boundary(target, dtype, trace), Case(seed=3, dtype=dtype), **MODEL, length=5)
+    seen = logit_parity(boundary(target, dtype, trace), Case(seed=3, dtype=dtype), **SIZES, length=5)
     assert seen.pairs["logits"][0].shape == (2, 5, 67)
     assert [trace.dtypes_wrong, trace.inputs_changed, trace.outputs_changed()] == [[], [], []]
 
@@ -99,7 +79,7 @@ def test_every_mutant_is_far_outside_the_limits(name: str) -> None:
 
 
 def test_baseline_keeps_its_rotary_frequencies_in_float32() -> None:
-    config = synthetic_config(**MODEL)
+    config = synthetic_config(**SIZES)
     weights = {name: torch.from_numpy(w).bfloat16() for name, w in random_weights(config, 0).items()}
     rotary = decoder.load(config, weights, dtype="bfloat16", device="cpu").model.model.rotary_emb
     assert rotary.inv_freq.dtype == torch.float32
@@ -110,7 +90,7 @@ def test_baseline_keeps_its_rotary_frequencies_in_float32() -> None:
 @pytest.mark.parametrize("replaced", [False, True])
 @pytest.mark.parametrize("change", KINDS[:4], ids=str)
 def test_every_stage_equals_the_reference(dtype: str, replaced: bool, change: dict[str, Any]) -> None:
-    parameters = {**MODEL, **change, "length": LENGTH}
+    parameters = {**SIZES, **change, "length": LENGTH}
     stages = logit_parity_stages(boundary(candidate, dtype), Case(seed=3, dtype=dtype), **parameters, replaced=replaced)
     assert [name for name, _, _ in stages][:2] == ["embed", "layers.0.input_norm"]
     assert len(stages) == 1 + 17 * 2 + 2
@@ -138,7 +118,7 @@ def test_replaced_stages_name_the_wrong_ones_only(wrong: dict[str, Any], dtype: 
 
     def diverging(replaced: bool) -> list[str]:
         target = SimpleNamespace(ARRAYS="torch", load=load)
-        parameters = {**MODEL, "length": LENGTH, "replaced": replaced}
+        parameters = {**SIZES, "length": LENGTH, "replaced": replaced}
         stages = logit_parity_stages(boundary(target, dtype), Case(seed=3, dtype=dtype), **parameters)
         return [name for name, got, want in stages if not rel_l2(got, want) <= 16 * FORMATS[dtype].unit_roundoff]
 
@@ -149,11 +129,11 @@ def test_replaced_stages_name_the_wrong_ones_only(wrong: dict[str, Any], dtype: 
 
 def test_a_subject_without_stages_is_unsupported() -> None:
     with pytest.raises(Unsupported, match="has no `stages`"):
-        logit_parity_stages(boundary(decoder, "float32"), Case(), **MODEL, length=3)
+        logit_parity_stages(boundary(decoder, "float32"), Case(), **SIZES, length=3)
 
 
 def test_candidate_refuses_what_it_would_have_to_guess() -> None:
-    config = synthetic_config(**MODEL)
+    config = synthetic_config(**SIZES)
     weights = {name: torch.from_numpy(w) for name, w in random_weights(config, 0).items()}
     bias = "model.layers.0.self_attn.k_proj.bias"
     for change, edit, words in (
@@ -175,7 +155,7 @@ def test_candidate_refuses_what_it_would_have_to_guess() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    config = synthetic_config(**MODEL)
+    config = synthetic_config(**SIZES)
     (tmp_path / "config.json").write_text(json.dumps(config))
     weights = {name: round_to(w, "float32") for name, w in random_weights(config, 5).items()}
     save_file(weights, tmp_path / "model.safetensors")

@@ -11,19 +11,8 @@ import torch
 from harness.falsifiers.baselines.transformers import gradients as transformers_gradients
 from harness.reference.model.decoder_backward import loss_and_grads
 from harness.reference.random_weights import random_weights
+from tests.support.model.small_decoder import BASE
 
-BASE: dict[str, Any] = {
-    "model_type": "qwen2",
-    "vocab_size": 67,
-    "hidden_size": 32,
-    "intermediate_size": 40,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "rms_norm_eps": 1e-6,
-    "rope_theta": 1e6,
-    "max_position_embeddings": 2048,
-}
 LLAMA = BASE | {"model_type": "llama"}
 CONFIGS = {
     "qwen2": (BASE, 33),

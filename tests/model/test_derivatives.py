@@ -38,6 +38,15 @@ def along(gradient, directions):
     return np.array([np.sum(gradient * d) for d in directions])
 
 
+def every_slope_is_complex_step(loss, weights, grads, rng):
+    """Assert that each gradient, along some directions, is the slope of the loss by a complex step."""
+    whole = np.sqrt(sum(np.sum(g**2) for g in grads.values()))
+    for name, tensor in weights.items():
+        directions = moves(rng, tensor.shape)
+        error = np.abs(complex_slopes(loss, weights, name, directions) - along(grads[name], directions))
+        assert np.max(error) <= 1e-13 * whole, name
+
+
 @pytest.fixture(scope="module", params=["qwen2", "llama", "tied"])
 def decoder(request):
     """Config, weights, tokens (1, 9), targets (1, 9)."""
@@ -56,11 +65,7 @@ def test_the_decoders_backward_is_its_complex_step_at_every_tensor(decoder):
     def loss(w):
         return cross_entropy_forward(decoder_logits(config, w, tokens), targets)[0]
 
-    whole = np.sqrt(sum(np.sum(g**2) for g in grads.values()))
-    for name, tensor in weights.items():
-        directions = moves(rng, tensor.shape)
-        error = np.abs(complex_slopes(loss, weights, name, directions) - along(grads[name], directions))
-        assert np.max(error) <= 1e-13 * whole, name
+    every_slope_is_complex_step(loss, weights, grads, rng)
 
 
 def test_the_encoder_decoders_backward_is_its_complex_step_at_every_tensor():
@@ -72,11 +77,7 @@ def test_the_encoder_decoders_backward_is_its_complex_step_at_every_tensor():
     def loss(w):
         return cross_entropy_forward(seq2seq_logits(SEQ2SEQ, w, tokens), targets)[0]
 
-    whole = np.sqrt(sum(np.sum(g**2) for g in grads.values()))
-    for name, tensor in weights.items():
-        directions = moves(rng, tensor.shape)
-        error = np.abs(complex_slopes(loss, weights, name, directions) - along(grads[name], directions))
-        assert np.max(error) <= 1e-13 * whole, name
+    every_slope_is_complex_step(loss, weights, grads, rng)
 
 
 def test_a_loss_that_drops_the_imaginary_part_is_an_error_and_no_slope_of_zero():

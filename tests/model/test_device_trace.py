@@ -22,6 +22,7 @@ from harness.falsifiers.model.mutants import devices as devices_mutants
 from harness.falsifiers.model.mutants.devices import _ten_bits
 from harness.mutant import NotRun, mutants_of
 from harness.subject.boundary import Boundary, Trace
+from tests.support.cpu_boundary import boundary
 from tests.support.laboratory import judged
 
 MUTANTS = mutants_of(device_trace_mutants)
@@ -41,10 +42,6 @@ KILLED_BY = {
     "tf32_allowed": "products_reduced",
     "autocast_left_on": "ops_in_other_dtype",
 }
-
-
-def boundary(target: Any, dtype: str) -> Boundary:
-    return Boundary(target, role="subject", dtype=dtype, device="cpu", trace=Trace())
 
 
 def traced(target: Any, dtype: str = "float32", device: str = "cpu") -> dict[str, float]:
@@ -118,7 +115,7 @@ def test_a_16_bit_run_may_widen_norms_but_no_product() -> None:
 
 
 WIDENED = """
-from candidates import torch as right
+from harness.candidates import torch as right
 from harness.candidates.torch import decoder
 ARRAYS = "torch"
 load = right.load
@@ -148,7 +145,7 @@ def test_the_trace_claim_falsifies_a_norm_in_float64(tmp_path: Path) -> None:
 
 PAST_THE_DISPATCHER = """
 import torch
-from candidates import torch as right
+from harness.candidates import torch as right
 from harness.candidates.torch import decoder
 ARRAYS = "torch"
 load = right.load

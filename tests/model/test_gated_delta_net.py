@@ -19,6 +19,7 @@ from harness.reference.model.delta_rule import delta_rule_backward, delta_rule_f
 from harness.reference.model.delta_rule_chunks import unit_lower_inverse
 from harness.reference.model.gated_delta_net import gated_delta_net_backward, gated_delta_net_forward
 from harness.reference.model.gated_delta_net_config import PROJECTIONS, parse_config, weight_shapes
+from tests.support.model.qwen3_next import as_qwen3_next
 
 HEADS = {"one head": (1, 1), "many": (3, 3), "unequal": (2, 4)}
 
@@ -109,20 +110,6 @@ def test_two_thousand_tokens_agree_with_transformers_as_it_comes() -> None:
     x = torch.from_numpy(p["x"].astype(np.float32))
     unpatched = gdn.gated_delta_net(x, narrow, p["config"], **single, dtype="float32", device="cpu")
     assert 1e-8 < apart(unpatched[0], got[0]) < 1e-5
-
-
-def as_qwen3_next(p: dict[str, Any], prefix: str = "") -> dict[str, torch.Tensor]:
-    """in_proj_qkvz and in_proj_ba lie head by head: each key head's q, k, its values and their gates."""
-    heads, hidden = p["config"]["linear_num_key_heads"], p["config"]["hidden_size"]
-    w = {name: torch.from_numpy(p["weights"][name].copy()) for name in p["weights"] if name.startswith(prefix)}
-    keys = heads * p["config"]["linear_key_head_dim"]
-    values = p["config"]["linear_num_value_heads"] * p["config"]["linear_value_head_dim"]
-    rows = [*w.pop(f"{prefix}in_proj_qkv.weight").split([keys, keys, values]), w.pop(f"{prefix}in_proj_z.weight")]
-    gates = [w.pop(f"{prefix}in_proj_{name}.weight") for name in "ba"]
-    for name, parts in (("in_proj_qkvz", rows), ("in_proj_ba", gates)):
-        by_head = [part.reshape(heads, -1, hidden) for part in parts]
-        w[f"{prefix}{name}.weight"] = torch.cat(by_head, dim=1).flatten(0, 1)
-    return w
 
 
 @pytest.mark.parametrize("heads", HEADS)

@@ -22,7 +22,8 @@ from harness.formats.architecture import tensor_shapes
 from harness.reference.generation.byte_level import _bytes, byte_level_decode
 from harness.reference.model.hybrid import hybrid_decode, hybrid_logits, hybrid_prefill
 from harness.reference.model.hybrid_config import parse_config, weight_shapes
-from tests.model.test_gated_delta_net import as_qwen3_next
+from tests.support.distance import rel_l2
+from tests.support.model.qwen3_next import as_qwen3_next
 
 DENSE = {
     **hybrid_config(layer_types="aa"),
@@ -43,10 +44,6 @@ def built(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, t
     return config, weights, {n: torch.from_numpy(w.copy()) for n, w in weights.items()}
 
 
-def apart(got: Any, want: np.ndarray) -> float:
-    return float(np.linalg.norm(np.asarray(got) - want) / np.linalg.norm(want))
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_logits_are_those_of_transformers_and_of_the_candidate(name: str) -> None:
     config, weights, tensors = built(name)
@@ -55,16 +52,16 @@ def test_logits_are_those_of_transformers_and_of_the_candidate(name: str) -> Non
     want = hybrid_logits(config, weights, tokens)
     for module in (hybrid, eager):
         model = module.load(config, tensors, dtype="float64", device="cpu")
-        assert apart(model.logits(torch.from_numpy(tokens)), want) <= 1e-12
+        assert rel_l2(model.logits(torch.from_numpy(tokens)), want) <= 1e-12
         logits, cache = model.prefill(torch.from_numpy(tokens[:, :66]))
         pieces = [logits]
         for at in range(66, 70):
             logits, cache = model.decode(torch.from_numpy(tokens[:, at : at + 1]), cache)
             pieces.append(logits)
-        assert apart(torch.cat(pieces, dim=1), want) <= 1e-12
+        assert rel_l2(torch.cat(pieces, dim=1), want) <= 1e-12
     narrow = {n: w.float() for n, w in tensors.items()}
     unpatched = hybrid.load(config, narrow, dtype="float32", device="cpu").logits(torch.from_numpy(tokens))
-    assert 1e-8 < apart(unpatched, want) < 1e-4
+    assert 1e-8 < rel_l2(unpatched, want) < 1e-4
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -75,7 +72,7 @@ def test_pieces_and_padding_are_the_whole(name: str) -> None:
     after, _ = hybrid_decode(config, weights, tokens[:, 8:], cache)
     for i, real in enumerate((8, 5, 1)):
         alone = hybrid_logits(config, weights, tokens[i : i + 1, 8 - real :])[0]
-        assert apart(np.concatenate([logits[i, 8 - real :], after[i]]), alone) < 1e-13
+        assert rel_l2(np.concatenate([logits[i, 8 - real :], after[i]]), alone) < 1e-13
         assert np.isnan(logits[i, : 8 - real]).all()
 
 
@@ -87,7 +84,7 @@ def test_a_folder_of_transformers_is_read_as_it_is(tmp_path: Path) -> None:
     tokens = np.random.default_rng(2).integers(0, 67, (1, 9))
     with torch.no_grad():
         want = model(torch.from_numpy(tokens)).logits.numpy()
-    assert apart(want, hybrid_logits(config, weights, tokens)) < 1e-5
+    assert rel_l2(want, hybrid_logits(config, weights, tokens)) < 1e-5
 
 
 @pytest.mark.parametrize("value_heads", [2, 4])
@@ -107,7 +104,7 @@ def test_qwen3_next_is_the_same_model_under_other_names(value_heads: int, length
     tokens = np.random.default_rng(3).integers(0, 67, (1, length))
     with torch.no_grad():
         want = model(torch.from_numpy(tokens)).logits
-    assert apart(want, hybrid_logits(config, weights, tokens)) < 1e-11
+    assert rel_l2(want, hybrid_logits(config, weights, tokens)) < 1e-11
 
 
 @pytest.mark.parametrize(

@@ -24,31 +24,21 @@ from harness.reference.model.decoder import decoder_logits
 from harness.reference.model.decoder_cache import decode, prefill
 from harness.reference.random_weights import random_weights
 from harness.subject.boundary import Boundary, Trace
+from tests.support.cpu_boundary import boundary
+from tests.support.distance import rel_l2
+from tests.support.model.small_decoder import MODEL
 
 MUTANTS = mutants_of(kv_cache_mutants)
-
-MODEL: dict[str, Any] = {
-    "layers": 2,
-    "hidden": 32,
-    "intermediate": 40,
-    "heads": 4,
-    "kv_heads": 2,
-    "head_dim": 12,
-    "vocab": 67,
-    "rope_theta": 10000.0,
-    "eps": 1e-6,
-    "tied": False,
-    "biases": True,
-}
-CONFIG = synthetic_config(model_type="qwen2", **MODEL)
+SIZES = {name: value for name, value in MODEL.items() if name != "model_type"}
+CONFIG = synthetic_config(**MODEL)
 WEIGHTS = random_weights(CONFIG, 0)
 TOKENS = np.random.default_rng(1).integers(0, 67, (3, 11))
 CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
-    "split": (kv_cache.every_split, {"length": 5, "model": MODEL}),
-    "chunk": (kv_cache.chunked, {"length": 19, "chunk": 8, "model": MODEL}),
-    "padded": (kv_cache.left_padded, {"length": 7, "pad": 3, "steps": 2, "model": MODEL}),
-    "second": (kv_cache.second_request, {"first": 9, "second": 4, "steps": 2, "model": MODEL}),
-    "together": (kv_cache.second_request, {"first": 9, "second": 4, "steps": 2, "model": MODEL, "together": True}),
+    "split": (kv_cache.every_split, {"length": 5, "model": SIZES}),
+    "chunk": (kv_cache.chunked, {"length": 19, "chunk": 8, "model": SIZES}),
+    "padded": (kv_cache.left_padded, {"length": 7, "pad": 3, "steps": 2, "model": SIZES}),
+    "second": (kv_cache.second_request, {"first": 9, "second": 4, "steps": 2, "model": SIZES}),
+    "together": (kv_cache.second_request, {"first": 9, "second": 4, "steps": 2, "model": SIZES, "together": True}),
 }
 KILLED_BY = {
     "position_off_by_one": "split",
@@ -71,11 +61,9 @@ def error(target: Any, call: str, dtype: str) -> float:
     """The worst pair's relative L2 error."""
     falsifier, given = CALLS[call]
     trace = Trace()
-    seen = falsifier(
-        Boundary(target, role="subject", dtype=dtype, device="cpu", trace=trace), Case(dtype=dtype), **given
-    )
+    seen = falsifier(boundary(target, dtype, trace), Case(dtype=dtype), **given)
     assert [trace.dtypes_wrong, trace.inputs_changed, trace.outputs_changed()] == [[], [], []]
-    return float(np.max([np.linalg.norm(got - want) / np.linalg.norm(want) for got, want in seen.pairs.values()]))
+    return float(np.max([rel_l2(got, want) for got, want in seen.pairs.values()]))
 
 
 @pytest.mark.parametrize("sizes", [[1] * 11, [4, 1, 6], [8, 3], [10, 1]])

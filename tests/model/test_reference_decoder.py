@@ -14,19 +14,9 @@ from harness.reference.model.decoder import decoder_forward, decoder_logits, sta
 from harness.reference.ops.activations import silu_forward
 from harness.reference.ops.rope import rope_forward
 from harness.reference.random_weights import random_weights
+from tests.support.distance import rel_l2
+from tests.support.model.small_decoder import BASE
 
-BASE = {
-    "model_type": "qwen2",
-    "vocab_size": 67,
-    "hidden_size": 32,
-    "intermediate_size": 40,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "rms_norm_eps": 1e-6,
-    "rope_theta": 1e6,
-    "max_position_embeddings": 2048,
-}
 CONFIGS = {
     "qwen2": (BASE, 70),
     "qwen2 tied, own head_dim": (BASE | {"tie_word_embeddings": True, "head_dim": 12}, 33),
@@ -40,11 +30,6 @@ CONFIGS = {
     "llama tied, all heads": (BASE | {"model_type": "llama", "tie_word_embeddings": True, "num_key_value_heads": 4}, 5),
     "one key/value head, eps 1e-5": (BASE | {"num_key_value_heads": 1, "rms_norm_eps": 1e-5}, 1),
 }
-
-
-def rel_l2(got: np.ndarray, want: np.ndarray) -> float:
-    assert got.shape == want.shape
-    return float(np.linalg.norm(got - want) / np.linalg.norm(want))
 
 
 def model_of(config: dict[str, Any], length: int) -> tuple[dict[str, np.ndarray], np.ndarray]:

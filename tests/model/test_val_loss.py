@@ -26,7 +26,7 @@ from harness.models import tokenizer
 from harness.mutant import mutants_of
 from harness.observation import Observation
 from harness.reference.random_weights import random_weights
-from harness.subject.boundary import Boundary, Trace
+from tests.support.cpu_boundary import boundary
 from tests.support.laboratory import judged
 
 MUTANTS = mutants_of(corpus_mutants)
@@ -58,10 +58,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delitem(__import__("sys").modules, "tiny_corpus", raising=False)
     documents.cache_clear()
     return tmp_path
-
-
-def boundary(target: Any) -> Boundary:
-    return Boundary(target, role="subject", dtype="float32", device="cpu", trace=Trace())
 
 
 def checked(folder: Path, target: Any = corpora) -> dict[str, float]:
@@ -206,7 +202,7 @@ def test_the_initial_loss_claim_survives_on_torch(tmp_path: Path) -> None:
 
 SHARPENED = """
 from types import SimpleNamespace
-from candidates import torch as right
+from harness.candidates import torch as right
 ARRAYS = "torch"
 def load(config, weights, *, dtype, device):
     model = right.load(config, weights, dtype=dtype, device=device)

@@ -1,99 +1,44 @@
 """Activations, LayerNorm, L2 norm and special values: references pinned by others' code, claims end to end."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-import yaml
 from reordered import KERNELS
 
-import harness
 import harness.candidates.torch as eager
 import harness.falsifiers.baselines.torch_ops as baseline
 from harness.case import Case
-from harness.contract.cases import plan
-from harness.contract.claim import Claim
-from harness.contract.names.resolve import bind
 from harness.definitions import defined
 from harness.errors import UserError
 from harness.falsifiers.ops.builder import FOLDER, build
 from harness.falsifiers.ops.inputs import norm
 from harness.falsifiers.ops.mutants import special as special_mutants
-from harness.judging.judge import judge
-from harness.judging.limits import measures
 from harness.judging.verdict import Verdict
 from harness.mutant import mutants_of
 from harness.reference.ops import activations as reference
 from harness.reference.ops.norm import l2norm_forward, layernorm_forward
-from harness.subject import binding
 from harness.subject.boundary import Boundary, Trace
-from harness.trial.experiment import Experiment, record
+from tests.support.distance import rel_l2
+from tests.support.judgement import judged, known_wrong, survives
+from tests.support.laboratory import changed, shipped_in
 
-CONTRACTS = Path(harness.__file__).parents[1] / "contracts" / "ops"
 ELEMENTWISE = ("gelu", "gelu_tanh", "silu", "relu", "leaky_relu", "elu", "sigmoid", "tanh")
 PARAMETERS = {"leaky_relu": (0.2,), "elu": (0.7,)}
-SPECIAL = [name.removesuffix("_special") for name in defined(FOLDER) if name.endswith("_special")]
 ROUND_OFF = 1e-14
 """Relative L2 between two float64 computations of the same formula; measured: at most 1e-15."""
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small arrays: more threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def claims():
-    for name in ("activations", "layernorm", "l2norm", "special_values"):
-        path = CONTRACTS / f"{name}.yaml"
-        contract = yaml.safe_load(path.read_text())
-        for entry in contract["falsification_tests"]:
-            yield entry["id"], Claim(contract["metadata"]["id"], str(path), 0, entry)
-
-
-CLAIMS = dict(claims())
+CLAIMS, MUTANTS = shipped_in("ops", "activations", "layernorm", "l2norm", "special_values")
 PARITY = [name for name in CLAIMS if "SPECIAL" not in name]
-
-
-def judged(claim, candidate, *, mutants=False, examples=None, seed=0):
-    """The judgement on CPU; fewer examples keep the corners."""
-    claim = Claim(claim.contract, claim.path, claim.line, {**claim.source, "examples": examples or claim.examples})
-    named = bind(claim).mutants if mutants else {}
-    experiment = Experiment(
-        falsifier=binding.attribute(claim.falsifier),
-        given={key: value for key, value in claim.given.items() if key != "dtype"},
-        cases=plan(claim, seed),
-        extras=measures(claim.accept),
-        device="cpu",
-        candidate=candidate,
-        baseline=baseline,
-        mutants={name: mutant(where) for name, where in named.items()},
-    )
-    return judge(claim.source, record(experiment, "cpu"))
+SPECIAL = [name.removesuffix("_special") for name in defined(FOLDER) if name.endswith("_special")]
 
 
 def special(case, op, rows, length):
+    """The special values of an op's inputs, as its claim builds them."""
     return build(case, (f"{op}_special",), rows=rows, length=length)
-
-
-def mutant(where):
-    module, _, name = where.partition(":")
-    return mutants_of(binding.module(module))[name]
-
-
-def survives(found):
-    """Whether every limit held; run without named mutants, a survivor may read VACUOUS."""
-    return found.verdict in (Verdict.VACUOUS, Verdict.PARTIAL) and not found.violated
-
-
-def rel_l2(got, want):
-    return np.linalg.norm(got - want) / np.linalg.norm(want)
 
 
 @pytest.mark.parametrize("op", ELEMENTWISE)
@@ -149,7 +94,7 @@ def test_wrong_shapes_get_one_clear_line():
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_the_default_candidate_survives_and_every_mutant_dies_by_a_wide_margin(name):
-    found = judged(CLAIMS[name], eager, mutants=True)
+    found = judged(CLAIMS[name], eager, mutants=known_wrong(MUTANTS[name]))
     assert found.verdict is Verdict.PARTIAL, found.reason
     assert not [mutant["name"] for mutant in found.mutants if mutant["weak"]]
 
@@ -162,7 +107,7 @@ def test_every_mutant_for_special_values_belongs_to_a_claim():
 @pytest.mark.parametrize(("name", "kernel"), [(name, kernel) for name in CLAIMS for kernel in KERNELS[CLAIMS[name].op]])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_correct_kernels_written_otherwise_stay_within_the_limits(name, kernel):
-    found = judged(CLAIMS[name], KERNELS[CLAIMS[name].op][kernel], examples=1, seed=1)
+    found = judged(changed(CLAIMS[name], examples=1), KERNELS[CLAIMS[name].op][kernel], seed=1)
     assert survives(found), found.reason
 
 

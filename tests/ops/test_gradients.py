@@ -9,7 +9,6 @@ import torch
 
 import harness.candidates.torch as eager
 from harness.case import Case
-from harness.contract.validate import check
 from harness.errors import UserError
 from harness.falsifiers.baselines import autograd_ops
 from harness.falsifiers.baselines.autograd_ops import _backward
@@ -21,26 +20,19 @@ from harness.falsifiers.training.mutants import refusals, targets
 from harness.judging.verdict import Verdict
 from harness.mutant import mutants_of
 from harness.reference.training.targets import example_weight, gate_targets, next_token_targets
-from harness.subject.boundary import Boundary, Trace
-from tests.support.laboratory import CONTRACTS, changed, examine
+from tests.support.cpu_boundary import boundary
+from tests.support.judgement import stays_within_the_limits
+from tests.support.laboratory import changed, examine, shipped_in, shows_its_power
 
-CHECKED = [check([CONTRACTS / "training" / f"{name}.yaml"]) for name in ("op_gradients", "losses", "targets")]
-CLAIMS = {claim.id: claim for checked in CHECKED for contract in checked.contracts for claim in contract.claims}
-MUTANTS = {name: bound.mutants for checked in CHECKED for name, bound in checked.bindings.items()}
+CLAIMS, MUTANTS = shipped_in("training", "op_gradients", "losses", "targets")
 BACKWARD = {
     name: claim for name, claim in CLAIMS.items() if claim.falsifier == "harness.falsifiers.ops.gradients:op_backward"
 }
 
 
-def boundary(subject, dtype="float32"):
-    return Boundary(subject, role="candidate", dtype=dtype, device="cpu", trace=Trace(), arrays="torch")
-
-
 @pytest.mark.parametrize("name", CLAIMS)
 def test_the_default_candidate_survives_and_every_mutant_dies_by_a_wide_margin(name, tmp_path):
-    found = examine(changed(CLAIMS[name], examples=1), dict(MUTANTS[name]), tmp_path)["judgement"]
-    assert found.verdict is Verdict.PARTIAL, found.reason
-    assert not [mutant["name"] for mutant in found.mutants if mutant["weak"]]
+    shows_its_power(CLAIMS[name], MUTANTS[name], tmp_path)
 
 
 def test_every_mutant_belongs_to_a_claim():
@@ -57,35 +49,15 @@ def test_autograd_of_our_own_forward_stays_within_the_limits():
         ARRAYS="torch", **{f"{op}_backward": _backward(forward, leaves.get(op)) for op, forward in ours.items()}
     )
     for name, claim in BACKWARD.items():
-        found = judged(changed(claim, examples=1), subject)
-        assert not found.violated, (name, found.violated)
-
-
-def judged(claim, subject):
-    from harness.contract.cases import plan
-    from harness.judging.judge import judge
-    from harness.judging.limits import measures
-    from harness.subject import binding
-    from harness.trial.experiment import Experiment, record
-
-    experiment = Experiment(
-        falsifier=binding.attribute(claim.falsifier),
-        given={key: value for key, value in claim.given.items() if key != "dtype"},
-        cases=plan(claim, 1),
-        extras=measures(claim.accept),
-        device="cpu",
-        candidate=subject,
-        baseline=binding.module(claim.baseline),
-    )
-    found = judge(claim.source, record(experiment, "cpu"))
-    assert found.measurements, found.reason
-    return found
+        stays_within_the_limits(claim, subject, name)
 
 
 def test_the_mutants_five_steps_are_right_when_none_is_exchanged():
     sound = attention._steps(autograd_ops)
     case = {"q_len": 7, "past": 5, "causal": True, "heads": 6, "kv_heads": 2, "head_dim": 8, "spread": 3.0}
-    seen = gradients.op_backward(boundary(sound, "float64"), Case(dtype="float64"), op="attention", **case)
+    seen = gradients.op_backward(
+        boundary(sound, "float64", arrays="torch"), Case(dtype="float64"), op="attention", **case
+    )
     for name, (got, want) in seen.pairs.items():
         assert np.linalg.norm(got - want) <= 1e-13 * np.linalg.norm(want), name
 
@@ -99,12 +71,12 @@ def test_a_missing_gradient_and_one_too_many_are_named():
 
     case = {"q_len": 3, "past": 0, "causal": True, "heads": 2, "kv_heads": 1, "head_dim": 4, "spread": 1.0}
     seen = gradients.op_backward(
-        boundary(SimpleNamespace(attention_backward=attention_backward)), Case(), op="attention", **case
+        boundary(SimpleNamespace(attention_backward=attention_backward), arrays="torch"), Case(), op="attention", **case
     )
     assert list(seen.pairs) == ["dq", "dk", "dv"]
     assert seen.pairs["dv"][0].shape == (0,)
     seen = gradients.op_backward(
-        boundary(SimpleNamespace(relu_backward=relu_backward)), Case(), op="relu", length=3, std=1.0
+        boundary(SimpleNamespace(relu_backward=relu_backward), arrays="torch"), Case(), op="relu", length=3, std=1.0
     )
     assert list(seen.pairs) == ["dx", "surplus1"]
 
@@ -170,9 +142,9 @@ def test_bad_input_gets_one_clear_line(call, told):
 
 def test_bad_parameters_get_one_clear_line():
     with pytest.raises(UserError, match=r"given.op: found 'rmsnrom', expected one of .*rmsnorm"):
-        gradients.op_backward(boundary(eager), Case(), op="rmsnrom")
+        gradients.op_backward(boundary(eager, arrays="torch"), Case(), op="rmsnrom")
     with pytest.raises(UserError, match="op softmax: missing a required argument: 'length'"):
-        gradients.op_backward(boundary(eager), Case(), op="softmax", rows=2)
+        gradients.op_backward(boundary(eager, arrays="torch"), Case(), op="softmax", rows=2)
 
 
 def test_every_reference_forward_of_a_claim_has_a_backward_in_input_order():

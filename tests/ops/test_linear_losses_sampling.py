@@ -6,39 +6,21 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from false_alarms import judged
 from reordered import KERNELS
 
 from harness.case import Case
-from harness.contract.validate import check
 from harness.falsifiers.ops.inputs import losses, sampling
-from harness.judging.verdict import Verdict
 from harness.mutant import mutants_of
 from harness.reference.ops.linear import embedding_forward, linear_forward, matmul_forward
 from harness.reference.ops.losses import cross_entropy_forward
 from harness.reference.ops.sampling import argmax_forward, margin, top_k_forward
-from tests.support.laboratory import CONTRACTS, changed, examine
+from tests.support.distance import rel_l2
+from tests.support.draws import normal
+from tests.support.judgement import stays_within_the_limits
+from tests.support.laboratory import shipped_in, shows_its_power
 
-CHECKED = [check([CONTRACTS / "ops" / f"{name}.yaml"]) for name in ("linear", "losses", "sampling")]
-CLAIMS = {claim.id: claim for checked in CHECKED for contract in checked.contracts for claim in contract.claims}
-MUTANTS = {name: bound.mutants for checked in CHECKED for name, bound in checked.bindings.items()}
+CLAIMS, MUTANTS = shipped_in("ops", "linear", "losses", "sampling")
 ROUND_OFF = 1e-14
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def rel_l2(got, want):
-    return np.linalg.norm(got - want) / np.linalg.norm(want)
-
-
-def normal(seed, *shape):
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 7, 5), (2, 129, 3)])
@@ -130,18 +112,13 @@ def test_inputs_are_sharp():
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_the_default_candidate_survives_and_every_mutant_dies_by_a_wide_margin(name, tmp_path):
-    claim = changed(CLAIMS[name], examples=1)
-    found = examine(claim, dict(MUTANTS[name]), tmp_path)["judgement"]
-    assert found.verdict is Verdict.PARTIAL, found.reason
-    assert not [mutant["name"] for mutant in found.mutants if mutant["weak"]]
+    shows_its_power(CLAIMS[name], MUTANTS[name], tmp_path)
 
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_correct_kernels_written_otherwise_stay_within_the_limits(name):
     for kernel, subject in KERNELS[CLAIMS[name].op].items():
-        found = judged(changed(CLAIMS[name], examples=1), subject, seed=2)[1]
-        assert found.measurements, (kernel, found.reason)
-        assert not found.violated, (kernel, found.violated)
+        stays_within_the_limits(CLAIMS[name], subject, kernel, seed=2)
 
 
 @pytest.mark.parametrize("op", ["linear", "matmul", "embedding", "cross_entropy", "top_k", "argmax"])

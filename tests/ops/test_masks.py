@@ -4,21 +4,18 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from false_alarms import judged
 from reordered import KERNELS
 from transformers import masking_utils
 
-from harness.contract.validate import check
 from harness.falsifiers.ops.mutants import attention_masks as attention_masks_mutants
-from harness.judging.verdict import Verdict
 from harness.mutant import mutants_of
 from harness.reference.ops.attention import attention_forward, visible_keys
-from tests.support.laboratory import CONTRACTS, changed, examine
+from tests.support.distance import rel_l2
+from tests.support.judgement import judged, stays_within_the_limits
+from tests.support.laboratory import changed, shipped_in, shows_its_power
 
 MUTANTS = mutants_of(attention_masks_mutants)
-
-CHECKED = check([CONTRACTS / "ops" / "attention_masks.yaml"])
-CLAIMS = {claim.id: claim for contract in CHECKED.contracts for claim in contract.claims}
+CLAIMS, PLACES = shipped_in("ops", "attention_masks")
 ROUND_OFF = 1e-14
 PADDING = np.array([0, 7])
 SEGMENTS = np.array([[0] * 3 + [1] * 9 + [2] * 8, [0] * 11 + [1] * 9])
@@ -33,14 +30,6 @@ MASKS = [
     {"segments": SEGMENTS, "causal": False},
     {"segments": SEGMENTS, "window": 2},
 ]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def transformers_mask(queries, keys, *, causal=True, offset=0, window=None, padding=None, segments=None):
@@ -74,7 +63,7 @@ def test_attention_is_torchs_under_transformers_mask(masks):
     tensors = (torch.from_numpy(a) for a in (q, k, v))
     want = F.scaled_dot_product_attention(*tensors, attn_mask=mask, enable_gqa=True).numpy()
     got, _ = attention_forward(q, k, v, **masks)
-    assert np.linalg.norm(got - want) / np.linalg.norm(want) <= ROUND_OFF
+    assert rel_l2(got, want) <= ROUND_OFF
 
 
 def test_sliding_windows_count_window_keys_and_the_query_is_one_of_them():
@@ -118,18 +107,13 @@ def test_mistakes_are_named():
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_the_default_candidate_survives_and_every_mutant_dies_by_a_wide_margin(name, tmp_path):
-    claim = changed(CLAIMS[name], examples=1)
-    found = examine(claim, dict(CHECKED.bindings[name].mutants), tmp_path)["judgement"]
-    assert found.verdict is Verdict.PARTIAL, found.reason
-    assert not [mutant["name"] for mutant in found.mutants if mutant["weak"]]
+    shows_its_power(CLAIMS[name], PLACES[name], tmp_path)
 
 
 @pytest.mark.parametrize("kernel", ["online, in blocks", "sdpa"])
 @pytest.mark.parametrize("name", CLAIMS)
 def test_correct_attention_written_otherwise_stays_within_the_limits(name, kernel):
-    found = judged(changed(CLAIMS[name], examples=1), KERNELS["attention"][kernel], seed=1)[1]
-    assert found.measurements, found.reason
-    assert not found.violated
+    stays_within_the_limits(CLAIMS[name], KERNELS["attention"][kernel], kernel)
 
 
 def test_a_kernel_without_masks_is_unverified():
@@ -137,7 +121,7 @@ def test_a_kernel_without_masks_is_unverified():
 
     subject = SimpleNamespace(attention=lambda q, k, v, causal=True, offset=0: q)
     for name, option in zip(CLAIMS, ("window", "padding", "segments"), strict=True):
-        found = judged(changed(CLAIMS[name], examples=1), subject, seed=1)[1]
+        found = judged(changed(CLAIMS[name], examples=1), subject, seed=1)
         assert f"does not take `{option}`" in found.reason
 
 

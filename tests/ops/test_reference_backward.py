@@ -8,15 +8,13 @@ import torch.nn.functional as F
 from harness.falsifiers.baselines import torch_ops
 from harness.reference.ops import activations, linear, losses, norm, rope, softmax
 from harness.reference.ops.attention import attention_backward, attention_forward
+from tests.support.distance import rel_l2
+from tests.support.draws import normal
 
 ROUND_OFF = 1e-12
 STEP = 1e-5
 DIFFERENCES = 1e-8
 """Central differences of step 1e-5 in float64: 1e-10 of truncation, 1e-11 / 1e-5 * 1e-16 of round-off."""
-
-
-def normal(seed, *shape, mean=0.0, std=1.0):
-    return mean + std * np.random.default_rng(seed).standard_normal(shape)
 
 
 def gains(seed, size):
@@ -103,10 +101,6 @@ def floating(value):
 
 def tensor(value):
     return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-
-
-def rel_l2(got, want):
-    return np.linalg.norm(got - want) / np.linalg.norm(want)
 
 
 def differentiate(name):

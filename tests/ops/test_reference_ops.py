@@ -8,17 +8,11 @@ import torch.nn.functional as F
 from harness.reference.ops.attention import attention_forward, causal_mask
 from harness.reference.ops.norm import rmsnorm_forward
 from harness.reference.ops.softmax import softmax_forward
+from tests.support.distance import rel_l2
+from tests.support.draws import normal
 
 ROUND_OFF = 1e-14
 """Relative L2 between two float64 computations of the same formula; measured: at most 1e-15."""
-
-
-def rel_l2(got, want):
-    return np.linalg.norm(got - want) / np.linalg.norm(want)
-
-
-def normal(seed, *shape):
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 @pytest.mark.parametrize("shape", [(1,), (3, 7), (2, 5, 896)])

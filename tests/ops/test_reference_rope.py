@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from harness.contract.validate import check
 from harness.falsifiers.baselines.transformers import rope as transformers_rope
 from harness.falsifiers.ops.inputs.rope import SCALINGS
-from harness.judging.verdict import Verdict
 from harness.mutant import mutants_of
 from harness.reference.ops.rope import rope_forward, rope_frequencies
-from tests.support.laboratory import CONTRACTS, changed, examine
+from tests.support.distance import rel_l2
+from tests.support.draws import normal
+from tests.support.judgement import judged, stays_within_the_limits
+from tests.support.laboratory import changed, shipped_in, shows_its_power
 
-CHECKED = check([CONTRACTS / "ops" / "rope.yaml"])
-CLAIMS = {claim.id: claim for contract in CHECKED.contracts for claim in contract.claims}
+CLAIMS, MUTANTS = shipped_in("ops", "rope")
 ROUND_OFF = 1e-13
 """Relative L2 between two float64 rotations; angles in the thousands leave 1e-13 of a turn. Measured: 4e-14."""
 
@@ -36,22 +36,6 @@ def wide(monkeypatch):
 
     for module in (modeling_rope_utils, modeling_llama):
         monkeypatch.setattr(module, "torch", Float64())
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def rel_l2(got, want):
-    return np.linalg.norm(got - want) / np.linalg.norm(want)
-
-
-def normal(*shape):
-    return np.random.default_rng(1).standard_normal(shape)
 
 
 OTHERS = {
@@ -79,7 +63,7 @@ def test_frequencies_are_transformers(name, dim, theta):
 @pytest.mark.parametrize("rotary_dim", [None, 16, 24])
 @pytest.mark.parametrize("name", SCALINGS)
 def test_rotations_are_transformers(interleaved, rotary_dim, name):
-    x, positions = normal(2, 3, 9, 40), np.arange(5000, 5009)
+    x, positions = normal(1, 2, 3, 9, 40), np.arange(5000, 5009)
     inv_freq, factor = transformers_rope.frequencies(rotary_dim or 40, 5e5, SCALINGS[name])
     angles = torch.from_numpy(positions)[:, None].double() * inv_freq
     want = transformers_rope.rotate(torch.from_numpy(x), angles, factor, interleaved)
@@ -95,7 +79,7 @@ def test_whole_llama_rotations_are_llamas_own():
 
     parameters = {**SCALINGS["llama3"], "rope_theta": 5e5}
     config = LlamaConfig(head_dim=64, max_position_embeddings=8192, rope_parameters=parameters)
-    x, positions = torch.from_numpy(normal(2, 3, 9, 64)), torch.arange(2000, 2009)
+    x, positions = torch.from_numpy(normal(1, 2, 3, 9, 64)), torch.arange(2000, 2009)
     module = LlamaRotaryEmbedding(config)
     angles = positions[:, None].double() * module.inv_freq
     both = torch.cat((angles, angles), dim=-1)[None]
@@ -107,7 +91,7 @@ def test_whole_llama_rotations_are_llamas_own():
 def test_interleaved_is_gptjs():
     from transformers.models.gptj.modeling_gptj import apply_rotary_pos_emb
 
-    x, positions = normal(2, 3, 9, 16), np.arange(1003, 1012)
+    x, positions = normal(1, 2, 3, 9, 16), np.arange(1003, 1012)
     angles = torch.from_numpy(positions)[None, :, None] * 10000.0 ** (-torch.arange(0, 16, 2).double() / 16)
     want = apply_rotary_pos_emb(torch.from_numpy(x).transpose(1, 2), angles.sin(), angles.cos()).transpose(1, 2)
     got, _ = rope_forward(x, positions, theta=10000.0, interleaved=True)
@@ -115,14 +99,14 @@ def test_interleaved_is_gptjs():
 
 
 def test_the_tail_passes_through_untouched():
-    x = normal(1, 2, 5, 12)
+    x = normal(1, 1, 2, 5, 12)
     out, _ = rope_forward(x, np.arange(1000, 1005), theta=1e4, rotary_dim=8, scaling=SCALINGS["yarn"])
     assert np.array_equal(out[..., 8:], x[..., 8:])
     assert not np.isclose(out[..., :8], x[..., :8]).any()
 
 
 def test_a_score_depends_on_the_distance_alone():
-    q, k = normal(2, 1, 1, 1, 16)
+    q, k = normal(1, 2, 1, 1, 1, 16)
 
     def turned(x, position):
         return rope_forward(x, np.array([position]), theta=1e6)[0].ravel()
@@ -132,7 +116,7 @@ def test_a_score_depends_on_the_distance_alone():
 
 
 def test_mistakes_are_named():
-    x, at = normal(1, 1, 2, 8), np.arange(2)
+    x, at = normal(1, 1, 1, 2, 8), np.arange(2)
     llama3 = {key: value for key, value in SCALINGS["llama3"].items() if key != "high_freq_factor"}
     for call, told in [
         (lambda: rope_forward(x, at, theta=1e4, rotary_dim=5), "found rotary_dim 5, expected an even number up to"),
@@ -148,38 +132,29 @@ def test_mistakes_are_named():
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_the_default_candidate_survives_and_every_mutant_dies_by_a_wide_margin(name, tmp_path):
-    claim = changed(CLAIMS[name], examples=1)
-    found = examine(claim, dict(CHECKED.bindings[name].mutants), tmp_path)["judgement"]
-    assert found.verdict is Verdict.PARTIAL, found.reason
-    assert not [mutant["name"] for mutant in found.mutants if mutant["weak"]]
+    shows_its_power(CLAIMS[name], MUTANTS[name], tmp_path)
 
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_correct_rotations_written_otherwise_stay_within_the_limits(name):
-    from false_alarms import judged
     from reordered import KERNELS
 
     for kernel, subject in KERNELS["rope"].items():
-        found = judged(changed(CLAIMS[name], examples=1), subject, seed=1)[1]
-        assert found.measurements, (kernel, found.reason)
-        assert not found.violated, (kernel, found.violated)
+        stays_within_the_limits(CLAIMS[name], subject, kernel)
 
 
 def test_a_kernel_without_the_option_is_unverified_there_alone():
-    from false_alarms import judged
 
     def rope(x, positions, *, theta):
         return transformers_rope.rope(x, positions, theta=theta)
 
     subject = SimpleNamespace(ARRAYS="torch", rope=rope)
-    assert judged(changed(CLAIMS["FALSIFY-ROPE-001"], examples=1), subject, seed=1)[1].measurements
-    found = judged(changed(CLAIMS["FALSIFY-ROPE-SCALED-001"], examples=1), subject, seed=1)[1]
+    assert judged(changed(CLAIMS["FALSIFY-ROPE-001"], examples=1), subject, seed=1).measurements
+    found = judged(changed(CLAIMS["FALSIFY-ROPE-SCALED-001"], examples=1), subject, seed=1)
     assert "does not take `scaling`" in found.reason
 
 
 def test_every_mutant_belongs_to_a_claim():
     from harness.falsifiers.ops.mutants import rope as rope_mutants
 
-    MUTANTS = mutants_of(rope_mutants)
-
-    assert {name for claim in CLAIMS.values() for name in claim.mutants} == set(MUTANTS)
+    assert {name for claim in CLAIMS.values() for name in claim.mutants} == set(mutants_of(rope_mutants))

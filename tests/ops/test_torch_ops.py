@@ -1,21 +1,16 @@
 """The op claims end to end: correct kernels survive, however they are written, and wrong ones are told so."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
-import yaml
 from reordered import KERNELS
 from reordered.attention import numpy_attention, numpy_softmax
 from reordered.norms import numpy_rmsnorm
 
-import harness
 import harness.candidates.torch.ops.attention as torch_ops
 import harness.falsifiers.baselines.torch_ops as baseline
 from harness.case import Case
-from harness.contract.cases import plan
 from harness.contract.claim import Claim
 from harness.errors import UserError
 from harness.falsifiers import ops
@@ -23,36 +18,18 @@ from harness.falsifiers.ops.inputs import attention, norm, softmax
 from harness.falsifiers.ops.mutants import attention as attention_mutants
 from harness.falsifiers.ops.mutants import rmsnorm as rmsnorm_mutants
 from harness.falsifiers.ops.mutants import softmax as softmax_mutants
-from harness.judging.judge import judge
-from harness.judging.limits import measures
 from harness.judging.verdict import Verdict
 from harness.mutant import mutants_of
 from harness.subject.boundary import Boundary, Trace
-from harness.trial.experiment import Experiment, record
+from tests.support.judgement import judged, survives
+from tests.support.laboratory import shipped_in
 
-CONTRACTS = Path(harness.__file__).parents[1] / "contracts" / "ops"
+CLAIMS, _ = shipped_in("ops", "rmsnorm", "softmax", "attention")
 MUTANTS = {
     "rmsnorm": mutants_of(rmsnorm_mutants),
     "softmax": mutants_of(softmax_mutants),
     "attention": mutants_of(attention_mutants),
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small arrays: more threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def claims(op):
-    contract = yaml.safe_load((CONTRACTS / f"{op}.yaml").read_text())
-    return {entry["id"]: Claim(contract["metadata"]["id"], op, 0, entry) for entry in contract["falsification_tests"]}
-
-
-CLAIMS = {name: claim for op in MUTANTS for name, claim in claims(op).items()}
 
 
 def only(claim, *, examples=None, **domains):
@@ -61,29 +38,10 @@ def only(claim, *, examples=None, **domains):
     return Claim(claim.contract, claim.path, claim.line, source)
 
 
-def judged(claim, candidate, *, mutants=False, seed=0):
-    """The judgement on CPU."""
-    experiment = Experiment(
-        falsifier=getattr(ops, claim.falsifier.partition(":")[2]),
-        given={key: value for key, value in claim.given.items() if key != "dtype"},
-        cases=plan(claim, seed),
-        extras=measures(claim.accept),
-        device="cpu",
-        candidate=candidate,
-        baseline=baseline,
-        mutants={name: MUTANTS[claim.op][name] for name in claim.mutants} if mutants else {},
-    )
-    return judge(claim.source, record(experiment, "cpu"))
-
-
-def survives(found):
-    """Whether every limit held; run without named mutants, a survivor may read VACUOUS."""
-    return found.verdict in (Verdict.VACUOUS, Verdict.PARTIAL) and not found.violated
-
-
 @pytest.mark.parametrize("name", CLAIMS)
 def test_the_default_candidate_survives_and_every_mutant_dies_by_a_wide_margin(name):
-    found = judged(CLAIMS[name], torch_ops, mutants=True)
+    claim = CLAIMS[name]
+    found = judged(claim, torch_ops, mutants={mutant: MUTANTS[claim.op][mutant] for mutant in claim.mutants})
     assert found.verdict is Verdict.PARTIAL, found.reason
     assert not [mutant["name"] for mutant in found.mutants if mutant["weak"]]
 

@@ -16,8 +16,9 @@ from harness.evidence.merge import merge, plan
 from harness.judging.verdict import ORDER, Verdict
 from harness.report import github, junit, sarif
 from harness.report.claim import Reported, reported
-from tests.run.test_run import as_json, harness
-from tests.support.second_host import DOUBLES, SLOWLY, dies, forge
+from tests.support.command import as_json, harness
+from tests.support.doubling import DOUBLES, SLOWLY
+from tests.support.second_host import dies, forge
 
 ATTRIBUTES = {
     "testsuites": {"name", "time", "tests", "failures", "errors"},

@@ -10,6 +10,7 @@ from harness.evidence import store
 from harness.judging import ship
 from tests.support import report_lab as lab
 from tests.support.browser import chromium, complaints, overflow, requests, require, resize, violations, visit, wait
+from tests.support.command import harness
 
 FIRST = "FALSIFY-DOUBLES-001"
 VISIBLE = "return [...document.querySelectorAll('#list b')].map(e => e.textContent)"
@@ -22,7 +23,7 @@ def report(tmp_path_factory):
     require()
     folder = tmp_path_factory.mktemp("page")
     before, after = lab.right_then_wrong(folder)
-    done = lab.harness(folder, "report", str(before), str(after), "--out", "out")
+    done = harness(folder, "report", str(before), str(after), "--out", "out")
     assert done.returncode == 0, done.stderr
     return folder, folder / "out/index.html", store.read_json(after / "run.json")
 
@@ -112,7 +113,7 @@ def test_the_falsified_page_has_its_story_plots_and_replay_command(page, report)
     assert "errs as the known-wrong version slightly does" in text
     assert "was ● DISCHARGED".replace(" ", "") in text.replace(" ", "")
     command = page.execute_script("return document.querySelector('.replay pre').textContent")
-    done = lab.harness(folder, *command.split()[1:])
+    done = harness(folder, *command.split()[1:])
     assert "rel_l2_err" in done.stdout, done.stderr
     saved = json.loads((folder / command.split()[2]).read_text())
     facts = page.execute_script("return [...document.querySelectorAll('.columns section dd')].map(e => e.textContent)")
@@ -255,7 +256,7 @@ def test_three_thousand_claims_open_within_two_seconds(report, tmp_path):
     folder, _, body = report
     source = folder / "evidence" / body["id"]
     lab.multiplied(source, tmp_path / "big", 3000)
-    done = lab.harness(folder, "report", str(tmp_path / "big"), "--out", str(tmp_path / "out"))
+    done = harness(folder, "report", str(tmp_path / "big"), "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     index = tmp_path / "out/index.html"
     with chromium() as driver:

@@ -28,37 +28,16 @@ from harness.falsifiers.model.decoder import (
 )
 from harness.reference.random_weights import random_weights
 from harness.subject import candidate
-from harness.subject.boundary import Boundary, Trace
+from harness.subject.boundary import Trace
 from harness.subject.identity import identity
+from tests.support.cpu_boundary import boundary
+from tests.support.distance import rel_l2
 from tests.support.laboratory import changed, examine, shipped
+from tests.support.model.small_decoder import MODEL
 
-MODEL: dict[str, Any] = {
-    "model_type": "qwen2",
-    "layers": 2,
-    "hidden": 32,
-    "intermediate": 40,
-    "heads": 4,
-    "kv_heads": 2,
-    "head_dim": 12,
-    "vocab": 67,
-    "rope_theta": 10000.0,
-    "eps": 1e-6,
-    "tied": False,
-    "biases": True,
-}
 CONFIG = synthetic_config(**MODEL) | {"architectures": ["Qwen2ForCausalLM"]}
 NORM = {"op": "rmsnorm", "hidden": 96, "rows": 5, "std": 0.02, "eps": 1e-6}
 ATTENTION = {"op": "attention", "heads": 4, "kv_heads": 2, "queries": 5, "keys": 9, "head_dim": 12, "value_dim": 12}
-
-
-def boundary(target: Any, dtype: str, trace: Trace | None = None) -> Boundary:
-    return Boundary(target, role="subject", dtype=dtype, device="cpu", trace=trace or Trace())
-
-
-def rel_l2(pair: tuple[np.ndarray, np.ndarray]) -> float:
-    got, want = pair
-    assert got.shape == want.shape
-    return float(np.linalg.norm(got - want) / np.linalg.norm(want))
 
 
 @pytest.fixture
@@ -78,7 +57,7 @@ def test_fused_decoder_and_its_stages_equal_the_reference(dtype: str) -> None:
     trace = Trace()
     limit = 32 * FORMATS[dtype].unit_roundoff
     seen = logit_parity(boundary(torch_sdpa, dtype, trace), Case(dtype=dtype), **MODEL, length=21)
-    assert rel_l2(seen.pairs["logits"]) <= limit
+    assert rel_l2(*seen.pairs["logits"]) <= limit
     assert [trace.dtypes_wrong, trace.inputs_changed, trace.outputs_changed()] == [[], [], []]
     stages = logit_parity_stages(boundary(torch_sdpa, dtype), Case(dtype=dtype), **MODEL, length=21, replaced=True)
     assert len(stages) == 15 * 2 + 3
@@ -112,10 +91,10 @@ def test_compiled_norm_is_compiled_and_as_near_as_the_eager_one() -> None:
 def test_folder_equals_the_reference_with_and_without_a_cache(folder: Path, dtype: str) -> None:
     target, limit = candidate.load(f"hf:{folder}"), 64 * FORMATS[dtype].unit_roundoff
     seen = checkpoint_parity(boundary(target, dtype), Case(dtype=dtype), weights=str(folder), length=9)
-    assert rel_l2(seen.pairs["logits"]) <= limit
+    assert rel_l2(*seen.pairs["logits"]) <= limit
     given = {"length": 6, "pad": 2, "steps": 2, "weights": str(folder)}
     seen = kv_cache.left_padded(boundary(target, dtype), Case(dtype=dtype), **given)
-    assert rel_l2(seen.pairs["logits"]) <= limit
+    assert rel_l2(*seen.pairs["logits"]) <= limit
 
 
 def test_folder_is_compared_with_the_weights_that_the_claim_gives(folder: Path, tmp_path_factory: Any) -> None:
@@ -127,7 +106,7 @@ def test_folder_is_compared_with_the_weights_that_the_claim_gives(folder: Path, 
     )
     target = candidate.load(f"hf:{folder}")
     seen = checkpoint_parity(boundary(target, "float32"), Case(), weights=str(other), length=5)
-    assert rel_l2(seen.pairs["logits"]) >= 1e-1
+    assert rel_l2(*seen.pairs["logits"]) >= 1e-1
 
 
 def test_folder_refuses_another_model_as_unsupported(folder: Path) -> None:

@@ -14,8 +14,9 @@ from harness.errors import UserError
 from harness.falsifiers.baselines.gguf.rewrite import rewrite
 from harness.formats.gguf_export import export
 from harness.models.stdlib_qwen2 import build
+from tests.support.repository import CONTRACTS
 
-CONTRACT = str(Path(__file__).resolve().parents[2] / "contracts" / "packaging" / "file.yaml")
+CONTRACT = str(CONTRACTS / "packaging" / "file.yaml")
 
 
 def run(path: Path, folder: Path, capsys: Any, *more: str) -> tuple[int, dict[str, Any]]:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +10,8 @@ import yaml
 
 from harness.contract.claim import Claim
 from harness.evidence import manifest, store, summary
+from tests.support.command import as_json, harness
 
-ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = (
     "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'> | a | b "
     "`tick` [link](javascript:alert(1)) <!-- ]]> &lt; {{ 7 * 7 }} $x$ ``` @someone #12 https://example.org/x"
@@ -130,18 +126,10 @@ def build(folder: Path) -> None:
     (folder / "kernel<b>.py").write_text(GOOD, encoding="utf-8")
 
 
-def harness(folder: Path, *arguments: str, **kw: Any) -> subprocess.CompletedProcess[str]:
-    """A command as its users start it."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), **kw.pop("env", {})}
-    command = [sys.executable, "-m", "harness", *arguments]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False, **kw)
-
-
 def run(folder: Path, *arguments: str) -> Path:
     """A sealed run of the laboratory's contracts."""
     done = harness(folder, "run", "contracts", "--candidate", "kernel<b>.py", "-j", "2", "--json", *arguments)
-    assert done.stdout, done.stderr
-    return folder / json.loads(done.stdout)["evidence"]
+    return folder / as_json(done)["evidence"]
 
 
 def right_then_wrong(folder: Path) -> tuple[Path, Path]:

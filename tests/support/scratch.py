@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.laboratory import ROOT
+from tests.support.repository import ROOT
 
 
 def scratch_copy(folder: Path) -> Path:

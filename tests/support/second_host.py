@@ -12,9 +12,8 @@ from harness.contract.text.reader import load_yaml
 from harness.evidence import manifest, store, summary
 from harness.judging.judge import judge
 from harness.subject.device import platform
-from tests.run.test_run import CANDIDATE, contract
+from tests.support.doubling import CANDIDATE, DOUBLES, contract
 
-DOUBLES, SLOWLY = "FALSIFY-DOUBLES-001", "FALSIFY-SLOWLY-001"
 SHIP = """targets:
   doubling:
     title: Doubling ships

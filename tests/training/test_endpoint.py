@@ -225,7 +225,7 @@ def test_the_gradient_claim_survives_on_torch(tmp_path: Path) -> None:
 
 
 BROKEN = """
-from candidates import torch as right
+from harness.candidates import torch as right
 from harness.candidates.torch import *
 ARRAYS = "torch"
 def train_endpoint(config, weights, batches, *, dtype, device, **options):
@@ -236,7 +236,7 @@ def train_endpoint(config, weights, batches, *, dtype, device, **options):
 
 
 MEAN_OF_BATCHES = """
-from candidates import torch as right
+from harness.candidates import torch as right
 from harness.candidates.torch import *
 ARRAYS = "torch"
 def train_endpoint(config, weights, batches, *, held_out, dtype, device, **options):

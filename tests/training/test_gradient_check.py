@@ -18,11 +18,12 @@ from harness.falsifiers.inputs.synthetic_model import small_config
 from harness.falsifiers.training import gradient_check
 from harness.reference.model.decoder_backward import loss_and_grads
 from harness.reference.random_weights import random_weights
-from harness.subject.boundary import Boundary, Trace
-from tests.support.laboratory import ROOT, changed, examine, shipped
+from tests.support.cpu_boundary import boundary
+from tests.support.laboratory import judged_alone
+from tests.support.repository import ROOT
 
 TRAINER = """
-from candidates import torch as right
+from harness.candidates import torch as right
 ARRAYS = "torch"
 
 class Wrong:
@@ -55,18 +56,11 @@ MISTAKES = {
 }
 
 
-def judged(claim_id: str, folder: Path, mistake: str, **given: Any) -> Any:
-    """The judgement of a claim on a trainer with one mistake; without the claim's mutants, and hardly shrunk."""
-    (folder / "trainer.py").write_text(TRAINER.format(mistake=mistake), encoding="utf-8")
-    claim, _ = shipped(claim_id)
-    return examine(changed(claim, budget_s=0.5, **given), {}, folder, "trainer.py")["judgement"]
-
-
 def test_a_gradient_that_should_be_zero_is_falsified_in_float64_too(tmp_path: Path) -> None:
     """Scalars alone are no sign of a candidate that computes in float32."""
-    mistake = f"g['{LAYER}self_attn.q_proj.bias'] += 1e-6"
+    trainer = TRAINER.format(mistake=f"g['{LAYER}self_attn.q_proj.bias'] += 1e-6")
     explore = {"dtype": {"choices": ["float64"]}, "model_type": {"choices": ["qwen2"]}}
-    found = judged("FALSIFY-DECODER-GRADIENTS-ZERO-001", tmp_path, mistake, explore=explore, examples=1)
+    found = judged_alone("FALSIFY-DECODER-GRADIENTS-ZERO-001", tmp_path, trainer, explore=explore, examples=1)
     assert found.verdict.name == "FALSIFIED", found.reason
     assert found.violated[0]["measure"] == "zero_gradient_share"
 
@@ -78,7 +72,8 @@ def test_a_trainer_with_one_mistake_is_falsified_by_the_name_of_the_tensor(name:
     for claim_id in claims:
         untied = {"dtype": {"choices": ["float64"]}, "tied": {"choices": [False]}, "model_type": {"choices": ["qwen2"]}}
         given = {"layers": 1, "length": 5}
-        found = judged(claim_id, tmp_path, mistake, explore=untied, given=given, examples=1)
+        trainer = TRAINER.format(mistake=mistake)
+        found = judged_alone(claim_id, tmp_path, trainer, explore=untied, given=given, examples=1)
         if tensor is None:
             assert not found.violated, found.reason
         else:
@@ -172,7 +167,7 @@ def test_a_model_without_a_loss_of_its_own_is_loaded_for_every_probe() -> None:
             return Plain(config, weights)
 
     loader = Loader()
-    subject = Boundary(loader, role="candidate", dtype="float64", device="cpu", trace=Trace())
+    subject = boundary(loader, "float64")
     seen = gradient_check.finite_differences(
         subject, Case(dtype="float64"), model_type="llama", tied=False, length=3, top=1, entries=1, directions=1
     )

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-import yaml
 
-import harness
 from harness.candidates.torch.training import seq2seq as candidate
 from harness.case import Case
-from harness.contract.cases import plan
 from harness.contract.claim import Claim
 from harness.falsifiers.baselines import torch_seq2seq as baseline
 from harness.falsifiers.training import seq2seq
 from harness.falsifiers.training.mutants import seq2seq as seq2seq_mutants
 from harness.falsifiers.training.mutants.seq2seq import Composed
 from harness.judging.judge import judge
-from harness.judging.limits import measures
 from harness.judging.verdict import Verdict
 from harness.mutant import mutants_of
 from harness.reference.training.seq2seq import seq2seq_forward
@@ -31,30 +25,22 @@ from harness.reference.training.seq2seq_weights import (
     weight_shapes,
     zero_gradient,
 )
-from harness.subject.boundary import Boundary, Trace
-from harness.trial.experiment import Experiment, record
 from harness.words.narrative import claim_page
+from tests.support.cpu_boundary import boundary
+from tests.support.judgement import judged, recorded
+from tests.support.laboratory import shipped_in
 
 MUTANTS = mutants_of(seq2seq_mutants)
 
 MODEL = {"encoder_layers": 2, "layers": 2, "hidden": 24, "heads": 3, "intermediate": 40, "vocab": 29, "positions": 17}
 CONFIG = seq2seq.seq2seq_config(**MODEL, eps=1e-5)
-CONTRACT = Path(harness.__file__).parents[1] / "contracts" / "training" / "seq2seq.yaml"
+CLAIMS, _ = shipped_in("training", "seq2seq")
 COMPOSITION = (
     "final_norm_fed_its_output",
     "ffn_gradient_through_the_norm_first",
     "head_gradient_before_w_o",
     "attn_concat_replaced_by_dq",
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small arrays: more threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -166,31 +152,11 @@ def test_bad_input_is_told_in_one_line_by_reference_and_candidate(problem, chang
         load(candidate, weights).loss_and_grads(torch.from_numpy(tokens), torch.from_numpy(targets))
 
 
-def claims():
-    contract = yaml.safe_load(CONTRACT.read_text())
-    return {e["id"]: Claim(contract["metadata"]["id"], "seq2seq", 0, e) for e in contract["falsification_tests"]}
-
-
 def quick(claim):
     """The claim in float32 alone, at one setting of all else."""
     one = {key: {"choices": domain["choices"][:1]} for key, domain in claim.explore.items()}
     source = {**claim.source, "examples": 1, "explore": {**one, "dtype": {"choices": ["float32"]}}}
     return Claim(claim.contract, "", 0, source)
-
-
-def judged(claim, subject, mutants):
-    experiment = Experiment(
-        falsifier=getattr(seq2seq, claim.falsifier.partition(":")[2]),
-        given={key: value for key, value in claim.given.items() if key != "dtype"},
-        cases=plan(claim, 0),
-        extras=measures(claim.accept),
-        device="cpu",
-        candidate=subject,
-        baseline=baseline,
-        mutants={name: MUTANTS[name] for name in mutants},
-    )
-    data = record(experiment, "cpu")
-    return judge(claim.source, data), data
 
 
 def page(claim, found, data):
@@ -200,8 +166,9 @@ def page(claim, found, data):
 
 
 def test_the_count_check_is_green_on_every_composition_mistake_that_the_values_kill():
-    claim = claims()["FALSIFY-SEQ2SEQ-GRADIENTS-001"]
-    found, data = judged(quick(claim), candidate, COMPOSITION)
+    claim = CLAIMS["FALSIFY-SEQ2SEQ-GRADIENTS-001"]
+    data = recorded(quick(claim), candidate, mutants={name: MUTANTS[name] for name in COMPOSITION})
+    found = judge(claim.source, data)
     for name in COMPOSITION:
         fate = next(m for m in found.mutants if m["name"] == name)
         counts = {row["value"] for row in data["mutants"][name]["scalars"] if row["name"] == "gradients_counted"}
@@ -217,20 +184,20 @@ def test_the_count_check_is_green_on_every_composition_mistake_that_the_values_k
 @pytest.mark.parametrize("name", sorted(MUTANTS))
 def test_a_users_model_with_one_of_the_mistakes_is_falsified(name):
     """The mutant as candidate, through the claim that names it."""
-    claim = next(c for c in claims().values() if name in c.mutants and c.explore)
-    found, _ = judged(quick(claim), MUTANTS[name](baseline), ())
+    claim = next(c for c in CLAIMS.values() if name in c.mutants and c.explore)
+    found = judged(quick(claim), MUTANTS[name](baseline))
     assert found.verdict is Verdict.FALSIFIED
 
 
 @pytest.mark.parametrize("name", ["FALSIFY-SEQ2SEQ-GRADIENTS-001", "FALSIFY-SEQ2SEQ-ALIGNED-001"])
 def test_a_list_that_is_short_is_counted_so(name):
-    found, _ = judged(quick(claims()[name]), MUTANTS["gradient_list_short"](baseline), ())
+    found = judged(quick(CLAIMS[name]), MUTANTS["gradient_list_short"](baseline))
     assert "gradients_counted" in {violation["measure"] for violation in found.violated}
 
 
 def test_the_pair_that_fails_is_the_tensor():
     case = Case(dtype="float64")
-    subject = Boundary(MUTANTS["same_shapes_swapped"](baseline), role="x", dtype="float64", device="cpu", trace=Trace())
+    subject = boundary(MUTANTS["same_shapes_swapped"](baseline), "float64")
     seen = seq2seq.composed_gradients(subject, case, **MODEL, eps=1e-5, length=11, batch=3)
     wrong = {n for n, (got, want) in seen.pairs.items() if np.linalg.norm(got - want) > 1e-10 * np.linalg.norm(want)}
     assert wrong == {f"decoder.layers.0.self_attn.{p}_proj.weight" for p in "qv"}
@@ -247,7 +214,7 @@ def test_the_pair_that_fails_is_the_tensor():
 )
 def test_slopes_of_the_subjects_own_loss_name_the_wrong_tensor(subject, wrong):
     small = {**MODEL, "layers": 1, "encoder_layers": 1, "hidden": 12, "intermediate": 16, "vocab": 13}
-    sut = Boundary(subject, role="x", dtype="float64", device="cpu", trace=Trace())
+    sut = boundary(subject, "float64")
     seen = seq2seq.slopes(sut, Case(dtype="float64"), **small, eps=1e-5, length=5, batch=2)
     far = {n for n, (got, want) in seen.pairs.items() if np.linalg.norm(got - want) > 1e-5 * np.linalg.norm(want)}
     assert far == wrong

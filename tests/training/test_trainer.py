@@ -15,7 +15,8 @@ from harness.falsifiers.inputs.synthetic_model import small_config
 from harness.reference.random_weights import random_weights
 from harness.reference.training.trainer import train as reference_train
 from harness.subject import binding
-from harness.subject.boundary import Boundary, Trace, Unsupported
+from harness.subject.boundary import Unsupported
+from tests.support.cpu_boundary import boundary
 
 CONFIG = small_config(layers=1, hidden=16, intermediate=24, heads=2, kv_heads=1, head_dim=8)
 
@@ -90,10 +91,6 @@ def test_rates_out_of_range_are_refused_before_the_first_step(data, rates, told)
     batches = [(torch.from_numpy(t), torch.from_numpy(u)) for t, u in data]
     with pytest.raises(ValueError, match=told):
         train(CONFIG, tensors(weights), batches, dtype="float64", device="cpu", **rates)
-
-
-def boundary(target, lower=False):
-    return Boundary(target, role="candidate", dtype="float32", device="cpu", trace=Trace(), lower=lower)
 
 
 def user_file(folder, body):

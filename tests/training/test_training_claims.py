@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,8 @@ import yaml
 
 from harness.contract.names.modules import Modules
 from harness.judging.verdict import Verdict
-from tests.support.laboratory import CONTRACTS, changed, examine, shipped
+from tests.support.laboratory import judged_alone
+from tests.support.repository import CONTRACTS
 
 FILES = ("adamw", "accumulation", "metrics", "train_copy", "optimizer_refusals")
 MODULES = ("optim", "accumulation", "training_metrics", "train_copy", "optim_refusals")
@@ -121,21 +121,10 @@ MISTAKES = [
 ]
 
 
-found_once = cache(shipped)
-"""Validating all contracts takes a while."""
-
-
-def on_numpy(claim_id, source, folder, **fields):
-    """The judgement of a claim, without its mutants, on a candidate given as source."""
-    claim, _ = found_once(claim_id)
-    (folder / "kernel.py").write_text(source, encoding="utf-8")
-    return examine(changed(claim, mutants=[], **fields), {}, folder, "kernel.py")["judgement"]
-
-
 @pytest.mark.parametrize("claim_id", sorted({claim_id for claim_id, *_ in MISTAKES}))
 def test_a_correct_trainer_in_numpy_written_otherwise_is_not_accused(claim_id, tmp_path: Path) -> None:
     """Another order of operations, no 1e-6 beside the norm, metrics in float32."""
-    found = on_numpy(claim_id, NUMPY, tmp_path)
+    found = judged_alone(claim_id, tmp_path, NUMPY, mutants=[])
     assert not found.violated, found.reason
     assert found.verdict is not Verdict.UNVERIFIED, found.reason
 
@@ -143,7 +132,7 @@ def test_a_correct_trainer_in_numpy_written_otherwise_is_not_accused(claim_id, t
 @pytest.mark.parametrize(("claim_id", "right", "wrong", "where"), MISTAKES)
 def test_a_mistake_in_it_is_found_and_its_place_named(claim_id, right, wrong, where, tmp_path: Path) -> None:
     assert right in NUMPY
-    found = on_numpy(claim_id, NUMPY.replace(right, wrong), tmp_path, budget_s=0)
+    found = judged_alone(claim_id, tmp_path, NUMPY.replace(right, wrong), mutants=[], budget_s=0)
     assert found.verdict is Verdict.FALSIFIED, found.reason
     places = {v["pair"] for v in found.violated if v["pair"]} | {v["measure"] for v in found.violated}
     assert any(re.fullmatch(where, place) for place in places), places
@@ -151,7 +140,7 @@ def test_a_mistake_in_it_is_found_and_its_place_named(claim_id, right, wrong, wh
 
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_a_trainer_without_checks_is_told_so_by_the_refusals_alone(tmp_path: Path) -> None:
-    found = on_numpy("FALSIFY-OPTIMIZER-REFUSALS-001", NUMPY, tmp_path)
+    found = judged_alone("FALSIFY-OPTIMIZER-REFUSALS-001", tmp_path, NUMPY, mutants=[])
     assert found.verdict is Verdict.FALSIFIED
     assert {violation["pair"] for violation in found.violated} <= {"named", "kept"}
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.laboratory import changed, examine, shipped
+from tests.support.laboratory import judged_alone, shipped
 
 EMBEDDING, NORM, HEAD = "model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"
 LAYER, UP = "decoder.layers.0.", "model.layers.1.mlp.up_proj.weight"
 
 ENDPOINT = """
-from candidates import torch as right
+from harness.candidates import torch as right
 ARRAYS = "torch"
 
 def endpoint_grads(config, weights, tokens, targets, *, dtype, device):
@@ -29,7 +29,7 @@ ENDPOINT_MISTAKES = {
     "a row left out": (f"g['{EMBEDDING}'][int(tokens[0, 0])] = 0", EMBEDDING),
 }
 ENTRIES = """
-from candidates import torch as right
+from harness.candidates import torch as right
 ARRAYS = "torch"
 
 class Wrong:
@@ -58,7 +58,7 @@ ENTRY_MISTAKES = {
 
 RUNS = """
 import torch
-from candidates import torch as right
+from harness.candidates import torch as right
 from harness.candidates.torch import *
 ARRAYS = "torch"
 UP, HEAD = "model.layers.1.mlp.up_proj.weight", "lm_head.weight"
@@ -109,14 +109,6 @@ RUN_MISTAKES = {
 }
 
 
-def judged(claim_id: str, folder: Path, source: str, explore: dict[str, Any], **changes: Any) -> Any:
-    """The judgement of a claim on a candidate file, without the claim's mutants and hardly shrunk."""
-    (folder / "trainer.py").write_text(source, encoding="utf-8")
-    claim, _ = shipped(claim_id)
-    found = examine(changed(claim, budget_s=0.5, explore=explore, examples=1, **changes), {}, folder, "trainer.py")
-    return found["judgement"]
-
-
 def settle(found: Any, tensor: str | None) -> None:
     if tensor is None:
         assert not found.violated, found.reason
@@ -129,14 +121,16 @@ def settle(found: Any, tensor: str | None) -> None:
 def test_an_endpoint_trainer_with_one_mistake_is_falsified_by_its_tensor(name: str, tmp_path: Path) -> None:
     mistake, tensor = ENDPOINT_MISTAKES[name]
     explore = {"dtype": {"choices": ["float64"]}, "model_type": {"choices": ["qwen2"]}}
-    settle(judged("FALSIFY-ENDPOINT-GRADIENTS-001", tmp_path, ENDPOINT.format(mistake=mistake), explore), tensor)
+    source = ENDPOINT.format(mistake=mistake)
+    settle(judged_alone("FALSIFY-ENDPOINT-GRADIENTS-001", tmp_path, source, explore=explore, examples=1), tensor)
 
 
 @pytest.mark.parametrize("name", ENTRY_MISTAKES)
 def test_an_encoder_decoder_with_one_mistake_is_falsified_by_its_tensor(name: str, tmp_path: Path) -> None:
     mistake, tensor = ENTRY_MISTAKES[name]
     source = ENTRIES.format(mistake=mistake)
-    settle(judged("FALSIFY-SEQ2SEQ-ENTRIES-001", tmp_path, source, {"eps": {"choices": [1e-5]}}), tensor)
+    explore = {"eps": {"choices": [1e-5]}}
+    settle(judged_alone("FALSIFY-SEQ2SEQ-ENTRIES-001", tmp_path, source, explore=explore, examples=1), tensor)
 
 
 @pytest.mark.parametrize("name", RUN_MISTAKES)
@@ -144,7 +138,8 @@ def test_a_run_with_one_mistake_is_falsified_in_words_that_name_the_tensor(name:
     claim, mistake, tensor = RUN_MISTAKES[name]
     domains = shipped(f"FALSIFY-{claim}-001")[0].explore
     first = {key: {"choices": domain["choices"][:1]} for key, domain in domains.items()}
-    found = judged(f"FALSIFY-{claim}-001", tmp_path, RUNS.format(mistake=mistake), first)
+    source = RUNS.format(mistake=mistake)
+    found = judged_alone(f"FALSIFY-{claim}-001", tmp_path, source, explore=first, examples=1)
     if tensor is None:
         assert not found.violated, found.reason
     else:

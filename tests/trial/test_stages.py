@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +19,9 @@ from harness.localisation import BAD_U, convicted, error_u
 from harness.subject.boundary import Boundary, Trace
 from harness.trial.experiment import Experiment
 from harness.trial.stages import localise
-from tests.support.laboratory import CONTRACTS, ROOT, changed, examine, shipped
+from tests.support.command import harness
+from tests.support.laboratory import changed, examine, shipped
+from tests.support.repository import CONTRACTS, ROOT
 
 HEAD = "import torch\nfrom harness.candidates.torch import decoder as right\nARRAYS = 'torch'\n"
 BUGS = {
@@ -172,14 +172,7 @@ def test_the_printed_story_names_the_stage(tmp_path):
     contract["falsification_tests"] = [{**contract["falsification_tests"][0], **small(discharges_on=["cpu"])}]
     (tmp_path / "decoder.yaml").write_text(yaml.safe_dump(contract), encoding="utf-8")
     (tmp_path / "kernel.py").write_text(HEAD + BUGS["k_bias_dropped"][0], encoding="utf-8")
-    command = [sys.executable, "-m", "harness", "run", str(tmp_path / "decoder.yaml"), "--candidate"]
-    done = subprocess.run(
-        [*command, str(tmp_path / "kernel.py"), "--evidence", str(tmp_path / "evidence")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = harness(tmp_path, "run", "decoder.yaml", "--candidate", "kernel.py", "--device", "cpu")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "layers.0.k_proj" in done.stdout
     (page,) = Path(tmp_path / "evidence").glob("*/claims/*/stages.json")

@@ -9,8 +9,7 @@ import pytest
 
 from harness.contract.names.packages import HARNESS
 from harness.evidence import provenance
-from harness.subject import candidate
-from harness.subject.identity import identity
+from harness.subject import identity
 
 
 @pytest.fixture
@@ -44,11 +43,11 @@ def test_an_edit_of_any_file_but_a_candidates_changes_the_digest_of_its_part_alo
 def test_a_built_in_candidate_that_builds_on_another_has_its_bytes_in_its_identity(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before = identity("torch_sdpa")
-    digest = candidate.file_digest
+    before = identity.identity("torch_sdpa")
+    digest = identity.file_digest
     monkeypatch.setattr(
-        candidate,
+        identity,
         "file_digest",
         lambda path: "edited" if path.match("torch/model/decoder.py") else digest(path),
     )
-    assert identity("torch_sdpa") != before
+    assert identity.identity("torch_sdpa") != before

@@ -1,0 +1,109 @@
+"""Processes of `--candidate exec:COMMAND`: killed with their children, and no claim held up by another's."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import HARNESS, as_json, claims_of, harness
+from tests.support.exec_program import SPAWNS, WRITE, program, relu
+from tests.support.process import gone, wait_for
+from tests.support.repository import CONTRACTS, environment
+
+RELU = """
+import json, os, sys
+from pathlib import Path
+import ml_dtypes, numpy as np
+from safetensors.numpy import load_file, save_file
+folder = Path(sys.argv[-1])
+if json.loads((folder / "request.json").read_text())["call"] != "relu":
+    os.abort()
+x = load_file(folder / "inputs.safetensors")["x"]
+save_file({"out": np.maximum(x, np.zeros((), x.dtype))}, folder / "outputs.safetensors")
+"""
+LIMITED = """
+metadata: {id: limited, version: 1.0.0, title: t, description: d}
+falsification_tests:
+- id: FALSIFY-LIMITED-001
+  rule: r
+  prediction: p
+  falsifier: harness.falsifiers.ops:parity
+  baseline: harness.falsifiers.baselines.torch_ops
+  given: {op: relu, length: 3, std: 1.0, dtype: float32}
+  accept: {rel_l2_err: {le: 1.0e-6, why: w}}
+  mutants: [harness.falsifiers.ops.mutants.activations.relu:clipped_at_six]
+  budget_s: 1
+  ship_blocking: false
+  if_fails: i
+"""
+
+
+def test_a_program_that_does_not_end_is_killed_with_its_children(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("HARNESS_EXEC_SECONDS", "1.5")
+    spec = program(tmp_path, SPAWNS + "time.sleep(600)")
+    with pytest.raises(Exception, match=r"did not answer `relu` within 1\.5 s"):
+        relu(spec, tmp_path)
+    assert gone(int((tmp_path / "child").read_text()))
+
+
+def test_a_child_left_behind_does_not_hold_the_answer_up(tmp_path: Path) -> None:
+    started = time.monotonic()
+    assert relu(program(tmp_path, SPAWNS + WRITE + 'write({"out": right}, x)'), tmp_path).tolist() == [[1, 1, 1]] * 2
+    assert time.monotonic() - started < 20
+    assert gone(int((tmp_path / "child").read_text()))
+
+
+def test_endless_printing_fills_neither_pipe_nor_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    loud = "import sys\nfor i in range(3000):\n    print('x' * 999)\nprint('end of stdout')\n"
+    relu(program(tmp_path, loud + WRITE + 'write({"out": right}, x)'), tmp_path)
+    said = capfd.readouterr().err
+    assert "end of stdout" in said
+    assert len(said) < 200_000
+
+
+def options(folder: Path, spec: str) -> list[str]:
+    """The arguments of `harness run` for the claim on relu and a program."""
+    contract = str(CONTRACTS / "ops" / "activations.yaml")
+    select = ["-k", "RELU-001 and not leaky", "--device", "cpu", "--evidence", str(folder / "evidence")]
+    return ["run", contract, *select, "--candidate", spec]
+
+
+def test_a_killed_run_takes_its_program_along(tmp_path: Path) -> None:
+    spec = program(tmp_path, SPAWNS + "Path('self').write_text(str(__import__('os').getpid()))\ntime.sleep(600)")
+    command = [*HARNESS, *options(tmp_path, spec)]
+    own = tmp_path / "self"
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL) as run:
+        try:
+            wait_for(lambda: own.is_file() and own.read_text(), seconds=60)
+            pids = [int((tmp_path / name).read_text()) for name in ("self", "child")]
+        finally:
+            run.send_signal(signal.SIGKILL)
+    assert all(gone(pid) for pid in pids)
+
+
+def test_a_claim_out_of_time_takes_its_program_along(tmp_path: Path) -> None:
+    (tmp_path / "contract.yaml").write_text(LIMITED)
+    spec = program(tmp_path, SPAWNS + "time.sleep(600)")
+    done = harness(tmp_path, "run", "contract.yaml", "--candidate", spec, "--device", "cpu", "--json")
+    claim = as_json(done)["claims"][0]
+    assert (claim["verdict"], done.returncode) == ("ERROR", 1)
+    assert "stopped after 10 s" in claim["reason"]
+    assert gone(int((tmp_path / "child").read_text()))
+    assert not list((tmp_path / "evidence").rglob("scratch"))
+
+
+def test_one_claim_s_crash_leaves_the_others_alone_and_no_folder_behind(tmp_path: Path) -> None:
+    spec = program(tmp_path, RELU)
+    either = ["-k", "FALSIFY-RELU-001 or FALSIFY-TANH-001", "--json"]
+    done = harness(tmp_path, *options(tmp_path, spec), *either)
+    found = claims_of(done)
+    assert done.returncode == 1
+    assert found["FALSIFY-TANH-001"]["verdict"] == "ERROR"
+    assert "killed by signal 6 (SIGABRT) on `tanh`" in found["FALSIFY-TANH-001"]["reason"]
+    assert found["FALSIFY-RELU-001"]["verdict"] == "PARTIAL", found["FALSIFY-RELU-001"]
+    assert not list((tmp_path / "evidence").rglob("scratch"))

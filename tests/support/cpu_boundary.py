@@ -1,0 +1,12 @@
+"""A subject behind the boundary that a falsifier calls it through, on the CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.subject.boundary import Boundary, Trace
+
+
+def boundary(target: Any, dtype: str = "float32", trace: Trace | None = None, **options: Any) -> Boundary:
+    """The boundary of an implementation; `trace` notes what it did wrong."""
+    return Boundary(target, role="candidate", dtype=dtype, device="cpu", trace=trace or Trace(), **options)
