@@ -40,7 +40,7 @@ def run(options: Options) -> int:
 
     Raises: UserError if the runs do not merge, or know no such target.
     """
-    folders = list(dict.fromkeys(evidence.sealed(Path(path)) for path in options.evidence))
+    folders = evidence.sealed_runs(map(Path, options.evidence))
     faults = [fault for folder in folders for fault in verify.check(folder)]
     if faults:
         return _refused(options, folders, faults)

@@ -17,8 +17,8 @@ def run(paths: list[str], *, as_json: bool, workers: int | None) -> int:
 
     Exit 1 if a mutant survived, 3 if there was none to see.
     """
-    if not paths or _is_evidence(Path(paths[0])):
-        folders = [store.sealed(Path(path)) for path in (paths or ["evidence"])]
+    if not paths or any(_is_evidence(Path(path)) for path in paths):
+        folders = store.sealed_runs(map(Path, paths or ["evidence"]))
         results = {name: result for folder in folders for name, result in read_results(folder).items()}
     else:
         results = _fresh(paths, workers)

@@ -46,7 +46,7 @@ def verified(paths: list[str]) -> list[Path]:
 
     Raises: UserError with the first fault if any of them does not verify.
     """
-    folders = [store.sealed(Path(path)) for path in paths]
+    folders = store.sealed_runs(map(Path, paths))
     for folder in folders:
         faults = verify.check(folder)
         if faults:

@@ -15,8 +15,7 @@ JUDGED = ("reason", "measurements", "violated", "mutants")
 def run(paths: list[str]) -> int:
     """Check runs; prints one line per fault and one per run; returns the exit code."""
     faulty = False
-    for path in paths:
-        folder = store.sealed(Path(path))
+    for folder in store.sealed_runs(map(Path, paths)):
         faults = check(folder)
         for fault in faults:
             print(fault)
