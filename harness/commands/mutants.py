@@ -31,8 +31,8 @@ def run(args: argparse.Namespace) -> int:
     from harness.judging.mutant_kills import alive
     from harness.report.terminal import print_json, print_mutants
 
-    if not args.paths or _is_evidence(Path(args.paths[0])):
-        folders = [store.sealed(Path(path)) for path in (args.paths or ["evidence"])]
+    if not args.paths or any(_is_evidence(Path(path)) for path in args.paths):
+        folders = store.sealed_runs(map(Path, args.paths or ["evidence"]))
         results = {name: result for folder in folders for name, result in read_results(folder).items()}
     else:
         results = _fresh(args.paths, args.workers)

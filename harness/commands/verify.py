@@ -20,8 +20,7 @@ def run(args: argparse.Namespace) -> int:
     from harness.evidence.verify import check
 
     faulty = False
-    for path in args.evidence:
-        folder = store.sealed(Path(path))
+    for folder in store.sealed_runs(map(Path, args.evidence)):
         faults = check(folder)
         for fault in faults:
             print(fault)

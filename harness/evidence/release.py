@@ -60,7 +60,7 @@ def answer(question: Question) -> Answer:
 
     Raises: UserError if the runs do not merge, or know no such target.
     """
-    folders = list(dict.fromkeys(store.sealed(Path(path)) for path in question.evidence))
+    folders = store.sealed_runs(map(Path, question.evidence))
     faults = [fault for folder in folders for fault in check(folder)]
     if faults:
         return Answer(folders, faults, [], {}, [])

@@ -7,7 +7,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,22 @@ def sealed(path: Path) -> Path:
     if not found:
         raise UserError(f"{path}: holds no sealed run; make one with `harness run contracts/`")
     return found[-1]
+
+
+def sealed_runs(paths: Iterable[Path]) -> list[Path]:
+    """The sealed runs that several paths mean, each once, in their order.
+
+    A plain file among them is skipped with a line on stderr: `evidence/*` names evidence/README.md too.
+    Raises: UserError for a path that is not there, a folder without a sealed run, or if only files were given.
+    """
+    paths = list(paths)
+    files = [path for path in paths if path.is_file()]
+    found = [sealed(path) for path in paths if path not in files]
+    if not found:
+        raise UserError(f"{', '.join(map(str, files))}: no run; give an evidence folder, as `harness run` printed it")
+    for path in files:
+        print(f"harness: {path}: a file and no run; skipped", file=sys.stderr)
+    return list(dict.fromkeys(found))
 
 
 def claims(run: Path) -> Iterator[tuple[str, Path]]:

@@ -51,7 +51,7 @@ def verified(paths: Sequence[str]) -> list[Path]:
 
     Raises: UserError with the first fault if any of them does not verify.
     """
-    folders = [store.sealed(Path(path)) for path in paths]
+    folders = store.sealed_runs(map(Path, paths))
     for folder in folders:
         faults = check(folder)
         if faults:

@@ -17,10 +17,10 @@ from harness.subject.torch_settings import settle
 def answer(call: Callable[[], Any], threads: int, deterministic: bool) -> Any:
     """What the call returns under these settings."""
     settle(threads)
-    if deterministic and "torch" in sys.modules:
+    if "torch" in sys.modules:
         import torch
 
-        torch.use_deterministic_algorithms(True)
+        torch.use_deterministic_algorithms(deterministic)
     return call()
 
 

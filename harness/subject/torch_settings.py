@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def settle(threads: int) -> None:
-    """Threads fixed, TF32 off, kernels deterministic where torch offers it: same seed, same bytes."""
+    """Fix torch's threads, switch TF32 off, and ask for deterministic kernels.
+
+    An operation that has no deterministic kernel still runs; torch's warning goes to the claim's log. Call this before
+    the process uses CUDA: cuBLAS reads its workspace setting when it starts.
+    """
     if "torch" not in sys.modules:
         return
     import torch
 
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may add in another order each time
     torch.set_num_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.use_deterministic_algorithms(True, warn_only=True)
