@@ -16,7 +16,7 @@ from tests.support.exec_program import WRITE, program, relu
 from tests.support.laboratory import changed, examine, shipped
 
 ENDINGS = [
-    ("nothing written", "pass", r"BadAnswer: `.*program.py` exited with 0 on `relu`, but it wrote no outputs.safetensors"),
+    ("nothing written", "pass", "BadAnswer: .*program.py. exited with 0 on `relu`, but it wrote no outputs.safe"),
     ("exit code", "print('bad day', file=sys.stderr); sys.exit(9)", "ProgramRefused: .*exit code 9 on `relu`: bad day"),
     ("segfault", "os.kill(os.getpid(), 11)", r"ProgramFailed: .*killed by signal 11 \(SIGSEGV\) on `relu`"),
     ("wrong name", 'write({"y": right}, x)', "holds y; expected out"),
