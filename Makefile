@@ -1,5 +1,5 @@
-# Two commands do everything: `make run` (the main job) and `make test` (all tests, ruff, types).
-# Both set up .venv from pinned constraints on first use; nothing else is needed but Python 3.11.
+# Two commands: `make run` runs every contract and verifies the evidence; `make test` runs all tests, ruff and mypy.
+# On first use, both create .venv from pinned constraints. They need Python 3.11 or newer.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -24,7 +24,7 @@ lint: $(READY)
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# torch is pinned exactly: an unpinned one pulls gigabytes of CUDA packages.
+# torch is pinned exactly, because pip would install gigabytes of CUDA packages with another version.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"found Python {sys.version.split()[0]}, expected 3.11 or newer; set PYTHON="'
 	$(PYTHON) -m venv $(VENV)

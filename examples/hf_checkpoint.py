@@ -1,10 +1,11 @@
-"""Write a small Hugging Face checkpoint folder, to try `hf:DIR` without a download: any folder of these kinds will do.
+"""Writes a small Hugging Face checkpoint folder, to try `hf:DIR` without a download; any such folder works.
 
     python examples/hf_checkpoint.py qwen3 tiny-qwen3
     harness run builtin:model -k DECODER-TRAINED --candidate hf:tiny-qwen3
 
-transformers (extra `hf`) reads the folder and computes; the float64 reference reads the same files by itself. The kinds
-are llama, qwen2, qwen3 and qwen3_5_text (attention and gated-delta-net layers in turn).
+transformers (extra `hf`) reads the folder and computes the candidate's results. The float64 reference reads the same
+files by itself. The first argument is llama, qwen2, qwen3 or qwen3_5_text (attention and gated-delta-net layers in
+turn).
 """
 
 import sys
@@ -43,7 +44,7 @@ def main(kind, folder):
     model = AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
         for name, tensor in model.named_parameters():
-            # Not as initialised: gains of 1, biases of 0 and flat attention would hide the bugs that are looked for.
+            # Replace the initial values: gains of 1, biases of 0 and flat attention would hide bugs.
             noise = torch.randn_like(tensor)
             if name.endswith("norm.weight"):
                 tensor.copy_(1 + 0.3 * noise)

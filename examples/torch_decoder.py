@@ -1,9 +1,9 @@
-"""A Llama or Qwen2 decoder in plain torch, as the author of a port would put it under contract.
+"""A Llama or Qwen2 decoder in plain torch, as a candidate for people who port a model.
 
     harness run builtin:model -k DECODER-LOGITS --candidate examples/torch_decoder.py:build
 
-`build` needs no argument, so Harness calls it and takes what it returns as the candidate: an object with `load`.
-`load` returns one with `logits`; `stages` is optional, and names the layer and stage of a failure.
+`build` needs no argument, so Harness calls it and uses the returned object as the candidate. The object has `load`,
+which returns a model with `logits`. The model may also have `stages`; a failure then names its layer and stage.
 """
 
 import torch
@@ -16,19 +16,19 @@ def build():
 
 
 class Port:
-    """What Harness asks: a model of a Hugging Face config, from tensors in Hugging Face names."""
+    """The candidate: `load` builds a model from a Hugging Face config and tensors with Hugging Face names."""
 
     ARRAYS = "torch"  # tensors on the run's device in the run's dtype, instead of NumPy arrays
 
     def load(self, config, weights, *, dtype, device):
-        # In its dtype before it is loaded: through float32, float64 weights would lose half their digits.
+        # Convert the model before loading: a float32 model would round float64 weights.
         model = Decoder(config).to(device, getattr(torch, dtype))
-        model.load_state_dict(weights)  # strict: a tensor that is missing or left over is an error by its name
+        model.load_state_dict(weights)  # strict: a missing or unexpected tensor is an error that names it
         return model.eval()
 
 
 class Decoder(nn.Module):
-    """Tensors have their checkpoint's names, `model.` and all."""
+    """Parameters have the names of the checkpoint's tensors, including the prefix `model.`."""
 
     def __init__(self, config):
         super().__init__()
@@ -47,7 +47,7 @@ class Decoder(nn.Module):
 
     @torch.no_grad()
     def stages(self, tokens, replace=None):
-        """Every stage's value as computed; what comes after it sees its replacement."""
+        """Every stage's computed value by name. Later stages get the value in `replace`, if there is one."""
         seen = {}
 
         def see(name, value):
@@ -114,7 +114,7 @@ def head_dim(config):
 
 
 def rotary(config, length, x):
-    """cos and sin (T, D), never in 16 bits: position 1,001 is 1,000 in bfloat16."""
+    """cos and sin (T, D), in float32 or float64, because bfloat16 rounds position 1,001 to 1,000."""
     wide = torch.float64 if x.dtype == torch.float64 else torch.float32
     steps = torch.arange(0, head_dim(config), 2, dtype=wide, device=x.device) / head_dim(config)
     angles = (

@@ -2,9 +2,9 @@
 
     harness run builtin:ops -k "rmsnorm or softmax or swiglu or attention" --candidate examples/triton_kernels.py
 
-Without a GPU the same kernels run in Triton's interpreter, on NumPy: put TRITON_INTERPRET=1 before the command; it
-takes minutes. Sums are taken in float32, or in float64 for float64 tensors. Options that are not here (padding, packed
-documents) leave their claims UNVERIFIED.
+Without a GPU, put TRITON_INTERPRET=1 before the command: Triton's interpreter then runs the same kernels with NumPy,
+which takes minutes. Sums are computed in float32, or in float64 for float64 tensors. Claims on options that are missing
+here (padding, packed documents) are UNVERIFIED.
 """
 
 import math
@@ -16,7 +16,7 @@ import triton.language as tl
 
 ARRAYS = "torch"
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-# The interpreter's time goes with the number of blocks; there must be several of them, or nothing is rescaled.
+# The interpreter's time grows with the number of blocks. There must be several, so that the rescaling is tested.
 BLOCK_Q, BLOCK_K = (64, 128) if INTERPRETED else (16, 64)
 BLOCK = 1024
 
@@ -30,7 +30,7 @@ def rmsnorm(x, weight, eps):
 
 @triton.jit
 def rmsnorm_kernel(x, weight, out, width, EPS: tl.constexpr, BLOCK: tl.constexpr, WIDE: tl.constexpr):
-    """One program a row. EPS is part of the kernel: a number passed at launch would be a float32."""
+    """One program per row. EPS is a compile-time constant, because a number passed at launch would be a float32."""
     row = tl.program_id(0).to(tl.int64) * width
     at = tl.arange(0, BLOCK)
     inside = at < width
@@ -49,7 +49,7 @@ def softmax(x):
 
 @triton.jit
 def softmax_kernel(x, out, width, BLOCK: tl.constexpr, WIDE: tl.constexpr):
-    """One program a row; lanes past its end hold -inf, so that they weigh nothing."""
+    """One program per row; lanes past its end hold -inf, so that their weight is 0."""
     row = tl.program_id(0).to(tl.int64) * width
     at = tl.arange(0, BLOCK)
     inside = at < width
@@ -70,7 +70,7 @@ def swiglu_kernel(gate, up, out, count, BLOCK: tl.constexpr, WIDE: tl.constexpr)
     inside = at < count
     g = tl.load(gate + at, mask=inside, other=0.0).to(WIDE)
     u = tl.load(up + at, mask=inside, other=0.0).to(WIDE)
-    small = tl.exp(-tl.abs(g))  # never of a positive number, which overflows
+    small = tl.exp(-tl.abs(g))  # exp of a large positive number would overflow
     tl.store(out + at, g * tl.where(g >= 0, 1.0, small) / (1.0 + small) * u, mask=inside)
 
 
@@ -103,7 +103,7 @@ def attention_kernel(
     SCALE: tl.constexpr, CAUSAL: tl.constexpr, WINDOWED: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr,
     WIDTH: tl.constexpr, VALUES: tl.constexpr, WIDE: tl.constexpr, WIDEN: tl.constexpr,
 ):  # fmt: skip
-    """One program a block of queries of one head; keys block by block, with a running maximum and sum."""
+    """One program per block of queries of one head. It reads keys block by block, with a running maximum and sum."""
     head = tl.program_id(1).to(tl.int64)
     shared = head // heads * (heads // group) + head % heads // group
     rows = tl.program_id(0) * BLOCK_Q + tl.arange(0, BLOCK_Q)
@@ -140,12 +140,12 @@ def attention_kernel(
         added = tl.dot(weights, v_block.to(WIDE), input_precision="ieee", out_dtype=WIDE)
         summed = summed * rescale[:, None] + added
         most = higher
-    # A query that sees no key is declared to give 0.
+    # The contract declares that a query that sees no key gives 0.
     result = tl.where(total[:, None] == 0, 0.0, summed / tl.where(total == 0, 1.0, total)[:, None])
     out_at = out + head * queries * value_width + rows[:, None] * value_width + value_columns[None, :]
     tl.store(out_at, result, mask=(rows[:, None] < queries) & (value_columns[None, :] < value_width))
 
 
 def wide(x):
-    """What a kernel computes in: float64 for float64, else float32."""
+    """The dtype in which a kernel computes: float64 for float64, else float32."""
     return tl.float64 if x.dtype == torch.float64 else tl.float32

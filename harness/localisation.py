@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.dtypes import FORMATS
 from harness.judging.measure import measure
-from harness.judging.pool import Pool
+from harness.measurements.pool import Pool
 
 BAD_U = 64
 """Largest error, in unit round-offs, of a good stage, which is one operation; a baseline has the same bound."""

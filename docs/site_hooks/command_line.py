@@ -1,4 +1,4 @@
-"""The command line, from the parser itself."""
+"""Makes the command-line page from the argument parser."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def page() -> str:
     top = parser()
     commands = next(action for action in top._actions if isinstance(action, argparse._SubParsersAction))
     help_of = {choice.dest: choice.help or "" for choice in commands._choices_actions}
-    parts = ["# Command line", "Made from the parser; `harness COMMAND --help` says the same.", top.epilog or ""]
+    parts = ["# Command line", "Made from the parser; `harness COMMAND --help` prints the same.", top.epilog or ""]
     for name, command in commands.choices.items():
         parts += [f"## harness {name}", f"{help_of.get(name, '')}.", f"```text\n{command.format_usage().strip()}\n```"]
         rows = [_row(action, command) for action in command._actions if action.dest != "help"]

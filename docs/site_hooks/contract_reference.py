@@ -1,4 +1,4 @@
-"""The contract reference, from the JSON Schemas that `harness validate` uses."""
+"""Makes the contract reference from the JSON Schemas that `harness validate` uses."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 CONTRACT = Path(__file__).resolve().parents[2] / "harness" / "contract"
 PARTS = {
-    "metadata": "What the contract is called and rests on.",
+    "metadata": "The name of the contract, and the contracts it depends on.",
     "claim": "One entry of `falsification_tests`.",
-    "domain": "The values of one parameter under `explore`; exactly one of these.",
-    "accept": "Measurement to limit. [Measurements](measurements.md) are the engine's own or those that the "
-    "falsifier's module lists in its literal `MEASURES`.",
-    "limit": "At least one comparison, and why.",
+    "domain": "The values of one parameter under `explore`; write exactly one of these fields.",
+    "accept": "A map from measurement to limit. [Measurements](measurements.md) are the engine's own or those that "
+    "the falsifier's module lists in its literal `MEASURES`.",
+    "limit": "At least one comparison, and its reason.",
 }
 SHIP = {
     "target": "One model or system to ship.",
@@ -22,10 +22,10 @@ SHIP = {
 }
 INTRODUCTION = """# Contract
 
-A contract is a YAML file. Numbers are read as YAML 1.2 reads them (`1e-5` is a number, `no` is a text, `1:30` is a
-text), a key may stand once, and a key that is not listed here is an error with its line and the nearest name that is.
-`harness validate PATH` checks all of it, and what a schema cannot say: that names resolve, that parameters are taken,
-that a loss has two bounds. This page is made from the schema itself.
+A contract is a YAML file. Numbers follow YAML 1.2: `1e-5` is a number; `no` and `1:30` are text. Each key may occur
+once. A key that is not listed here is an error; the message gives its line and the nearest known key. `harness validate
+PATH` checks all of this, and what a schema cannot express: every name resolves, the falsifier takes every parameter, a
+loss has two bounds. This page is made from the schema.
 """
 
 
@@ -36,7 +36,7 @@ def page() -> str:
     for name, text in PARTS.items():
         parts += [f"## {name}", text, _table(_part(schema, name), schema)]
     ship = _read("ship.schema.json")
-    parts += ["## ship.yaml", "Found upwards from the contracts, and copied into the evidence."]
+    parts += ["## ship.yaml", "It lies in the folder of the contracts or above it; a run copies it into the evidence."]
     for name, text in SHIP.items():
         parts += [f"### {name}", text, _table(ship["$defs"][name], ship)]
     return "\n\n".join(parts) + "\n"

@@ -1,32 +1,35 @@
-"""The measurements, from the glossary that `harness explain` reads, and the falsifiers' own from their source."""
+"""The measurements, from the table that the engine reads, and the falsifiers' own from their source."""
 
 from __future__ import annotations
 
 import ast
 from pathlib import Path
 
-from harness.words.glossary import IMPLICIT, MEASUREMENTS
+from harness.measurements.table import MEASUREMENTS
+from harness.words.glossary import IMPLICIT
 
 FALSIFIERS = Path(__file__).resolve().parents[2] / "harness" / "falsifiers"
 INTRODUCTION = """# Measurements
 
-A limit names a measurement. The engine computes these from the pairs *(got, want)* that a falsifier returns; [how
-limits are chosen](../limits.md) has the formulas of the ratios. `harness explain NAME` says the same in a terminal.
+A limit names a measurement. The engine computes these from the pairs *(got, want)* that a falsifier returns; [How
+limits are chosen](../limits.md) has the formulas of the ratios. `harness explain NAME` prints the same in a terminal.
 """
-OWN = """## The falsifiers' own
+OWN = """## Measurements of single falsifiers
 
-Numbers that a falsifier returns by name. They are listed in the literal `MEASURES` of its module; yours go into yours.
+A falsifier may return numbers of its own by name. The literal `MEASURES` of its module lists them; list yours in your
+module.
 """
 
 
 def page() -> str:
     """Markdown: the engine's measurements, the limits that always hold, and each falsifier module's."""
     parts = [INTRODUCTION, _table({name: f"{each.what}; {each.reads}" for name, each in MEASUREMENTS.items()})]
-    parts += ["## Always, besides", "No contract names these; a violation is told by its name.", _table(IMPLICIT)]
+    parts += ["## Limits that always hold", "No contract names these; a report names a broken one.", _table(IMPLICIT)]
     parts.append(OWN)
     for path in sorted(FALSIFIERS.rglob("*.py")):
         if own := _measures(path):
-            parts += [f"### {'.'.join(path.relative_to(FALSIFIERS).with_suffix('').parts)}", _table(own)]
+            name = path.relative_to(FALSIFIERS).with_suffix("").as_posix().removesuffix("/__init__")
+            parts += [f"### {name}", _table(own)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The ops a candidate may offer, from the reference's own source."""
+"""Makes the page of ops that a candidate may offer, from the source of the reference."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from harness.candidates.process.calls import REFERENCE, ops
 
 INTRODUCTION = """# Ops
 
-A candidate offers any of these as a function of the op's name; a claim on one that it lacks is UNVERIFIED. Arguments
-stand in this order, an option at its neutral value is left out of the call, and `dtype` and `device` are passed to
-functions that take them. Where a backward is under contract, `<op>_backward(dout, ...)` takes the same arguments after
-`dout` and returns the gradients of the floating inputs in input order. Arrays are NumPy (bfloat16 travels as float32
-that holds bfloat16 values); with `ARRAYS = "torch"` in the module they are tensors on the run's device. This page is
+A candidate offers any of these ops as a function of the op's name. A claim on an op that it lacks is UNVERIFIED.
+Harness passes the arguments in this order, leaves out options that have their neutral value, and passes `dtype` and
+`device` to functions that take them. `<op>_backward(dout, ...)` takes the same arguments after `dout` and returns the
+gradients of the floating-point inputs in their order. Arrays are NumPy arrays (bfloat16 values come as float32); with
+`ARRAYS = "torch"` in the module they are torch tensors on the run's device. This page is
 made from `harness/reference/ops/`.
 """
 
@@ -46,6 +46,6 @@ def _call(op: str, node: ast.FunctionDef) -> str:
 
 
 def _docstring(node: ast.FunctionDef) -> str:
-    """The first sentence as text, the rest as it stands."""
+    """The first paragraph as text, the rest as a block of code."""
     first, _, rest = inspect.cleandoc(ast.get_docstring(node) or "").partition("\n\n")
     return f"{first}\n\n```text\n{rest}\n```" if rest else first

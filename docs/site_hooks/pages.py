@@ -1,4 +1,4 @@
-"""Pages made from their source when the site is built: contract, ops and command line references, the changelog."""
+"""Adds the pages that are made when the site is built: the references, CONTRIBUTING.md and CHANGELOG.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]  # this checkout's harness, whatever else is installed
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]  # this checkout's harness, also if another one is installed
 
 import command_line  # noqa: E402
 import contract_reference  # noqa: E402
@@ -18,7 +18,7 @@ import ops  # noqa: E402
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add the generated pages to those on the disk."""
+    """Add the generated pages to the files of docs/."""
     pages = {
         "reference/contract.md": contract_reference.page(),
         "reference/measurements.md": measurements.page(),
@@ -33,5 +33,5 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def _from_root(name: str) -> str:
-    """A page of the repository's root, its links to the documents seen from the site."""
+    """A page from the repository's root, with its links to docs/ changed to links within the site."""
     return (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")

@@ -1,12 +1,12 @@
-/* RMSNorm and softmax as an external program, in C and nothing but libc.
+/* RMSNorm and softmax as an external program in C, with libc only.
  *
  *   make -C examples/exec_c
  *   harness run builtin:ops -k "rmsnorm or softmax" --candidate exec:examples/exec_c/kernels
  *
- * Called as `kernels FOLDER`: reads FOLDER/request.json and FOLDER/inputs.safetensors, writes
- * FOLDER/outputs.safetensors. Exits 0 with an answer, 77 for an op that is not here, 1 for anything else; the
- * last line on stderr says why. The files are described in docs/exec.md. Compiled with -DIGNORE_EPS (`kernels_wrong`)
- * it has the bug that the claims are there to find.
+ * Harness calls `kernels FOLDER`. The program reads FOLDER/request.json and FOLDER/inputs.safetensors and writes
+ * FOLDER/outputs.safetensors. It exits with 0 after an answer, with 77 for an op that it does not offer, and with 1
+ * after any other problem; the last line on stderr gives the reason. docs/exec.md describes the files. With
+ * -DIGNORE_EPS (`kernels_wrong`) the program has a bug that the claims must find.
  */
 #include <math.h>
 #include <stdint.h>
@@ -20,7 +20,7 @@
 typedef struct {
     char dtype[8];
     size_t shape[MAX_DIMS], dims, count;
-    double *values; /* computed in double whatever the dtype: rounded once, on writing */
+    double *values; /* every dtype is computed in double and rounded once, on writing */
 } Tensor;
 
 static void fail(int code, const char *what, const char *which) {
@@ -35,13 +35,13 @@ static char *read_file(const char *folder, const char *name, size_t *size) {
     if (!file || fseek(file, 0, SEEK_END)) fail(1, "cannot read", path);
     *size = (size_t)ftell(file);
     rewind(file);
-    char *bytes = calloc(*size + 1, 1); /* one more, so that text ends with 0 */
+    char *bytes = calloc(*size + 1, 1); /* one byte more, so that text ends with 0 */
     if (!bytes || fread(bytes, 1, *size, file) != *size) fail(1, "cannot read", path);
     fclose(file);
     return bytes;
 }
 
-/* The text behind `"key":`, or NULL. Harness writes JSON without spaces; a real JSON parser is better still. */
+/* The text behind `"key":`, or NULL. This works because Harness writes JSON without spaces. */
 static char *after(char *json, const char *key) {
     char quoted[64];
     snprintf(quoted, sizeof quoted, "\"%s\":", key);
@@ -77,7 +77,7 @@ static double load(const char *dtype, const char *at) {
     return memcpy(&single, &bits, 4), single;
 }
 
-/* Nearest value with `mantissa` stored bits, ties to even, exponents from `least`; beyond `most` is infinite. */
+/* Nearest value with `mantissa` stored bits, ties to even, exponents from `least`; infinite beyond `most`. */
 static double rounded(double x, int mantissa, int least, double most) {
     if (!isfinite(x) || x == 0) return x;
     int exponent;
@@ -113,7 +113,7 @@ static void store(const char *dtype, double x, FILE *file) {
     }
 }
 
-/* Eight bytes: the header's length. Then the header, JSON. Then the data, at offsets that count from its start. */
+/* The file: the header's length in eight bytes, the header in JSON, then the data. Offsets count within the data. */
 static Tensor read_tensor(const char *folder, const char *name) {
     size_t size;
     char *bytes = read_file(folder, "inputs.safetensors", &size);

@@ -1,4 +1,4 @@
-"""A Llama or Qwen2 decoder: config in Hugging Face keys and weights in Hugging Face names, logits out."""
+"""The logits of a Llama or Qwen2 decoder; the config has Hugging Face keys, the weights Hugging Face names."""
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def rotary_angles(config, length, dtype):
     width = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
     rope = config.get("rope_parameters") or config
     inverse = rope["rope_theta"] ** (-np.arange(0, width, 2, dtype=np.float64) / width)
-    angles = np.arange(length)[:, None] * inverse  # in float64: positions past 1,000 lose their digits in float32
+    angles = np.arange(length)[:, None] * inverse  # float64: float32 is too coarse beyond position 1,000
     return np.cos(angles).astype(dtype), np.sin(angles).astype(dtype)
 
 

@@ -3,8 +3,8 @@
     harness run builtin:ops -k swiglu --candidate "exec:python examples/exec_python/program.py"
     harness run builtin:model -k DECODER-LOGITS --candidate "exec:python examples/exec_python/program.py"
 
-Called as `python program.py FOLDER`: reads FOLDER/request.json and FOLDER/inputs.safetensors, writes
-FOLDER/outputs.safetensors, exits 77 for what is not here. The files are described in docs/exec.md.
+Harness calls `python program.py FOLDER`. The program reads FOLDER/request.json and FOLDER/inputs.safetensors and writes
+FOLDER/outputs.safetensors. It exits with 77 for a call that it does not offer. docs/exec.md describes the files.
 """
 
 import json
@@ -29,7 +29,7 @@ def softmax(x, axis=-1):
 
 
 def swiglu(gate, up):
-    # exp of a number that is not positive: exp(100) is infinite in 32 bits.
+    # -abs, because exp of a large positive number overflows: exp(100) is infinite in float32.
     small = np.exp(-np.abs(gate))
     return gate * np.where(gate >= 0, 1, small) / (1 + small) * up
 
@@ -38,7 +38,7 @@ OPS = {"rmsnorm": rmsnorm, "softmax": softmax, "swiglu": swiglu}
 
 
 def wide(array):
-    """16 bits are for storage: ids as they are, float64 in float64, everything else in float32."""
+    """Ids and float64 unchanged; other floating-point arrays as float32."""
     return array if array.dtype.kind in "iub" or array.dtype == np.float64 else array.astype(np.float32)
 
 

@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 STANDARD = set(sys.stdlib_module_names) | {"__future__"}
 
 ROOMS = (
-    ("__init__", "errors", "dtypes", "mutant"),
-    ("observation", "case", "checkpoint"),
+    ("__init__", "errors", "dtypes", "mutant", "definitions"),
+    ("observation", "case", "checkpoint", "measurements"),
     ("contract",),
     ("judging",),
     ("localisation",),
@@ -36,9 +36,9 @@ CONTENT = {
     "formats": {"formats", "errors", "checkpoint"},
     "consumers": {"consumers"},
     "models": {"models", "errors"},
-    "candidates": {"candidates", "formats", "consumers", "errors"},
+    "candidates": {"candidates", "formats", "consumers", "errors", "definitions"},
     "falsifiers": {"falsifiers", "falsifiers/baselines", "reference", "consumers"}
-    | {"observation", "case", "dtypes", "checkpoint", "errors", "localisation", "mutant"},
+    | {"observation", "case", "dtypes", "checkpoint", "errors", "localisation", "mutant", "definitions"},
     "falsifiers/baselines": {"falsifiers/baselines"},
     "falsifiers/mutants": {"falsifiers/mutants", "falsifiers/baselines", "mutant"},
     "template": {"observation", "mutant"},
@@ -55,7 +55,9 @@ THIRD_PARTY = {
     "observation": {"numpy"},
     "case": {"numpy"},
     "mutant": set(),
+    "measurements": {"numpy"},
     "errors": set(),
+    "definitions": set(),
     "checkpoint": {"numpy", "ml_dtypes", "safetensors"},
     "contract": {"yaml", "jsonschema_rs", "hypothesis"},
     "provable": {"yaml"},
