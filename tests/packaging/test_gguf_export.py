@@ -89,14 +89,14 @@ WRONG = {
     ),
     "another activation": (lambda f: _set(f, hidden_act="gelu"), "found hidden_act 'gelu', expected 'silu'"),
     "rope as a number": (lambda f: _set(f, rope_parameters=3.5), "found rope_parameters '3.5', expected an object"),
-    "half a character": (lambda f: (f / "config.json").write_text('{"a": "\\ud800"}'), "no Unicode"),
+    "half a character": (lambda f: (f / "config.json").write_text('{"a": "\\ud800"}'), "not valid Unicode"),
     "a merge of three": (
         lambda f: _words(f, lambda w: w["model"]["merges"].insert(0, ["a", "b", "c"])),
         r"merges\[0\] is .*, expected two tokens",
     ),
     "an id in letters": (
         lambda f: _words(f, lambda w: w["added_tokens"][0].update(id="x")),
-        r"added_tokens\[0\] lacks a content that is text or an id",
+        r"added_tokens\[0\] lacks a text `content`",
     ),
     "a recipe cut short": (lambda f: (f / "recipe.json").write_text('{"a": '), r"recipe\.json: cannot be read as JSON"),
     "cut weights": (

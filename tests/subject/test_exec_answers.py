@@ -16,7 +16,7 @@ from tests.support.exec_program import WRITE, program, relu
 from tests.support.laboratory import changed, examine, shipped
 
 ENDINGS = [
-    ("nothing written", "pass", r"BadAnswer: `.*program.py` ended well on `relu`, but it left no outputs.safetensors"),
+    ("nothing written", "pass", "BadAnswer: .*program.py. exited with 0 on `relu`, but it wrote no outputs.safe"),
     ("exit code", "print('bad day', file=sys.stderr); sys.exit(9)", "ProgramRefused: .*exit code 9 on `relu`: bad day"),
     ("segfault", "os.kill(os.getpid(), 11)", r"ProgramFailed: .*killed by signal 11 \(SIGSEGV\) on `relu`"),
     ("wrong name", 'write({"y": right}, x)', "holds y; expected out"),
@@ -101,6 +101,6 @@ def test_what_is_no_call_is_not_there_and_a_foreign_argument_is_said(tmp_path: P
     assert not subject.offers("own_kind")
     with pytest.raises(Unsupported, match=r"candidate has no `train`"):
         subject.train()
-    with pytest.raises(Exception, match=r"is not asked `relu` with .'slope'.") as found:
+    with pytest.raises(Exception, match=r"has no `relu` with argument 'slope'") as found:
         subject.relu(np.ones(2, np.float32), slope=1)
     assert getattr(found.value, "unsupported", False)
