@@ -124,6 +124,7 @@ falsification_tests:
     err_ratio: {le: 4.0, why: pooled error against torch's in the same dtype}
   mutants: [root_for_absolute, one_and_a_quarter]
   ship_blocking: false
+  budget_s: 3
   if_fails: look at the absolute value
 - id: FALSIFY-SOFTSIGN-BACKWARD-001
   rule: Its gradient matches the reference
@@ -141,6 +142,7 @@ falsification_tests:
     err_ratio: {le: 4.0, why: pooled error against torch.autograd's in the same dtype}
   mutants: [square_missing]
   ship_blocking: false
+  budget_s: 3
   if_fails: look at the square
 """,
 }
@@ -169,7 +171,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def called(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
-        [sys.executable, "-m", *words], cwd=root, env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", *words], cwd=root, env=environment, capture_output=True, text=True, timeout=600
     )
 
 

@@ -14,6 +14,7 @@ from harness.falsifiers.baselines import autograd_ops
 from harness.falsifiers.baselines.autograd_ops import _backward
 from harness.falsifiers.ops import gradients
 from harness.falsifiers.ops.inputs import gradients as inputs
+from harness.falsifiers.ops.inputs import losses as loss_inputs
 from harness.falsifiers.ops.mutants import weighted_bce
 from harness.falsifiers.ops.mutants.gradients import attention, elementwise, losses, norms, products
 from harness.falsifiers.training.mutants import refusals, targets
@@ -24,7 +25,9 @@ from tests.support.cpu_boundary import boundary
 from tests.support.judgement import stays_within_the_limits
 from tests.support.laboratory import changed, examine, shipped_in, shows_its_power
 
-CLAIMS, MUTANTS = shipped_in("training", "op_gradients", "losses", "targets")
+OPS, OP_MUTANTS = shipped_in("ops", "op_gradients")
+TRAINING, TRAINING_MUTANTS = shipped_in("training", "losses", "targets")
+CLAIMS, MUTANTS = OPS | TRAINING, OP_MUTANTS | TRAINING_MUTANTS
 BACKWARD = {
     name: claim for name, claim in CLAIMS.items() if claim.falsifier == "harness.falsifiers.ops.gradients:op_backward"
 }
@@ -98,9 +101,9 @@ def test_a_users_kernel_with_a_scale_that_is_missing_is_told_which_gradient(tmp_
 
 def test_inputs_are_sharp():
     """Gains of 0, every kind of weight, labels on both sides of [0, 1], and weights that go with the losses."""
-    _, gains, _ = inputs.rmsnorm(Case(seed=1), rows=3, hidden=16, eps=1e-6, std=1.0).args
+    _, gains, _ = inputs.rmsnorm_gradients(Case(seed=1), rows=3, hidden=16, eps=1e-6, std=1.0).args
     assert (gains == 0).sum() == 3
-    logits, labels, weights = inputs.weighted_bce(Case(seed=1), count=64).args
+    logits, labels, weights = loss_inputs.weighted_bce(Case(seed=1), count=64).args
     assert set(weights.tolist()) == {1.0, 2.0, 4.0, 6.0, 7.0, 8.0}
     assert labels.min() < 0 < 1 < labels.max()
     assert np.corrcoef(np.abs(logits), weights)[0, 1] > 0.8
@@ -141,7 +144,7 @@ def test_bad_input_gets_one_clear_line(call, told):
 
 
 def test_bad_parameters_get_one_clear_line():
-    with pytest.raises(UserError, match=r"given.op: found 'rmsnrom', expected one of .*rmsnorm"):
+    with pytest.raises(UserError, match=r"found no function 'rmsnrom' among the inputs, expected one of .*rmsnorm"):
         gradients.op_backward(boundary(eager, arrays="torch"), Case(), op="rmsnrom")
     with pytest.raises(UserError, match="op softmax: missing a required argument: 'length'"):
         gradients.op_backward(boundary(eager, arrays="torch"), Case(), op="softmax", rows=2)

@@ -140,14 +140,14 @@ def _mutant_places(source: dict[str, Any], falsifier: Definition) -> dict[str, P
     """The modules that may hold a mutant named without its module, in order, each as a claim would write it.
 
     The falsifier's own module comes first; then, in the folder `mutants` beside the falsifier's file, every module
-    that bears the name of the falsifier's module or of `given.op`, as its file's name or a folder's.
+    that bears the name of `given.op`, then of the falsifier's module, as its file's name or a folder's.
     """
     written = source["falsifier"].rpartition(":")[0]
     file = Path(falsifier.file)
     places = {written: file}
     op, own = source.get("given", {}).get("op"), own_name(file)
     mutants = file.parent / "mutants"
-    for name in (own, op):
+    for name in (op, own):
         for path in sorted(mutants.rglob("*.py")):
             inside = path.relative_to(mutants).with_suffix("").parts
             if name in inside:
