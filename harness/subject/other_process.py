@@ -51,9 +51,9 @@ def call(request: Any, environment: Mapping[str, str]) -> tuple[Any, dict[str, f
 def _interpreter(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     key = tuple(sorted(environment.items()))
     if key not in _interpreters or _interpreters[key].poll() is not None:
-        paths = os.pathsep.join(path for path in sys.path if path)
+        paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
         _interpreters[key] = subprocess.Popen(
-            [sys.executable, "-m", "harness.subject.other_process"],
+            [sys.executable, "-P", "-m", "harness.subject.other_process"],  # the path is this process's
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": paths, **environment},

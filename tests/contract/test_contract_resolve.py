@@ -80,15 +80,6 @@ def test_mutants_are_looked_up_in_three_places(tmp_path: Path, package: Path) ->
     assert "grenade" not in sys.modules
 
 
-def test_a_foreign_package_of_our_name_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "reference").mkdir()
-    (tmp_path / "reference" / "__init__.py").write_text("def f(): ...\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "reference", raising=False)
-    with pytest.raises(Missing, match=r"'reference' found at .* is not the harness's own, expected at .*rename yours"):
-        find("reference:f", tmp_path, Modules())
-
-
 def test_open_parameters_need_a_table_of_inputs(tmp_path: Path) -> None:
     stub = FALSIFIER.replace("INPUTS", "INPUT")
     assert "has no literal INPUTS" in "".join(told(check([lay(tmp_path, stub=stub)])))
