@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.commands.validate import run
+from harness.contract.names.packages import CONTENT
 from tests.contract.test_contract_example import CONTRACT, lay
 from tests.support.laboratory import ROOT
 
@@ -53,7 +54,7 @@ def in_a_fresh_python(path: Path) -> dict[str, object]:
         "    'loaded': sorted(set(sys.argv[2:]) & set(sys.modules))}))\n"
     )
     run_ = subprocess.run(
-        [sys.executable, "-c", code, str(path), *HEAVY, "falsifiers", "reference", "candidates"],
+        [sys.executable, "-c", code, str(path), *HEAVY, *(f"harness.{name}" for name in CONTENT)],
         capture_output=True,
         text=True,
         timeout=120,

@@ -173,7 +173,7 @@ def test_eighty_columns_hold_everything_but_a_command(
 def test_nothing_heavy_is_loaded() -> None:
     code = (
         "import sys; from harness.commands.main import main; main(['explain', 'FALSIFY-RMSNORM-EPS-001']); "
-        "print(sorted({'numpy', 'torch', 'hypothesis', 'falsifiers'} & set(sys.modules)))"
+        "print(sorted({'numpy', 'torch', 'hypothesis', 'harness.falsifiers'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
