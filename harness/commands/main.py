@@ -25,6 +25,7 @@ from harness.commands import (
 )
 from harness.commands.arguments import EXIT, Parser
 from harness.commands.completer import answer
+from harness.contract.names.packages import import_from, in_the_way
 from harness.contract.problem import nearest
 from harness.errors import UserError
 
@@ -63,6 +64,8 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; a user's mistake is one line on stderr, and a code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:  # the console script has its own folder there instead
+        import_from(os.getcwd())
     try:
         top = parser()
         if "_ARGCOMPLETE" in os.environ:
@@ -78,6 +81,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as problem:
         print(f"harness: {problem}", file=sys.stderr)
         return problem.code
+    except (ImportError, AttributeError):
+        hidden = in_the_way(os.getcwd())
+        if hidden is None:
+            raise
+        name, file = hidden
+        print(f"harness: {file} hides the module `{name}` that Harness needs; rename it", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("harness: interrupted; finished claims are kept in the .partial folder (--resume)", file=sys.stderr)
         return 130

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -107,8 +108,29 @@ def draw(explore: dict[str, dict[str, Any]], seed: int, count: int) -> list[dict
     def collect(params: dict[str, Any]) -> None:
         found.append(params)
 
-    collect()
+    with no_local_constants():
+        collect()
     return list(itertools.islice(itertools.cycle(found), count))
+
+
+@contextmanager
+def no_local_constants() -> Iterator[None]:
+    """Keep Hypothesis from drawing numbers that it reads out of the user's loaded modules.
+
+    With them the cases depend on whatever module is loaded, and not on claim and seed alone; and Hypothesis keeps
+    what it read in a folder `.hypothesis` of the working folder. It has no public setting for either.
+    """
+    from hypothesis.internal.conjecture import providers
+
+    found = providers._get_local_constants
+    none = providers.Constants()
+    providers._get_local_constants = lambda: none
+    providers.CONSTANTS_CACHE.cache.clear()
+    try:
+        yield
+    finally:
+        providers._get_local_constants = found
+        providers.CONSTANTS_CACHE.cache.clear()
 
 
 def strategy(domain: dict[str, Any]) -> Any:

@@ -10,10 +10,10 @@ from typing import Any
 
 from harness import __version__, checkpoint
 from harness.contract.claim import Contract
-from harness.contract.names.packages import HARNESS, full_name
+from harness.contract.names.packages import CONTENT, HARNESS, full_name
 from harness.contract.validate import Checked
 
-PARTS = ("falsifiers", "reference", "models", "formats", "consumers")
+PARTS = tuple(name for name in CONTENT if name != "candidates")
 """Packages below `harness` with a digest of their own. The engine is all else but `candidates`, whose identity is that
 of the candidate."""
 ENGINE = "harness"

@@ -78,8 +78,10 @@ class ContractFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """Raises: CollectError with a line for each mistake in the contract."""
+        from harness.contract.names.packages import import_from
         from harness.contract.validate import check
 
+        import_from(Path.cwd())
         self.config.stash[FILES].append(self.path)
         checked = check([self.path], apart=True)
         if checked.errors:

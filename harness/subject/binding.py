@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.contract.names.packages import full_name
+from harness.contract.names.packages import full_name, settle_short_names
 from harness.errors import UserError
 
 
@@ -33,6 +33,7 @@ def module(reference: str, folder: str | Path = ".") -> ModuleType:
     assert found.loader is not None
     loaded = importlib.util.module_from_spec(found)
     sys.modules[alias] = loaded
+    settle_short_names()
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     try:

@@ -57,9 +57,9 @@ def ask(request: Request, environment: Mapping[str, str]) -> tuple[Any, dict[str
 def _interpreter(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     key = tuple(sorted(environment.items()))
     if key not in _interpreters or _interpreters[key].poll() is not None:
-        paths = os.pathsep.join(path for path in sys.path if path)
+        paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
         _interpreters[key] = subprocess.Popen(
-            [sys.executable, "-m", "harness.subject.other_process_child"],
+            [sys.executable, "-P", "-m", "harness.subject.other_process_child"],  # the path is this process's
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": paths, **environment},

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from harness.contract.cases import CaseSpec, spec, strategy
+from harness.contract.cases import CaseSpec, no_local_constants, spec, strategy
 from harness.contract.claim import Claim
 
 
@@ -44,12 +44,13 @@ def shrink(claim: Claim, seed: int, start: CaseSpec, violates: Callable[[CaseSpe
         phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
     )
     try:
-        least = hypothesis.find(
-            st.fixed_dictionaries({name: strategy(domain) for name, domain in domains.items()}),
-            condition,
-            settings=settings,
-            random=random.Random(start.seed),
-        )
+        with no_local_constants():
+            least = hypothesis.find(
+                st.fixed_dictionaries({name: strategy(domain) for name, domain in domains.items()}),
+                condition,
+                settings=settings,
+                random=random.Random(start.seed),
+            )
     except errors.NoSuchExample:
         return start
     return rebuilt(least)

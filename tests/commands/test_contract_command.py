@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.commands.main import main
+from harness.contract.names.packages import CONTENT
 from tests.support.example_contract import CONTRACT, lay
 from tests.support.repository import ROOT, environment
 
@@ -58,7 +59,7 @@ def in_a_fresh_python(path: Path) -> dict[str, object]:
         "    'loaded': sorted(set(sys.argv[2:]) & set(sys.modules))}))\n"
     )
     run_ = subprocess.run(
-        [sys.executable, "-c", code, str(path), *HEAVY],
+        [sys.executable, "-c", code, str(path), *HEAVY, *(f"harness.{name}" for name in CONTENT)],
         capture_output=True,
         text=True,
         timeout=120,

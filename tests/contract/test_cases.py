@@ -1,6 +1,8 @@
 """Cases are fixed by (claim digest, seed), corners first; shrinking leads to the simplest that still fails."""
 
+import importlib
 import itertools
+import sys
 
 import pytest
 
@@ -27,6 +29,18 @@ def test_the_same_claim_and_seed_give_the_same_cases_and_another_seed_others():
     assert plan(claim(), 0) == plan(claim(), 0)
     assert plan(claim(), 0) != plan(claim(), 1)
     assert plan(claim(), 0)[0].seed != plan(claim(rule="other"), 0)[0].seed
+
+
+def test_no_module_that_happens_to_be_loaded_changes_the_cases(tmp_path, monkeypatch):
+    """Hypothesis draws numbers that stand in the user's modules, and writes them to a folder `.hypothesis`."""
+    explore = {"rows": {"boundary": [1, 100_000]}, "std": {"uniform": [0.0, 1e6]}}
+    monkeypatch.chdir(tmp_path)
+    before = plan(claim(explore, examples=100), 0)
+    (tmp_path / "full_of_numbers.py").write_text(f"NUMBERS = {list(range(1000, 5000, 7))}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(sys.modules, "full_of_numbers", importlib.import_module("full_of_numbers"))
+    assert plan(claim(explore, examples=100), 0) == before
+    assert not (tmp_path / ".hypothesis").exists()
 
 
 def test_corners_come_first_and_meet_pairwise():

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.contract.names import packages
 from harness.contract.names.modules import Missing, Modules
 from harness.contract.names.reference import find
 from harness.contract.validate import check
@@ -79,20 +78,6 @@ def test_mutants_are_looked_up_in_three_places(tmp_path: Path, package: Path) ->
         "cache_key_ignores_eps": "grenade.mutants.rmsnorm:cache_key_ignores_eps",
     }
     assert "grenade" not in sys.modules
-
-
-def test_a_users_package_of_our_name_is_the_users_and_ours_never_answers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    modules = Modules()
-    assert modules.file("reference.ops.norm").is_relative_to(packages.HARNESS)
-    (tmp_path / "reference").mkdir()
-    (tmp_path / "reference" / "__init__.py").write_text("def f(): ...\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(packages, "on_path", packages.on_path.__wrapped__)  # asked again: the path has changed
-    assert Path(find("reference:f", tmp_path, Modules()).definition.file) == tmp_path / "reference" / "__init__.py"
-    with pytest.raises(Missing, match="no module 'ops' in reference"):
-        find("reference.ops.norm:rmsnorm_forward", tmp_path, Modules())
 
 
 def test_open_parameters_need_a_table_of_inputs(tmp_path: Path) -> None:

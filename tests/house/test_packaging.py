@@ -1,31 +1,11 @@
 """The wheel: packages and contracts as data, and a run from it in an empty folder."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("harness", "contracts")
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """The wheel, built from a copy of the sources and installed into a folder of its own."""
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
-    for name in SOURCES:
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "setup.py", "README.md"):
-        shutil.copy(ROOT / name, source)
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    wheel = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(source / "dist"), str(source)]
-    subprocess.run([*pip, *wheel], check=True, capture_output=True)
-    (built,) = (source / "dist").glob("*.whl")
-    subprocess.run([*pip, "install", "--no-deps", "--target", str(target), str(built)], check=True, capture_output=True)
-    return target
 
 
 def test_every_contract_and_template_is_in_the_wheel(installed):
@@ -49,6 +29,18 @@ def test_the_installed_harness_runs_its_built_in_contracts(installed, tmp_path):
     assert "FALSIFY-SOFTMAX-STATE-001  PARTIAL" in done.stdout
     (run,) = (tmp_path / "evidence").iterdir()
     assert str(installed) in (run / "run.json").read_text()
+
+
+def test_a_run_leaves_its_evidence_in_the_working_folder_and_nothing_else(installed, tmp_path):
+    """Draws and shrinking too: Hypothesis would leave a folder `.hypothesis` beside it."""
+    (tmp_path / "wrong.py").write_text("def softmax(x, axis=-1):\n    return x\n", encoding="utf-8")
+    before = {path.name for path in tmp_path.iterdir()}
+    env = {**os.environ, "PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "harness", "run", "builtin:ops", "-k", "softmax-001", "--candidate", "wrong.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "FALSIFIED" in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} - before == {"evidence"}
 
 
 def test_the_installed_harness_reads_model_files(installed, tmp_path):
