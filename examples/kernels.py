@@ -2,8 +2,8 @@
 
     harness run builtin:ops -k "rmsnorm or softmax or silu" --candidate examples/kernels.py
 
-Functions get and return NumPy arrays in the case's dtype; bfloat16 values come as float32. Claims on an op that is
-missing here are UNVERIFIED.
+Functions get and return NumPy arrays in the case's dtype; bfloat16 values come as float32. Claims on an op or a
+backward that is missing here are UNVERIFIED.
 """
 
 import numpy as np

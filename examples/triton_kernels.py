@@ -3,8 +3,8 @@
     harness run builtin:ops -k "rmsnorm or softmax or swiglu or attention" --candidate examples/triton_kernels.py
 
 Without a GPU, put TRITON_INTERPRET=1 before the command: Triton's interpreter then runs the same kernels with NumPy,
-which takes minutes. Sums are computed in float32, or in float64 for float64 tensors. Claims on options that are missing
-here (padding, packed documents) are UNVERIFIED.
+which takes minutes. Sums are computed in float32, or in float64 for float64 tensors. Claims on what is missing here
+(padding, packed documents, gradients) are UNVERIFIED.
 """
 
 import math

@@ -54,14 +54,22 @@ def verdicts(claims: dict[str, dict[str, Any]]) -> dict[str, str]:
     return {name.removeprefix("FALSIFY-"): claim["verdict"] for name, claim in claims.items()}
 
 
+def survivors(claims: dict[str, dict[str, Any]]) -> set[str]:
+    """Ids of the claims that survived. An example without gradients leaves the claims on a backward UNVERIFIED."""
+    found = verdicts(claims)
+    backward = {name for name in found if "-BACKWARD-" in name}
+    assert {found[name] for name in backward} <= {"UNVERIFIED"}, found
+    assert {found[name] for name in found.keys() - backward} <= SURVIVED, found
+    return found.keys() - backward
+
+
 def test_c_program_survives_and_its_twin_that_ignores_eps_is_falsified(tmp_path: Path) -> None:
     folder = house(tmp_path)
     subprocess.run(["make", "-C", "examples/exec_c"], cwd=folder, check=True, capture_output=True)
     (command,) = commands(EXAMPLES / "exec_c" / "kernels.c")
     code, claims = run(command, folder)
     assert code == 0
-    assert len(claims) == 8
-    assert set(verdicts(claims).values()) <= SURVIVED, verdicts(claims)
+    assert len(survivors(claims)) == 8
     code, claims = run(command + "_wrong", folder)
     assert code == 1
     red = {name for name, verdict in verdicts(claims).items() if verdict == "FALSIFIED"}
@@ -72,8 +80,7 @@ def test_c_program_survives_and_its_twin_that_ignores_eps_is_falsified(tmp_path:
 def test_python_program_survives(tmp_path: Path, which: int) -> None:
     code, claims = run(commands(EXAMPLES / "exec_python" / "program.py")[which], house(tmp_path))
     assert code == 0
-    assert set(verdicts(claims).values()) <= SURVIVED, verdicts(claims)
-    assert set(verdicts(claims)) == [{"SWIGLU-001", "SWIGLU-SPECIAL-001"}, {"DECODER-LOGITS-001"}][which]
+    assert survivors(claims) == [{"SWIGLU-001", "SWIGLU-SPECIAL-001"}, {"DECODER-LOGITS-001"}][which]
 
 
 def test_torch_port_survives_and_a_wrong_eps_is_named_by_its_stage(tmp_path: Path) -> None:
@@ -102,8 +109,7 @@ def test_numpy_kernels_survive_and_a_hard_coded_eps_is_falsified(tmp_path: Path)
     (command,) = commands(EXAMPLES / "kernels.py")
     code, claims = run(command, folder)
     assert code == 0, verdicts(claims)
-    assert len(claims) == 10
-    assert set(verdicts(claims).values()) <= SURVIVED, verdicts(claims)
+    assert len(survivors(claims)) == 10
     broken(folder / "examples" / "kernels.py", "keepdims=True) + eps)", "keepdims=True) + 1e-5)")
     code, claims = run(command, folder)
     assert code == 1
@@ -143,7 +149,7 @@ needs_triton = pytest.mark.skipif(
 
 
 def triton(folder: Path, *claims: str, interpret: bool = True) -> tuple[int, dict[str, dict[str, Any]]]:
-    """The example's command on some of its 19 claims: in the interpreter all of them take minutes."""
+    """The example's command on some of its 25 claims: in the interpreter all of them take minutes."""
     (command,) = commands(EXAMPLES / "triton_kernels.py")
     return run("TRITON_INTERPRET=1 " * interpret + command, folder, "-k", " or ".join(claims))
 
