@@ -1,4 +1,4 @@
-"""The endpoint trained by others: transformers' decoder, torch.autograd, torch.optim.SGD."""
+"""Endpoint training by transformers' decoder, torch.autograd and torch.optim.SGD."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Batches = Sequence[tuple[torch.Tensor, torch.Tensor]]
 def endpoint_grads(
     config: Config, weights: Weights, tokens: torch.Tensor, targets: torch.Tensor, *, dtype: str, device: str
 ) -> tuple[float, dict[str, torch.Tensor]]:
-    """(mean loss in nats, {name: gradient}) with the body frozen. Shapes: tokens, targets (B, T)."""
+    """(mean loss in nats, {name: gradient}) with the layers frozen and bypassed. Shapes: tokens, targets (B, T)."""
     model = load(config, weights, dtype=dtype, device=device).model
     return _backward(model, _bypassed(model, tokens), targets)
 
@@ -46,7 +46,7 @@ def endpoint_grads(
 def exact_grads(
     config: Config, weights: Weights, tokens: torch.Tensor, targets: torch.Tensor, *, dtype: str, device: str
 ) -> dict[str, torch.Tensor]:
-    """The same gradients through the whole body: what the bypass stands in for."""
+    """The exact gradients through all layers, which the bypass of `endpoint_grads` approximates."""
     model = load(config, weights, dtype=dtype, device=device).model
     return _backward(model, model(input_ids=tokens, use_cache=False).logits, targets)[1]
 
@@ -54,7 +54,7 @@ def exact_grads(
 def exact_embedding_gradient(
     config: Config, weights: Mapping[str, np.ndarray], tokens: np.ndarray, targets: np.ndarray
 ) -> np.ndarray:
-    """The embeddings' exact gradient in float64. Shapes: tokens, targets (B, T) -> (V, C)."""
+    """The exact gradient of the embeddings in float64. Shapes: tokens, targets (B, T) -> (V, C)."""
     tensors = {name: torch.tensor(tensor, dtype=torch.float64) for name, tensor in weights.items()}
     ids = (torch.tensor(tokens), torch.tensor(targets))
     found = exact_grads(config, tensors, *ids, dtype="float64", device="cpu")[TRAINED[0]].numpy()
@@ -77,10 +77,10 @@ def train_endpoint(
     dtype: str,
     device: str,
 ) -> dict[str, Any]:
-    """One step of SGD per batch, `epochs` times over; losses and gradient norms are those before their step.
+    """One step of SGD per batch, `epochs` times over the batches; losses and norms are from before each step.
 
-    With `held_out`, the perplexity on it before and after; with `folder`, a checkpoint every so many steps;
-    with `resume`, the rest of the steps of a checkpoint's folder, from its weights and its optimizer's state.
+    With `held_out`, also its perplexity before and after; with `folder`, a checkpoint every `save_every` steps;
+    with `resume`, a checkpoint's folder, only the remaining steps, from its weights and optimizer state.
     Source: torch.optim.SGD; torch.nn.utils.clip_grad_norm_; torch.nn.functional.cross_entropy.
     """
     weights = weights if resume is None else load_file(str(Path(resume) / "model.safetensors"))
@@ -88,35 +88,35 @@ def train_endpoint(
     trained = [p for name, p in model.named_parameters() if name in TRAINED]
     step = torch.optim.SGD(trained, lr=lr, momentum=momentum)
     done = 0 if resume is None else _restore(step, resume)
-    said: dict[str, Any] = {key: [] for key in ("losses", "perplexities", "grad_norms", "lrs", "tokens_per_s")}
+    history: dict[str, Any] = {key: [] for key in ("losses", "perplexities", "grad_norms", "lrs", "tokens_per_s")}
     if held_out is not None:
-        said["initial_perplexity"] = _perplexity(model, held_out)
+        history["initial_perplexity"] = _perplexity(model, held_out)
     for tokens, targets in [batch for _ in range(epochs) for batch in batches][done:]:
         began = time.perf_counter()
         loss, _ = _backward(model, _bypassed(model, tokens), targets)
         norm = torch.nn.utils.clip_grad_norm_(trained, math.inf if max_norm is None else max_norm)
         step.step()
-        said["losses"].append(loss)
-        said["perplexities"].append(math.exp(loss))
-        said["grad_norms"].append(float(norm))
-        said["lrs"].append(step.param_groups[0]["lr"])
-        said["tokens_per_s"].append(tokens.numel() / (time.perf_counter() - began))
+        history["losses"].append(loss)
+        history["perplexities"].append(math.exp(loss))
+        history["grad_norms"].append(float(norm))
+        history["lrs"].append(step.param_groups[0]["lr"])
+        history["tokens_per_s"].append(tokens.numel() / (time.perf_counter() - began))
         done += 1
         if folder is not None and save_every and done % save_every == 0:
             save_checkpoint(str(Path(folder) / f"step-{done}"), config, _state(model, weights))
             torch.save({"step": done, **step.state_dict()}, Path(folder) / f"step-{done}" / OPTIMIZER)
     if held_out is not None:
-        said["final_perplexity"] = _perplexity(model, held_out)
-    return {**said, "weights": _state(model, weights)}
+        history["final_perplexity"] = _perplexity(model, held_out)
+    return {**history, "weights": _state(model, weights)}
 
 
 def perplexity(config: Config, weights: Weights, batches: Batches, *, dtype: str, device: str) -> float:
-    """exp of the mean loss over every counted token of all batches."""
+    """exp of the mean loss over all targets, other than -100, of all batches."""
     return _perplexity(load(config, weights, dtype=dtype, device=device).model, batches)
 
 
 def save_checkpoint(folder: str, config: Config, weights: Weights) -> None:
-    """A Hugging Face folder: config.json by AutoConfig, weights in model.safetensors."""
+    """Write a Hugging Face folder: config.json by AutoConfig, weights in model.safetensors."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     AutoConfig.for_model(**config).save_pretrained(folder)
     save_file({n: w.contiguous().clone() for n, w in weights.items()}, str(Path(folder) / "model.safetensors"))
@@ -128,7 +128,7 @@ def load_checkpoint(folder: str) -> tuple[dict[str, Any], dict[str, torch.Tensor
 
 
 def _restore(step: torch.optim.Optimizer, folder: str) -> int:
-    """The optimizer's state from a checkpoint's folder; the steps that were taken."""
+    """Load the optimizer's state from a checkpoint's folder; return the number of steps taken."""
     state = torch.load(Path(folder) / OPTIMIZER, weights_only=True)
     done = int(state.pop("step"))
     step.load_state_dict(state)
@@ -136,14 +136,14 @@ def _restore(step: torch.optim.Optimizer, folder: str) -> int:
 
 
 def _bypassed(model: Any, tokens: torch.Tensor) -> torch.Tensor:
-    """Logits whose graph holds head, norm and embedding, the body standing in it as the identity."""
+    """Logits whose graph holds head, norm and embedding, with the identity in place of the layers."""
     seen: list[torch.Tensor] = []
     hook = model.model.norm.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     with torch.no_grad():
         model.model(input_ids=tokens, use_cache=False)
     hook.remove()
     embedded = model.model.embed_tokens(tokens)
-    # embed - embed.detach() is 0 to the last bit: the value is the body's, the gradient the embedding's.
+    # embedded - embedded.detach() is exactly 0: the value comes from the layers, the gradient from the embedding.
     return model.lm_head(model.model.norm(seen[0] + (embedded - embedded.detach())))
 
 

@@ -1,4 +1,4 @@
-"""torch's losses with torch's own checks, on the CPU: on CUDA a target out of range ends the process."""
+"""torch's losses on the CPU, where torch checks its inputs; on CUDA a target out of range ends the process."""
 
 from __future__ import annotations
 

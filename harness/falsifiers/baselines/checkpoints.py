@@ -1,4 +1,4 @@
-"""Hugging Face folders written for a claim, and GGUF files read by the gguf package's own reader."""
+"""Write Hugging Face folders for a claim, and read GGUF files with the gguf package's reader."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 
 def write_folder(folder: str | Path, config: dict[str, Any], weights: dict[str, np.ndarray]) -> None:
-    """config.json and model.safetensors; no tokenizer."""
+    """Write config.json and model.safetensors, without a tokenizer."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     (Path(folder) / "config.json").write_text(json.dumps(config), encoding="utf-8")
     tensors = {name: np.ascontiguousarray(w, np.float32) for name, w in weights.items()}
@@ -20,7 +20,7 @@ def write_folder(folder: str | Path, config: dict[str, Any], weights: dict[str, 
 
 
 def read_gguf(path: str | Path) -> tuple[dict[str, Any], dict[str, tuple[str, tuple[int, ...]]]]:
-    """({key: value}, {tensor: (type, shape)}); shapes as NumPy orders them."""
+    """({key: value}, {tensor: (type, shape)}); shapes in NumPy's order."""
     reader = gguf.GGUFReader(path)
     keys = {name: field.contents() for name, field in reader.fields.items() if not name.startswith("GGUF.")}
     tensors = {t.name: (t.tensor_type.name, tuple(int(n) for n in t.shape[::-1])) for t in reader.tensors}
@@ -28,5 +28,5 @@ def read_gguf(path: str | Path) -> tuple[dict[str, Any], dict[str, tuple[str, tu
 
 
 def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
-    """{tensor: its bytes as rows} of a file."""
+    """{tensor: its rows of bytes} of a file."""
     return {t.name: np.array(t.data) for t in gguf.GGUFReader(path).tensors}

@@ -1,4 +1,4 @@
-"""Text to token ids by the tokenizers library, for training and held-out documents alike."""
+"""Tokenize training and held-out documents with the tokenizers library."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 
 
 def corpus(tokenizer: str, train: dict[str, str], held_out: dict[str, str]) -> dict[str, Any]:
-    """Every document's token ids, and the id that stands for text the tokenizer does not know.
+    """Every document's token ids, and the id of the unknown token.
 
-    Shapes: {"train": {name: ids (n,)}, "held_out": {name: ids (m,)}, "unknown": id, or -1 where there is none}.
+    Shapes: {"train": {name: ids (n,)}, "held_out": {name: ids (m,)}, "unknown": id, or -1 if there is none}.
     Source: tokenizers.Tokenizer.encode_batch; `tokenizer` is the path of a tokenizer.json.
     """
     return {
@@ -22,16 +22,16 @@ def corpus(tokenizer: str, train: dict[str, str], held_out: dict[str, str]) -> d
     }
 
 
-# Eight megabytes of text take seconds, and the candidate and every mutant start from the same ids.
+# Cached, because eight megabytes of text take seconds, and candidate and mutants need the same ids.
 @lru_cache(maxsize=4)
 def encode(tokenizer: str, texts: tuple[str, ...]) -> Sequence[np.ndarray]:
-    """Token ids of each text, int32, without special tokens around it."""
+    """Token ids of each text, int32, without added special tokens."""
     words = _load(tokenizer)
     return [np.array(item.ids, dtype=np.int32) for item in words.encode_batch(list(texts), add_special_tokens=False)]
 
 
 def fresh(tokenizer: str, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of each text by a tokenizer.json that is read now, special tokens inside text as themselves."""
+    """Token ids of each text by a tokenizer.json that is read at each call; special tokens in a text get their ids."""
     from tokenizers import Tokenizer
 
     words = Tokenizer.from_file(tokenizer)
@@ -39,7 +39,7 @@ def fresh(tokenizer: str, texts: Sequence[str]) -> list[list[int]]:
 
 
 def unknown(tokenizer: str) -> int:
-    """The id of the unknown token, -1 for a tokenizer that knows every byte."""
+    """The id of the unknown token, -1 for a tokenizer without one."""
     words = _load(tokenizer)
     ids = [words.token_to_id(name) for name in (getattr(words.model, "unk_token", None), "<unk>", "[UNK]") if name]
     return next((int(found) for found in ids if found is not None), -1)

@@ -1,4 +1,4 @@
-"""A byte-level tokenizer whose merges show by which pattern, in which order and with which types text is cut."""
+"""A byte-level tokenizer whose merges expose a wrong split pattern, merge order or token type."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-"""Qwen2's. Source: transformers.models.qwen2.tokenization_qwen2."""
+"""Qwen2's split pattern. Source: transformers.models.qwen2.tokenization_qwen2."""
 MERGES = (
-    *(("1", "2"), ("12", "3")),  # across digits, which Qwen2 cuts one by one and llama.cpp's default in threes
-    *((".", "Ċ"), (".Ċ", "Ċ")),  # a mark and the line's end, one piece in Qwen2 alone
-    *(("'", "S"), ("(", "x")),  # a contraction in capitals, a mark before letters
-    *(("b", "c"), ("a", "b")),  # abc is a, bc: the first merge wins, not the leftmost
+    *(("1", "2"), ("12", "3")),  # across digits, which Qwen2 splits singly and llama.cpp's default in threes
+    *((".", "Ċ"), (".Ċ", "Ċ")),  # a mark and a line end, one piece only in Qwen2
+    *(("'", "S"), ("(", "x")),  # a capital contraction, a mark before letters
+    *(("b", "c"), ("a", "b")),  # abc becomes a, bc: the earliest merge in the list wins, not the leftmost
     *(("x", "y"), ("xy", "xy"), ("y", "x")),
     *(("Ġ", "Ġ"), ("ĠĠ", "ĠĠ"), ("Ġ", "a")),
     *(("Ã", "©"), ("ð", "Ł"), ("ðŁ", "ĺ")),  # é, and the first bytes of an emoji
@@ -38,7 +38,7 @@ TEXTS = (
 
 
 def write(folder: str | Path) -> int:
-    """tokenizer.json and tokenizer_config.json; returns the number of ids."""
+    """Write tokenizer.json and tokenizer_config.json; return the number of ids."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: i for i, token in enumerate([*alphabet, *dict.fromkeys(a + b for a, b in MERGES)])}
     words = Tokenizer(models.BPE(vocab=vocabulary, merges=list(MERGES)))

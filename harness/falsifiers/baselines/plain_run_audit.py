@@ -1,4 +1,4 @@
-"""Training-run audits in the plainest words, one rule after the other."""
+"""A training-run audit in plain Python, one rule after the other."""
 
 from __future__ import annotations
 

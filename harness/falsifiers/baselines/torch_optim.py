@@ -1,4 +1,4 @@
-"""Optimiser and gradient handling by PyTorch's authors: torch.optim, torch.nn.utils, torch.amp."""
+"""Optimizer and gradient handling by PyTorch itself: torch.optim, torch.nn.utils, torch.amp."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def adamw_step(
     eps: float,
     weight_decay: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """torch.optim.AdamW, its state set by hand to that before update `step`."""
+    """One step of torch.optim.AdamW, after setting its state to that before update `step`."""
     parameter = torch.nn.Parameter(w.clone())
     optimizer = torch.optim.AdamW([parameter], lr=lr, betas=(beta1, beta2), eps=eps, weight_decay=weight_decay)
     state = {"step": torch.tensor(float(step - 1)), "exp_avg": m.clone(), "exp_avg_sq": v.clone()}
@@ -37,7 +37,7 @@ def adamw_step(
 
 
 class Optimizer:
-    """torch.optim.AdamW with two parameter groups, gradients added by autograd, torch.amp.GradScaler."""
+    """torch.optim.AdamW with two parameter groups, autograd's gradient accumulation and torch.amp.GradScaler."""
 
     def __init__(
         self,
@@ -64,15 +64,15 @@ class Optimizer:
         self.scaler = torch.amp.GradScaler(
             device.type, init_scale=loss_scale, growth_interval=growth_interval or 1_000_000_000
         )
-        self.scaler.scale(torch.zeros((), device=device))  # the scaler is built at its first loss
+        self.scaler.scale(torch.zeros((), device=device))  # GradScaler initialises its scale at the first call
 
     @property
     def loss_scale(self) -> float:
-        """What the next loss is multiplied by before its backward pass."""
+        """The factor for the next loss before its backward pass."""
         return float(self.scaler.get_scale())
 
     def step(self, grads: list[Tensors], tokens: list[int]) -> float:
-        """One update from the scaled gradients of micro-batches; the norm before clipping, unscaled."""
+        """One update from the scaled gradients of micro-batches; return the unscaled norm before clipping."""
         self.average(grads, tokens)
         self.scaler.unscale_(self.adamw)
         norm = self.clip()
@@ -80,7 +80,7 @@ class Optimizer:
         return norm
 
     def average(self, grads: list[Tensors], tokens: list[int]) -> None:
-        """Fill the parameters' gradients."""
+        """Set the parameters' gradients to the mean over micro-batches."""
         for name, mean in accumulate(grads, tokens).items():
             self.parameters[name].grad = mean
 
@@ -89,22 +89,22 @@ class Optimizer:
         return float(torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.max_norm))
 
     def update(self) -> None:
-        """Step, then move the loss scale."""
+        """Step, then update the loss scale."""
         self.scaler.step(self.adamw)
         self.scaler.update()
 
     def weights(self) -> Tensors:
-        """The weights as they are now."""
+        """Copies of the current weights."""
         return {name: p.detach().clone() for name, p in self.parameters.items()}
 
     def state(self) -> dict[str, Any]:
-        """{"step", "m", "v"}, as harness.reference.training.optim has it."""
+        """{"step", "m", "v"}, as in harness.reference.training.optim."""
         found = {name: self.adamw.state[p] for name, p in self.parameters.items()}
         step = max((int(s["step"]) for s in found.values() if s), default=0)
         return {"step": step, "m": self._moments("exp_avg"), "v": self._moments("exp_avg_sq")}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Continue where another optimizer's `state` left."""
+        """Continue from the `state` of another optimizer."""
         for name, p in self.parameters.items():
             self.adamw.state[p] = {
                 "step": torch.tensor(float(state["step"])),
@@ -129,7 +129,7 @@ def clip_gradients(grads: Tensors, max_norm: float) -> tuple[Tensors, Tensor]:
 
 
 def accumulate(grads: list[Tensors], tokens: list[int]) -> Tensors:
-    """Adding up by torch.autograd: one backward pass per micro-batch, each loss times its share of the tokens."""
+    """Accumulate by torch.autograd: one backward pass per micro-batch, each loss times its share of the tokens."""
     parameters = {name: torch.zeros_like(g, requires_grad=True) for name, g in grads[0].items()}
     for part, count in zip(grads, tokens, strict=True):
         share = count / sum(tokens)
@@ -139,13 +139,13 @@ def accumulate(grads: list[Tensors], tokens: list[int]) -> Tensors:
 
 
 class Accumulator:
-    """torch.autograd's own adding up of gradients, over micro-batches that arrive one by one."""
+    """torch.autograd's gradient accumulation over micro-batches that are added one by one."""
 
     def __init__(self) -> None:
         self.reset()
 
     def add(self, grads: Tensors, tokens: int) -> None:
-        """Remember one micro-batch."""
+        """Store one micro-batch."""
         self.grads.append(grads)
         self.tokens.append(tokens)
 
@@ -154,7 +154,7 @@ class Accumulator:
         return accumulate(self.grads, self.tokens)
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Drop all micro-batches."""
         self.grads: list[Tensors] = []
         self.tokens: list[int] = []
 
@@ -163,18 +163,18 @@ accumulator = Accumulator
 
 
 def lr_at(step: int, *, peak: float, warmup: int, total: int, decay: str = "cosine", floor: float = 0.0) -> float:
-    """The LambdaLR schedules of transformers.optimization, asked at one step."""
+    """transformers.optimization's LambdaLR schedules, evaluated at one step."""
     if decay == "linear":
         share = _schedule("get_linear_schedule_with_warmup", warmup, total)(step)
         return float(floor + (peak - floor) * share if step >= warmup else peak * share)
-    # Beyond the last step the cosine would rise again: the rate stays where it is.
+    # Beyond the last step transformers' cosine would rise again, so the step is limited to `total`.
     make = _schedule("get_cosine_with_min_lr_schedule_with_warmup", warmup, total, min_lr_rate=floor / peak)
     return float(peak * make(min(step, total)))
 
 
 @lru_cache
 def _schedule(name: str, warmup: int, total: int, **options: float) -> Callable[[int], float]:
-    """The share of the peak by step: the lambda of the LambdaLR that transformers builds."""
+    """The function of transformers' LambdaLR: step -> share of the peak rate."""
     from transformers import optimization
 
     adamw = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])

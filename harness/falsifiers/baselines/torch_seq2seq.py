@@ -1,4 +1,4 @@
-"""The encoder-decoder transformer in causal mode from torch.nn's own modules, differentiated by torch.autograd."""
+"""The encoder-decoder transformer in causal mode, built from torch.nn's modules, with torch.autograd's gradients."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ PACKED = ("q_proj", "k_proj", "v_proj")
 
 
 class CausalSeq2Seq(nn.Module):
-    """torch.nn.TransformerEncoder- and TransformerDecoderLayers (norm_first), of which causal mode uses the latter.
+    """torch.nn.TransformerEncoderLayer and TransformerDecoderLayer (norm_first); causal mode runs only the decoder.
 
-    A TransformerDecoderLayer's forward insists on its cross-attention, so its other two blocks are called one by
-    one, as that forward calls them: `_sa_block` and `_ff_block`.
+    TransformerDecoderLayer.forward always runs its cross-attention, so this class calls its other two blocks
+    directly, as that forward does: `_sa_block` and `_ff_block`.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -59,14 +59,14 @@ class CausalSeq2Seq(nn.Module):
 
 
 class Model:
-    """The modules, called with weights that keep their names: `weights`, `logits`, `loss_and_grads`."""
+    """The modules with weights by their checkpoint names: `weights`, `logits`, `loss_and_grads`."""
 
     def __init__(self, modules: CausalSeq2Seq, tensors: dict[str, Tensor]) -> None:
         self.modules = modules
         self.tensors = tensors
 
     def weights(self) -> dict[str, Tensor]:
-        """Every tensor by name, in the order in which it was given."""
+        """Every tensor by name, in the order of the checkpoint."""
         return dict(self.tensors)
 
     @torch.no_grad()
@@ -86,7 +86,7 @@ class Model:
 
 
 def load_seq2seq(config: Mapping[str, Any], weights: Mapping[str, Tensor], *, dtype: str, device: str) -> Model:
-    """The modules of `config`, to be called with copies of `weights` on `device` in `dtype`.
+    """The modules of `config`, with copies of `weights` on `device` in `dtype`.
 
     Raises: RuntimeError from torch if the tensors are not exactly the modules' own.
     """
@@ -99,13 +99,13 @@ def load_seq2seq(config: Mapping[str, Any], weights: Mapping[str, Tensor], *, dt
 
 @lru_cache(maxsize=8)
 def _modules(config: tuple[tuple[str, Any], ...]) -> CausalSeq2Seq:
-    """Modules without values of their own (on torch's meta device), so that one set serves every model of a config."""
+    """Modules on torch's meta device, without values, so that all models of a config can share them."""
     with torch.device("meta"):
         return CausalSeq2Seq(dict(config))
 
 
 def _in_torch_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each tensor under torch.nn's name for it; the q, k and v projections of a block are one tensor there."""
+    """Rename each tensor to torch.nn's name; torch.nn packs a block's q, k and v projections into one tensor."""
     out: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         half, *path, module, kind = name.split(".") if name.count(".") > 1 else ("", *name.split("."))

@@ -1,4 +1,4 @@
-"""Training metrics and training on a copy, from parts by others: torch.optim.swa_utils, collections, copy."""
+"""Training metrics and training of a copy, built from torch.optim.swa_utils, collections and copy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Tensors = dict[str, Tensor]
 
 
 class Metrics:
-    """torch.optim.swa_utils' moving average (which takes its first value as it is), a deque and a counter."""
+    """Training metrics by torch.optim.swa_utils' moving average, a deque and a counter."""
 
     alpha = 0.01
 
@@ -30,17 +30,17 @@ class Metrics:
         self.average_loss = math.nan
 
     def record_loss(self, loss: float) -> None:
-        """One loss."""
+        """Record one loss; the first loss is the first average."""
         self.average_loss = self.averaged(loss) if self.seen else loss
         self.seen.append(loss)
 
     def averaged(self, loss: float) -> float:
-        """The next average, in float64."""
+        """The moving average after one more loss, in float64."""
         before, now = (torch.tensor(x, dtype=torch.float64) for x in (self.average_loss, loss))
         return float(get_ema_avg_fn(1 - self.alpha)(before, now, torch.tensor(1)))
 
     def record_gate(self, aligned: bool) -> None:
-        """One decision."""
+        """Record one gate decision."""
         self.gate[bool(aligned)] += 1
 
     @property
@@ -60,20 +60,20 @@ class Metrics:
 
     @property
     def loss_trend(self) -> float | None:
-        """Mean of the last 10 less mean of the 10 before; None before 20."""
+        """Mean of the last 10 losses minus the mean of the 10 before; None before 20 losses."""
         losses = self.history
         return fmean(losses[-10:]) - fmean(losses[-20:-10]) if len(losses) >= 20 else None
 
 
 class TrainerCopy:
-    """copy.deepcopy of the weights that are read, torch.optim.AdamW on the others."""
+    """Inference reads a copy.deepcopy of the weights; torch.optim.AdamW trains the others."""
 
     def __init__(self, weights: Tensors, **rates: Any) -> None:
         self.optimizer = Optimizer(weights, **rates)
         self.read = copy.deepcopy(weights)
 
     def inference_weights(self) -> Tensors:
-        """What inference reads."""
+        """The weights that inference reads."""
         return {name: w.detach().clone() for name, w in self.read.items()}
 
     def step(self, grads: Tensors) -> None:
@@ -81,7 +81,7 @@ class TrainerCopy:
         self.optimizer.step([grads], [1])
 
     def swap(self) -> None:
-        """Read the trained weights from now on."""
+        """Copy the trained weights to the inference weights."""
         self.read = copy.deepcopy(dict(self.optimizer.parameters))
 
 

@@ -1,4 +1,4 @@
-"""Hugging Face's names of tensors and GGUF's, by the gguf package's own table."""
+"""Map Hugging Face's tensor names to GGUF's with the gguf package's own table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ARCHITECTURES = {
 
 
 def tensor_names(config: dict[str, Any], names: list[str]) -> dict[str, str]:
-    """Hugging Face name -> GGUF name, by the gguf package's own table."""
+    """Hugging Face name -> GGUF name."""
     table = gguf.get_tensor_name_map(ARCHITECTURES[config["model_type"]], config["num_hidden_layers"])
-    asked = {name: table.get_name(name.replace("dt_bias", "dt_proj.bias"), (".weight", ".bias")) for name in names}
-    return {name: str(target) for name, target in asked.items()}
+    targets = {name: table.get_name(name.replace("dt_bias", "dt_proj.bias"), (".weight", ".bias")) for name in names}
+    return {name: str(target) for name, target in targets.items()}

@@ -1,4 +1,4 @@
-"""GGUF files written on the gguf package: its name map, its writer, its quantisation, its special vocabulary."""
+"""Write GGUF files with the gguf package: its name map, writer, quantisation and special vocabulary."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILE_TYPES = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 7, "BF16": 32}
 
 
 def export_gguf(folder: str, path: str, kind: str, *, tokenizer: bool = True) -> None:
-    """Write a Hugging Face folder's model, as llama.cpp's converter does."""
+    """Write a Hugging Face folder's model to a GGUF file, as llama.cpp's converter does."""
     config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
     arch = ARCHITECTURES[config["model_type"]]
     writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[arch])
@@ -35,8 +35,8 @@ def export_gguf(folder: str, path: str, kind: str, *, tokenizer: bool = True) ->
     for shard in sorted(Path(folder).glob("*.safetensors")):
         weights |= load_file(shard)
     for name, tensor in weights.items():
-        asked = name.replace("dt_bias", "dt_proj.bias")
-        target = names.get_name(asked, try_suffixes=(".weight", ".bias"))
+        renamed = name.replace("dt_bias", "dt_proj.bias")
+        target = names.get_name(renamed, try_suffixes=(".weight", ".bias"))
         assert target is not None, name
         data = _transformed(name, tensor.float().numpy(), config)
         block = {"Q8_0": 32, "Q4_0": 32}.get(kind, 1)
@@ -106,7 +106,7 @@ def _transformed(name: str, x: np.ndarray, config: dict[str, Any]) -> np.ndarray
 
 
 def _delta(name: str, x: np.ndarray, config: dict[str, Any]) -> np.ndarray:
-    """Value heads go from grouped by key head to tiled."""
+    """Reorder value heads from Hugging Face's order (grouped by key head) to GGUF's (tiled)."""
     groups, heads = config["linear_num_key_heads"], config["linear_num_value_heads"]
     width = config["linear_value_head_dim"]
 

@@ -1,4 +1,4 @@
-"""Block quantisation by the gguf package, and models on what it packs by transformers."""
+"""Block quantisation by the gguf package, and transformers' models on the dequantised weights."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = [
 
 def quantize(x: torch.Tensor, kind: str) -> torch.Tensor:
     """Shapes: x (..., C) -> uint8 (..., bytes). Source: gguf.quants.quantize."""
-    # Zero blocks divide by zero inside gguf, on purpose, and tiny scales underflow.
+    # gguf divides by zero for zero blocks, on purpose, and tiny scales underflow.
     with np.errstate(divide="ignore", over="ignore"):
         data = quants.quantize(x.float().cpu().numpy(), GGMLQuantizationType[kind])
     return torch.from_numpy(np.ascontiguousarray(data).view(np.uint8)).to(x.device)
@@ -47,17 +47,17 @@ def dequantize(data: torch.Tensor, kind: str) -> torch.Tensor:
 
 
 def quantize_weights(weights: Mapping[str, torch.Tensor], kind: str) -> dict[str, torch.Tensor]:
-    """Matrices in blocks, vectors in float32, as llama.cpp's converter chooses."""
+    """Quantise matrices and convert vectors to float32, as llama.cpp's converter does."""
     return {name: quantize(w, kind) if w.ndim == 2 else w.float() for name, w in weights.items()}
 
 
 def load_quantized(config: Mapping[str, Any], packed: Mapping[str, Any], kind: str, *, dtype: str, device: str) -> Any:
-    """transformers' decoder on the unpacked matrices."""
+    """transformers' decoder with the dequantised matrices."""
     unpacked = {name: dequantize(w, kind) if w.dtype == torch.uint8 else w for name, w in packed.items()}
     return autograd_endpoint.load(config, unpacked, dtype=dtype, device=device)
 
 
 def load_quantized_checkpoint(folder: str, kind: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """(config, packed weights) of a folder."""
+    """(config, quantised weights) of a folder."""
     config, weights = load_checkpoint(folder)
     return config, quantize_weights(weights, kind)

@@ -1,4 +1,4 @@
-"""GGUF files read back by the gguf package's reader, and what was done to their tensors undone."""
+"""Read GGUF files with the gguf package's reader, and invert the transforms of their tensors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DELTA = (
 
 
 def import_gguf(path: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """(config, weights) of a file, by the gguf package's reader; names and steps undone by the table above."""
+    """(config, weights) of a file, with Hugging Face names, dequantised and with inverted transforms."""
     reader = gguf.GGUFReader(path)
     keys = {name: field.contents() for name, field in reader.fields.items()}
     arch = keys["general.architecture"]
@@ -88,7 +88,7 @@ def _undone(name: str, x: np.ndarray, config: dict[str, Any]) -> np.ndarray:
 
 
 def _delta(name: str, x: np.ndarray, config: dict[str, Any]) -> np.ndarray:
-    """Value heads go back from tiled to grouped by key head, head by head."""
+    """Reorder value heads from GGUF's order (tiled) back to Hugging Face's (grouped by key head)."""
     groups, heads = config["linear_num_key_heads"], config["linear_num_value_heads"]
     values = heads * config["linear_value_head_dim"]
 

@@ -1,4 +1,4 @@
-"""A GGUF file written again with its keys and tensors edited, by the gguf package."""
+"""Edit the keys and tensors of a GGUF file with the gguf package."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 
 Keys = dict[str, Any]
 Tensors = dict[str, tuple[str, np.ndarray]]
-"""{name: (type, rows of numbers, or of bytes where the type has blocks)}."""
+"""{name: (type, rows of numbers, or rows of bytes for a block type)}."""
 
 
 def rewrite(path: str, edit: Callable[[Keys, Tensors], None]) -> None:
-    """Read a file, let `edit` change its keys and tensors, write it again."""
+    """Read a file, let `edit` change its keys and tensors in place, and write the file again."""
     reader = gguf.GGUFReader(path)
     fields = {name: field for name, field in reader.fields.items() if not name.startswith("GGUF.")}
     keys: Keys = {name: field.contents() for name, field in fields.items()}
@@ -40,11 +40,11 @@ def rewrite(path: str, edit: Callable[[Keys, Tensors], None]) -> None:
 
 
 def quantized(x: np.ndarray, kind: str) -> np.ndarray:
-    """Rows of bytes."""
+    """Quantise x to rows of bytes."""
     with np.errstate(divide="ignore", over="ignore"):
         return np.asarray(gguf.quants.quantize(np.ascontiguousarray(x, np.float32), gguf.GGMLQuantizationType[kind]))
 
 
 def numbers(data: np.ndarray, kind: str) -> np.ndarray:
-    """Rows of float32."""
+    """Dequantise to rows of float32."""
     return np.asarray(gguf.quants.dequantize(data, gguf.GGMLQuantizationType[kind]))

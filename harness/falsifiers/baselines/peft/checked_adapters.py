@@ -1,4 +1,4 @@
-"""PEFT's adapter reading with checks before it: PEFT itself only warns of modules that are missing or too many."""
+"""Load adapters in PEFT's layout with checks; PEFT itself only warns of missing or extra modules."""
 
 from __future__ import annotations
 

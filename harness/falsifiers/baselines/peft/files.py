@@ -1,4 +1,4 @@
-"""Adapter folders by PEFT, for falsifiers: NumPy in, NumPy out."""
+"""Read and write adapter folders with PEFT, for falsifiers, in NumPy arrays."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ Arrays = dict[str, np.ndarray]
 def write(
     folder: str, config: Mapping[str, Any], lora: Mapping[str, tuple[np.ndarray, np.ndarray]], **options: Any
 ) -> None:
-    """PEFT's save_pretrained; options are r, lora_alpha and use_rslora."""
+    """Write an adapter folder with PEFT's save_pretrained; options are r, lora_alpha and use_rslora."""
     pairs = {name: (torch.tensor(A), torch.tensor(B)) for name, (A, B) in lora.items()}
     peft_lora.save_adapter(folder, config, pairs, **options)
 
 
 def read(folder: str, config: Mapping[str, Any]) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
-    """{layer's full name: (A, B, scale)} as PEFT has them. Raises: as `peft_lora.load_adapter`."""
+    """{layer's full name: (A, B, scale)} as PEFT loads them. Raises: as `peft_lora.load_adapter`."""
     found = peft_lora.load_adapter(folder, config)
     return {name: (A.numpy(), B.numpy(), scale) for name, (A, B, scale) in found.items()}
 
 
 def rewrite(path: str, edit: Callable[[Arrays], Arrays]) -> None:
-    """A safetensors file written again with its tensors edited."""
+    """Edit the tensors of a safetensors file."""
     save_file(edit(load_file(path)), path, metadata={"format": "pt"})

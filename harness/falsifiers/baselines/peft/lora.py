@@ -1,4 +1,4 @@
-"""Adapters by PEFT: beside the layers of transformers' decoders, merged into them, and in files."""
+"""PEFT's adapters: in transformers' decoders, merged into weights, and in files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def load(
     dtype: str,
     device: str,
 ) -> Decoder:
-    """transformers' decoder, PEFT's layers around those that have an adapter."""
+    """transformers' decoder; PEFT's layers wrap the layers that have an adapter."""
     decoder = transformers_decoder.load(config, weights, dtype=dtype, device=device)
     return AdaptedDecoder(decoder.model, lora) if lora else decoder
 
@@ -75,7 +75,7 @@ class AdaptedDecoder(Decoder):
 
 
 def lora_scale(r: int, lora_alpha: float, use_rslora: bool = False) -> float:
-    """The scale that PEFT gives a layer of this rank."""
+    """The scale that PEFT computes for a layer of this rank."""
     layer = _linear(torch.zeros(1, 1), torch.zeros(r, 1), torch.zeros(1, r), r, lora_alpha, use_rslora)
     return float(layer.scaling["default"])
 
@@ -88,7 +88,7 @@ def merge_lora(weight: torch.Tensor, adapter: tuple[torch.Tensor, torch.Tensor, 
 
 
 def unmerge_lora(weight: torch.Tensor, adapter: tuple[torch.Tensor, torch.Tensor, float]) -> torch.Tensor:
-    """The weight that PEFT's unmerge makes of a merged one."""
+    """A merged weight after PEFT's unmerge."""
     layer = _adapted(weight, adapter)
     layer.merged_adapters.append("default")
     layer.unmerge()
@@ -104,7 +104,7 @@ def save_adapter(
     lora_alpha: float,
     use_rslora: bool,
 ) -> None:
-    """PEFT's own save_pretrained of a model with these adapters. Units: lora maps a layer's full name to (A, B)."""
+    """Write a model's adapters with PEFT's own save_pretrained. Units: lora maps a layer's full name to (A, B)."""
     targets = sorted({name.rsplit(".", 1)[-1] for name in lora})
     adapter = LoraConfig(
         r=r, lora_alpha=lora_alpha, use_rslora=use_rslora, target_modules=targets, init_lora_weights=False
@@ -117,9 +117,9 @@ def save_adapter(
 
 
 def load_adapter(folder: str, config: Mapping[str, Any]) -> dict[str, tuple[torch.Tensor, torch.Tensor, float]]:
-    """What PEFT makes of an adapter folder: {layer's full name: (A, B, scale)}.
+    """Load an adapter folder with PEFT: {layer's full name: (A, B, scale)}.
 
-    Raises: whatever PEFT raises; and ValueError naming tensors that it left out or made up, which it only warns of.
+    Raises: as PEFT; and ValueError naming tensors that PEFT ignored or initialised, of which it only warns.
     """
     from peft import PeftModel
     from safetensors.torch import load_file
@@ -133,7 +133,7 @@ def load_adapter(folder: str, config: Mapping[str, Any]) -> dict[str, tuple[torc
     held = set(load_file(str(Path(folder) / "adapter_model.safetensors")))
     used = {f"{PREFIX}{name}.lora_{part}.weight" for name in found for part in "AB"}
     if held != used:
-        raise ValueError(f"PEFT left out {sorted(held - used)[:3]} and made up {sorted(used - held)[:3]}")
+        raise ValueError(f"PEFT ignored {sorted(held - used)[:3]} and initialised {sorted(used - held)[:3]}")
     return found
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint folder audited by building transformers' own model from its config and comparing the two."""
+"""Audit a checkpoint folder: build transformers' model from its config and compare it with the folder's tensors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WHOLE = (
 
 
 def audit_checkpoint(folder: str) -> list[str]:
-    """One line for each file, key or tensor that is not as the model asks."""
+    """One line for each file, key or tensor that does not fit transformers' model."""
     place = Path(folder)
     problems = [f"{n}: missing" for n in ("tokenizer.json", "tokenizer_config.json") if not (place / n).is_file()]
     problems += [
@@ -46,12 +46,11 @@ def _compared(config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> lis
         return [f"{_keys(config)}: {str(problem).splitlines()[0]}"]
     wanted = {name: tuple(p.shape) for name, p in model.named_parameters()}
     differ = [n for n in {**wanted, **shapes} if wanted.get(n) != shapes.get(n)]
-    told = [f"{name}: the tensors say {shapes.get(name)}, {_keys(config)} {wanted.get(name)}" for name in differ]
-    return told
+    return [f"{name}: the tensors say {shapes.get(name)}, {_keys(config)} {wanted.get(name)}" for name in differ]
 
 
 def _keys(config: dict[str, Any]) -> str:
-    """Every figure that shapes come from: which of them is wrong, a shape alone does not say."""
+    """All config values that determine shapes, since a wrong shape does not show which value is wrong."""
     return ", ".join(f"{key} {config[key]}" for key in (*WHOLE, "tie_word_embeddings") if key in config)
 
 

@@ -1,4 +1,4 @@
-"""Qwen2 and Llama by transformers, from a config and weights, without any download."""
+"""transformers' Qwen2 and Llama, built from a config and weights, without any download."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache
 
 ARRAYS = "torch"
 HYBRID = ("qwen3", "qwen3_5_text")
-"""Model types that `transformers_hybrid` builds."""
+"""Model types that `harness.falsifiers.baselines.transformers.hybrid` builds."""
 
 
 @dataclass
 class Cache:
-    """transformers' own cache, and which of its slots (B, S) hold a token rather than padding."""
+    """transformers' own cache, and a mask (B, S) that is 1 for real tokens and 0 for padding."""
 
     kv: DynamicCache
     real: torch.Tensor
 
 
 class Decoder:
-    """A transformers model behind `logits`, `prefill` and `decode`; `model` is the model itself."""
+    """A transformers model with `logits`, `prefill` and `decode`; `model` is transformers' object."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -58,23 +58,23 @@ class Decoder:
 
 
 def load(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], *, dtype: str, device: str) -> Any:
-    """Build the model of `config`, give it `weights`, and move it to `device` in `dtype`.
+    """Build the model of `config`, load `weights`, and move it to `device` in `dtype`.
 
-    Raises: RuntimeError naming the tensors if `weights` is not exactly what the model has.
+    Raises: RuntimeError naming the tensors if `weights` does not hold exactly the model's tensors.
     Source: transformers' AutoModelForCausalLM, eager attention.
     """
     if config["model_type"] in HYBRID:
-        from harness.falsifiers.baselines.transformers import hybrid  # late: its modules are slow to load
+        from harness.falsifiers.baselines.transformers import hybrid  # imported late, because its modules load slowly
 
         return hybrid.load(config, weights, dtype=dtype, device=device)
     wide = dtype == "float64"
-    # Eager attention takes its softmax in float32 whatever the dtype, which float64 would
-    # show; sdpa computes in the dtype of its inputs.
+    # Eager attention computes its softmax in float32 even in a float64 model, which float64
+    # cases would detect; sdpa computes in the dtype of its inputs.
     known = AutoConfig.for_model(**config)
     model = AutoModelForCausalLM.from_config(known, attn_implementation="sdpa" if wide else "eager")
     state = dict(weights)
     if known.tie_word_embeddings:
-        # A tied checkpoint stores the shared tensor once, the strict load below asks for both names.
+        # A tied checkpoint stores the shared tensor once, but the strict load below needs both names.
         state["lm_head.weight"] = state["model.embed_tokens.weight"]
     model.to(getattr(torch, dtype))
     model.load_state_dict(state, strict=True)
@@ -86,7 +86,7 @@ def load(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], *, dtyp
 
 
 def _restore_rotary(model: Any, wide: bool) -> None:
-    """Casting a model casts its rotary frequencies too: in bfloat16 that is a RoPE bug of its own."""
+    """Recompute the rotary frequencies: `model.to(dtype)` rounds them too, which in bfloat16 is a RoPE bug."""
     rotary = model.model.rotary_emb
     frequencies, scaling = rotary.compute_default_rope_parameters(rotary.config)
     rotary.inv_freq = frequencies.to(rotary.inv_freq.device)
@@ -96,7 +96,7 @@ def _restore_rotary(model: Any, wide: bool) -> None:
 
 
 def _rotary_in_float64(self: Any, x: torch.Tensor, position_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """transformers' rotary forward with its two `.float()` casts and float32 frequencies taken out."""
+    """transformers' rotary forward without its two `.float()` casts and with float64 frequencies."""
     theta = self.config.rope_parameters["rope_theta"]
     dim = 2 * self.inv_freq.numel()
     frequencies = 1.0 / (theta ** (torch.arange(0, dim, 2, dtype=torch.float64, device=x.device) / dim))
@@ -112,5 +112,5 @@ def _norms_in_float64(model: Any) -> None:
 
 
 def _norm_in_float64(self: Any, x: torch.Tensor) -> torch.Tensor:
-    """transformers' RMSNorm forward with its cast to float32 taken out."""
+    """transformers' RMSNorm forward without its cast to float32."""
     return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon))

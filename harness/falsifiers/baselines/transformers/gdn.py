@@ -1,4 +1,4 @@
-"""The gated-delta-net layer of transformers' Qwen3.5, with adapters by PEFT and gradients by torch.autograd."""
+"""transformers' gated-delta-net layer of Qwen3.5, with PEFT's adapters and torch.autograd's gradients."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def gated_delta_net_grads(
 def load_gated_delta_net(
     config: Mapping[str, Any], weights: Tensors, *, dtype: str, device: str
 ) -> TransformersGatedDeltaNet:
-    """A layer for training."""
+    """A layer with `forward` and `backward`."""
     return TransformersGatedDeltaNet(config, weights, dtype)
 
 
 class TransformersGatedDeltaNet:
-    """`forward` and `backward`; what is kept between them is a whole layer, with its graph."""
+    """A layer with `forward` and `backward`; each forward builds a new layer and passes it on with its graph."""
 
     def __init__(self, config: Mapping[str, Any], weights: Tensors, dtype: str) -> None:
         self.given = (weights, config)
@@ -73,7 +73,7 @@ class TransformersGatedDeltaNet:
         lora: Adapters | None = None,
         saved: Any = None,
     ) -> tuple[torch.Tensor, Any]:
-        """(out, what `backward` needs); `saved` of an earlier call is not used again."""
+        """(out, the object that `backward` takes); ignores `saved` of an earlier call."""
         layer = _layer(*self.given, lora, self.dtype)
         x = x.detach().clone().requires_grad_()
         out, _, _ = _forward(layer, x, state, conv_state, None)
@@ -98,7 +98,7 @@ def _layer(weights: Tensors, config: Mapping[str, Any], lora: Adapters | None, d
 
 
 def _adapted(layer: Any, lora: Adapters) -> Any:
-    """PEFT's own linear layers around the projections; ranks may differ from module to module."""
+    """Wrap the projections in PEFT's own linear layers; each may have its own rank."""
     config = LoraConfig(
         r=1,
         target_modules=list(lora),
@@ -124,7 +124,7 @@ def _forward(layer: Any, x: torch.Tensor, state: Any, conv_state: Any, real: Any
 
 
 class _Cache(SimpleNamespace):
-    """What transformers' layer asks of a cache, for one layer."""
+    """The cache methods that transformers' layer calls, for one layer."""
 
     def __init__(self, state: Any, conv_state: Any, x: torch.Tensor, layer: Any) -> None:
         channels, taps = layer.conv1d.weight.shape[0], layer.conv_kernel_size

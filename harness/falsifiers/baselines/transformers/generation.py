@@ -1,4 +1,4 @@
-"""Greedy generation and decoding of ids by transformers: generate(do_sample=False), AutoTokenizer."""
+"""transformers' greedy generation, generate(do_sample=False), and decoding of ids by AutoTokenizer."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ ARRAYS = "torch"
 
 
 def load(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], *, dtype: str, device: str) -> Generator:
-    """transformers' model of the config, behind `generate`."""
+    """transformers' model of the config, with `generate`."""
     known = decoder if config["model_type"] in ("qwen2", "llama") else hybrid
     return Generator(known.load(config, weights, dtype=dtype, device=device).model)
 
 
 def detokenize(ids: Sequence[int], folder: str) -> str:
-    """The ids' text by AutoTokenizer, special tokens spelled out."""
+    """Decode ids with AutoTokenizer; special tokens are spelled out."""
     text: str = _tokenizer(folder).decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
     return text
 
 
 class Generator:
-    """A model behind transformers' own generate."""
+    """A model with transformers' own `generate`."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -36,7 +36,7 @@ class Generator:
     def generate(
         self, tokens: torch.Tensor, max_new_tokens: int, *, stop: Sequence[int] = ()
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """New ids (1, n) and the logits they were chosen from (1, n, V). Shapes: tokens (1, T)."""
+        """New ids (1, n) and the logits behind each choice (1, n, V). Shapes: tokens (1, T)."""
         out = self.model.generate(
             input_ids=tokens,
             attention_mask=torch.ones_like(tokens),

@@ -1,4 +1,4 @@
-"""Loss and gradients of Qwen2 and Llama by transformers and torch.autograd."""
+"""Loss and gradients of transformers' Qwen2 and Llama by torch.autograd."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Tensors = Mapping[str, torch.Tensor]
 
 
 def load(config: Mapping[str, Any], weights: Tensors, *, dtype: str, device: str) -> TrainedDecoder:
-    """As `transformers_decoder.load`, strict, with gradients besides the logits.
+    """Load as `decoder.load` does; the result also has `loss` and `loss_and_grads`.
 
-    Raises: RuntimeError naming the tensors if `weights` is not exactly what the model has.
+    Raises: RuntimeError naming the tensors if `weights` does not hold exactly the model's tensors.
     """
     return TrainedDecoder(decoder.load(config, weights, dtype=dtype, device=device).model, list(weights))
 
 
 class TrainedDecoder(Decoder):
-    """A transformers model behind `logits`, `loss` and `loss_and_grads`; `names` are the checkpoint's."""
+    """A transformers model with `logits`, `loss` and `loss_and_grads`; `names` are the checkpoint's tensors."""
 
     def __init__(self, model: Any, names: list[str]) -> None:
         super().__init__(model)
@@ -33,7 +33,7 @@ class TrainedDecoder(Decoder):
 
     @torch.no_grad()
     def loss(self, tokens: torch.Tensor, targets: torch.Tensor, replace: Tensors | None = None) -> float:
-        """Mean cross-entropy over the targets that are not -100, the tensors in `replace` exchanged.
+        """Mean cross-entropy over the targets that are not -100; tensors in `replace` replace the model's.
 
         Shapes: tokens, targets (B, T). Units: nats.
         """
@@ -42,7 +42,7 @@ class TrainedDecoder(Decoder):
 
     def loss_and_grads(self, tokens: torch.Tensor, targets: torch.Tensor) -> tuple[float, dict[str, torch.Tensor]]:
         """The same loss, and its gradient by every tensor of the checkpoint, in the checkpoint's order."""
-        parameters = dict(self.model.named_parameters())  # a tied head is listed once, as the embedding
+        parameters = dict(self.model.named_parameters())  # torch lists a tied head once, as the embedding
         with torch.enable_grad():
             loss = _loss(self.model(input_ids=tokens, use_cache=False).logits, targets)
             gradients = torch.autograd.grad(loss, [parameters[name] for name in self.names])
@@ -50,6 +50,6 @@ class TrainedDecoder(Decoder):
 
 
 def _loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    # As transformers' own loss: 16-bit logits are widened before the softmax.
+    # Like transformers' own loss, convert 16-bit logits to float32 before the softmax.
     wide = logits if logits.dtype == torch.float64 else logits.float()
     return cross_entropy(wide.flatten(0, 1), targets.flatten())

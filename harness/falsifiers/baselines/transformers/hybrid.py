@@ -1,4 +1,4 @@
-"""transformers' Qwen3 and Qwen3.5 text models, and copies of their code that compute in float64 throughout."""
+"""transformers' Qwen3 and Qwen3.5 text models, and rewritten copies of their code that compute in float64."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ ARRAYS = "torch"
 
 
 def text_config(config: Mapping[str, Any]) -> Qwen3_5TextConfig:
-    """A Qwen3.5 text config of Hugging Face keys."""
+    """Build transformers' Qwen3.5 text config from Hugging Face keys."""
     known = Qwen3_5TextConfig(**{k: v for k, v in config.items() if k != "model_type"})
     known._attn_implementation = "eager"
     return known
 
 
 def modeling(dtype: str, module: ModuleType = modeling_qwen3_5) -> ModuleType:
-    """transformers' module; for float64 its source with every float32 in it read as float64."""
+    """transformers' module; for float64 a copy of its source in which float64 replaces every float32."""
     return _in_float64(module) if dtype == "float64" else module
 
 
 @cache
 def _in_float64(original: ModuleType) -> ModuleType:
-    """`.double()` leaves the casts to float32 inside norms, rotary, softmax and delta rule: they show at 1e-7."""
+    """Rewrite the float32 casts in norms, rotary, softmax and delta rule: `model.double()` keeps them (errors of 1e-7)."""
     source = inspect.getsource(original)
     source = re.sub(r"torch\.float32\b|torch\.float\b(?!\d)", "torch.float64", source).replace(".float()", ".double()")
     name = f"{original.__name__}_float64"
@@ -48,9 +48,9 @@ def _in_float64(original: ModuleType) -> ModuleType:
 
 
 def load(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], *, dtype: str, device: str) -> HybridDecoder:
-    """A Qwen3 or Qwen3.5 text model with these weights, all of them.
+    """A Qwen3 or Qwen3.5 text model with these weights.
 
-    Raises: RuntimeError naming the tensors if `weights` is not exactly what the model has.
+    Raises: RuntimeError naming the tensors if `weights` does not hold exactly the model's tensors.
     """
     if config["model_type"] == "qwen3":
         known: PreTrainedConfig = Qwen3Config(**{k: v for k, v in config.items() if k != "model_type"})
@@ -67,13 +67,13 @@ def load(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], *, dtyp
     model.load_state_dict(state, strict=True)
     model.to(device).eval()
     if dtype == "bfloat16":
-        # Casting a model casts its rotary frequencies too: in bfloat16 that is a RoPE bug of its own.
+        # `model.to(dtype)` rounds the rotary frequencies too, which in bfloat16 is a RoPE bug.
         model.model.rotary_emb.inv_freq = frequencies.to(device)
     return HybridDecoder(model)
 
 
 class HybridDecoder:
-    """A model behind `logits`, `prefill` and `decode`."""
+    """A model with `logits`, `prefill` and `decode`."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -90,7 +90,7 @@ class HybridDecoder:
         return self.step(tokens, DynamicCache(config=self.model.config), real, real)
 
     def decode(self, tokens: torch.Tensor, cache: tuple[Any, torch.Tensor]) -> tuple[torch.Tensor, Any]:
-        """Logits (B, n, V) of the next n tokens, and the longer cache; the one handed in stays as it is."""
+        """Logits (B, n, V) of the next n tokens, and the longer cache; the given cache is not changed."""
         kept, real = cache
         return self.step(tokens, copy.deepcopy(kept), torch.cat([real, torch.ones_like(tokens)], dim=1), None)
 

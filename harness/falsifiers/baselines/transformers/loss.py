@@ -1,4 +1,4 @@
-"""transformers' decoder with torch's cross-entropy."""
+"""Loss of transformers' decoder by torch's cross-entropy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def evaluate(
 ) -> dict[str, float]:
     """Mean cross-entropy per counted token in nats, ln(vocabulary), and the count.
 
-    Shapes: each batch (tokens (B, T), targets (B, T)); targets are shifted already, -100 is left out.
+    Shapes: each batch (tokens (B, T), targets (B, T)); targets are already shifted, -100 is ignored.
     Source: torch.nn.functional.cross_entropy, reduction="sum", ignore_index=-100.
     """
     model = load(config, weights, dtype=dtype, device=device)

@@ -1,4 +1,4 @@
-"""transformers' decoder on a device of its own: tokens follow the model, wherever the run put them."""
+"""transformers' decoder on a given device; it moves the tokens to the model's device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ARRAYS = "torch"
 
 
 class Placed:
-    """A transformers decoder that fetches its tokens."""
+    """A transformers decoder that moves its tokens to the model's device."""
 
     def __init__(self, decoder: Any) -> None:
         self.decoder = decoder
@@ -25,5 +25,5 @@ class Placed:
 
 
 def load(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], *, dtype: str, device: str) -> Placed:
-    """The model on `device`, which need not be the run's. Source: harness.falsifiers.baselines.transformers.decoder."""
+    """The model on `device`, even if the run's differs. Source: harness.falsifiers.baselines.transformers.decoder."""
     return Placed(transformers_decoder.load(config, weights, dtype=dtype, device=device))

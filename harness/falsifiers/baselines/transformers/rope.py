@@ -1,4 +1,4 @@
-"""Rotary position embedding of transformers: its frequency tables and its rotations, as its authors wrote them.
+"""transformers' rotary position embedding: its own frequency tables and rotation functions.
 
 Angles and tables are float32 and are cast to x's dtype, as in `LlamaRotaryEmbedding`.
 """
@@ -26,7 +26,7 @@ def rope(
     rotary_dim: int | None = None,
     scaling: dict[str, Any] | None = None,
 ) -> torch.Tensor:
-    """GPT-NeoX's (halves) or GLM's (neighbours) apply_rotary_pos_emb; both leave the tail beyond rotary_dim.
+    """GPT-NeoX's (halves) or GLM's (neighbours) apply_rotary_pos_emb; neither rotates dimensions from rotary_dim on.
 
     Shapes: x (B, H, T, D), positions (T,) -> (B, H, T, D).
     """

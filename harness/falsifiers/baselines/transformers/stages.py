@@ -1,4 +1,4 @@
-"""Qwen2 and Llama by transformers, with every stage readable and replaceable, and from NF4 weights."""
+"""transformers' Qwen2 and Llama, with every stage readable and replaceable, also from NF4 weights."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ NF4_CODE = (
 
 
 def load(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], *, dtype: str, device: str) -> StagedDecoder:
-    """As `transformers_decoder.load`, strict, with stages besides the logits.
+    """Load as `decoder.load` does; the result also has `stages`.
 
-    Raises: RuntimeError naming the tensors if `weights` is not exactly what the model has.
+    Raises: RuntimeError naming the tensors if `weights` does not hold exactly the model's tensors.
     """
     return StagedDecoder(decoder.load(config, weights, dtype=dtype, device=device).model)
 
@@ -49,9 +49,9 @@ def load(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], *, dtyp
 def load_nf4(
     config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], *, dtype: str, device: str
 ) -> StagedDecoder:
-    """The transformers model of the dequantised weights; packed tensors are named as bitsandbytes names them.
+    """The transformers model with the dequantised weights; packed tensors have bitsandbytes' names.
 
-    bitsandbytes is no dependency: its table is looked up here, and pinned in tests by its defining quantiles.
+    bitsandbytes is not a dependency: NF4_CODE copies its table, and a test derives the table from its quantiles.
     """
     plain = {name: tensor for name, tensor in weights.items() if not name.endswith(".absmax")}
     columns = {"o_proj": config["num_attention_heads"] * config["head_dim"], "down_proj": config["intermediate_size"]}
@@ -62,7 +62,7 @@ def load_nf4(
 
 
 def skeleton(config: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """Every tensor of the config's checkpoint, shapes without values (on the meta device)."""
+    """Every tensor of the config's checkpoint, on the meta device: shapes without values."""
     return dict(_skeleton(json.dumps(dict(config), sort_keys=True)))
 
 
@@ -86,15 +86,15 @@ def _dequantised(packed: torch.Tensor, absmax: torch.Tensor) -> torch.Tensor:
 
 
 class StagedDecoder(Decoder):
-    """A transformers model behind `logits` and `stages`."""
+    """A transformers model with `logits` and `stages`."""
 
     @torch.no_grad()
     def stages(
         self, tokens: torch.Tensor, replace: Mapping[str, torch.Tensor] | None = None
     ) -> dict[str, torch.Tensor]:
-        """Every stage as transformers' own modules compute it; what follows sees the replacement.
+        """Every stage as transformers' own modules compute it; later stages read the replacement, if given.
 
-        Shapes: tokens (B, T) -> by stage name, as `harness.reference.model.decoder.stage_names` has them.
+        Shapes: tokens (B, T) -> by stage name, as in `harness.reference.model.decoder.stage_names`.
         """
         given, seen = dict(replace or {}), {}
 
@@ -125,20 +125,20 @@ class StagedDecoder(Decoder):
 
 def _after(module: Any, stage: Stage, name: str) -> Any:
     if name.endswith("_norm") and not type(module).__name__.endswith("RMSNorm"):
-        name = f"{name}_absent"  # a module put in the norm's place is no norm call
+        name = f"{name}_absent"  # a module that replaced the norm is not counted as a norm call
     return module.register_forward_hook(lambda _, given, out: stage(name, out))
 
 
 def _before(module: Any, stage: Stage, name: str) -> Any:
     def hook(_: Any, given: tuple[torch.Tensor, ...]) -> None:
-        # In place: the residual branch holds the same tensor, and must see the replacement too.
+        # In place, because the residual branch reads the same tensor and needs the replacement too.
         given[0].copy_(stage(name, given[0]))
 
     return module.register_forward_pre_hook(hook)
 
 
 def _attention(stage: Stage) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
-    """transformers' eager attention, its softmax in float32 (float64 for a float64 model), with its stages told."""
+    """transformers' eager attention with stages; its softmax runs in float32 (float64 for a float64 model)."""
 
     def forward(
         module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: Any, scaling: float, **_: Any

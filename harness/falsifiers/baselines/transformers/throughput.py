@@ -1,4 +1,4 @@
-"""Tokens per second of transformers' decoder with its own cache, warm-up left out."""
+"""Tokens per second of transformers' decoder with its own cache, without the warm-up run."""
 
 from __future__ import annotations
 

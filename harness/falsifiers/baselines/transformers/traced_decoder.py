@@ -1,4 +1,4 @@
-"""transformers' decoder with torch's own dispatcher as the witness of what ran where."""
+"""transformers' decoder, whose ops torch's dispatcher records with their devices and dtypes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["ARRAYS", "load", "trace", "witnessed"]
 
 
 class Witness(TorchDispatchMode):
-    """`seen` holds one entry per kernel call."""
+    """A dispatch mode that appends one entry per kernel call to `seen`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Witness(TorchDispatchMode):
 def trace(
     config: Mapping[str, Any], weights: Mapping[str, Any], tokens: torch.Tensor, *, dtype: str, device: str
 ) -> dict[str, Any]:
-    """Every op of one forward, as the dispatcher saw it, and the logits.
+    """Every op of one forward pass, as the dispatcher recorded it, and the logits.
 
     Shapes: tokens (B, T) -> {"ops": [...], "logits": (B, T, V)}.
     Source: torch.utils._python_dispatch.TorchDispatchMode around transformers' forward.
@@ -49,12 +49,12 @@ def trace(
 
 
 def witnessed(model: Any, tokens: torch.Tensor) -> dict[str, Any]:
-    """One forward of a loaded model with the dispatcher watched; as `trace` returns it."""
+    """Run a loaded model once and record its ops; returns the same as `trace`."""
     with Witness() as witness:
         logits = model.logits(tokens)
     return {"ops": witness.seen, "logits": logits}
 
 
 def _precision() -> list[str]:
-    """Precision of float32 products as CUDA and the CPU's mkldnn are set: none, ieee, tf32 or bf16."""
+    """The settings of CUDA and the CPU's mkldnn for float32 products: none, ieee, tf32 or bf16."""
     return [each.matmul.fp32_precision for each in (torch.backends.cuda, torch.backends.mkldnn)]

@@ -1,4 +1,4 @@
-"""Training by others: transformers' decoder, torch.autograd, torch.optim.AdamW, GradScaler, RandomSampler."""
+"""A training loop from transformers' decoder, torch.autograd, torch.optim.AdamW, GradScaler and RandomSampler."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Batches = Sequence[tuple[torch.Tensor, torch.Tensor]]
 
 
 class Loop:
-    """One run; each step of it is a method, so that each can be got wrong by itself."""
+    """One training run; each part is a method, so that a mutant can override one part."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Loop:
         self.model = decoder.load(self.config, self.rounded(), dtype=dtype, device=device).model
 
     def initial(self) -> Tensors:
-        """transformers' own initialisation, from torch's global generator."""
+        """Weights by transformers' own initialisation, with torch's global generator."""
         from transformers import AutoConfig, AutoModelForCausalLM
 
         self.sow()
@@ -65,7 +65,7 @@ class Loop:
         return {name: p.detach() for name, p in model.named_parameters()}
 
     def sow(self) -> None:
-        """Seed whatever is drawn from."""
+        """Seed torch's global generator, from which the initial weights are drawn."""
         torch.manual_seed(self.seed)
 
     def order(self) -> list[int]:
@@ -80,15 +80,15 @@ class Loop:
         return found[:wanted]
 
     def run(self) -> dict[str, Any]:
-        """Losses, norms, scales and order per step; the final weights."""
-        said: dict[str, Any] = {"losses": [], "grad_norms": [], "loss_scales": [], "order": self.order()}
-        for i in said["order"]:
-            said["loss_scales"].append(self.optimizer.loss_scale)
+        """Losses, norms, scales and batch indices per step, and the final weights."""
+        history: dict[str, Any] = {"losses": [], "grad_norms": [], "loss_scales": [], "order": self.order()}
+        for i in history["order"]:
+            history["loss_scales"].append(self.optimizer.loss_scale)
             loss, norm = self.step(i)
-            said["losses"].append(loss)
-            said["grad_norms"].append(norm)
+            history["losses"].append(loss)
+            history["grad_norms"].append(norm)
         kind = getattr(torch, self.dtype)
-        return {**said, "weights": {name: w.to(kind) for name, w in self.optimizer.weights().items()}}
+        return {**history, "weights": {name: w.to(kind) for name, w in self.optimizer.weights().items()}}
 
     def step(self, i: int) -> tuple[float, float]:
         """One update from batch `i`: mean loss, norm before clipping."""
@@ -99,11 +99,12 @@ class Loop:
             count = int((targets[rows] != -100).sum())
             try:
                 loss = self.loss(leaves, tokens[rows], targets[rows])
-            except IndexError as problem:  # cross_entropy's own word for a target out of range
+            except IndexError as problem:  # cross_entropy raises IndexError for a target out of range
                 raise ValueError(f"batch {i}: {problem}") from None
             if not count or not torch.isfinite(loss):
                 raise ValueError(
-                    f"batch {i}: {count} targets count, loss {float(loss)}; expected some, and a finite loss"
+                    f"batch {i}: found {count} targets other than -100 and loss {float(loss)}; "
+                    "expected at least one, and a finite loss"
                 )
             counts.append(count)
             losses.append(float(loss.detach()) * count)
@@ -111,19 +112,19 @@ class Loop:
         return sum(losses) / sum(counts), self.update(grads, counts)
 
     def rounded(self) -> dict[str, torch.Tensor]:
-        """The weights as the forward pass sees them, in the run's type, leaves of its graph."""
+        """The weights in the run's dtype, as leaves of the forward pass's graph."""
         kind = getattr(torch, self.dtype)
         return {name: w.detach().to(kind, copy=True).requires_grad_() for name, w in self.optimizer.weights().items()}
 
     def loss(self, leaves: Tensors, tokens: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Mean cross-entropy of a micro-batch, its graph kept."""
+        """Mean cross-entropy of a micro-batch, with its graph."""
         call = {"input_ids": tokens, "use_cache": False}
         logits = functional_call(self.model, dict(leaves), kwargs=call, tie_weights=False).logits
         wide = logits if logits.dtype == torch.float64 else logits.float()
         return cross_entropy(wide.flatten(0, 1), targets.flatten())
 
     def gradients(self, leaves: Tensors, loss: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Gradients of the scaled loss, as wide as the weights that are updated."""
+        """Gradients of the scaled loss, in at least float32."""
         grads = torch.autograd.grad(loss * self.optimizer.loss_scale, list(leaves.values()))
         return {n: g if g.dtype == torch.float64 else g.float() for n, g in zip(leaves, grads, strict=True)}
 
