@@ -126,7 +126,7 @@ def test_the_unknown_token_is_found_where_there_is_one(folder: Path) -> None:
 
 def test_a_folder_that_does_not_say_what_it_saw_is_unverified(folder: Path) -> None:
     (folder / "recipe.json").write_text(json.dumps({"held_out_files": ["other.py"]}), encoding="utf-8")
-    with pytest.raises(NoHeldOutText, match="names 1 files, tiny_corpus:split gives 3 others") as other:
+    with pytest.raises(NoHeldOutText, match="lists 1 files that differ from the 3 of tiny_corpus:split") as other:
         documents(str(folder), "tiny_corpus:split")
     assert other.value.unsupported
     (folder / "recipe.json").unlink()
@@ -161,7 +161,7 @@ def test_windows_stay_within_a_file_and_too_many_are_refused(folder: Path) -> No
     allowed = {tuple(ids[i : i + 32]) for ids in encoded for i in range(0, ids.size - 31, 32)}
     assert rows.shape == (5, 32)
     assert {tuple(row) for row in rows} <= allowed
-    with pytest.raises(UserError, match="rows: found 100000, the held-out text has"):
+    with pytest.raises(UserError, match="rows: found 100000, but the held-out text has"):
         _windows(str(folder), "tiny_corpus:split", 100_000, 32)
 
 

@@ -231,7 +231,7 @@ def test_a_reader_that_is_not_installed_is_one_line_with_its_extra(
 
 def test_a_claim_that_knows_fewer_architectures_is_unverified_on_the_others(folder: Path) -> None:
     edit(folder, model_type="qwen3", attention_bias=False)
-    with pytest.raises(Exception, match="the checkpoint is a qwen3; this claim knows llama, qwen2") as found:
+    with pytest.raises(Exception, match="the checkpoint is a qwen3; this claim covers llama, qwen2") as found:
         read_checkpoint(str(folder), "float32")
     assert getattr(found.value, "unsupported", False)
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""Falsifiers of the biases of a decoder's projections: each one is added, and none costs nothing."""
+"""Falsifiers of the biases of a decoder's projections: each one is added, and zero biases change nothing."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ QKV = tuple(f"self_attn.{name}_proj.bias" for name in "qkv")
 
 
 def each_bias(subject: Any, case: Case, *, model_type: str, layers: int, length: int) -> Observation:
-    """What each q, k and v bias of each layer adds to the logits: with it less without that one.
+    """The effect of each q, k and v bias of each layer on the logits: logits with it minus logits without it.
 
-    One pair per bias, so that a faint one (a key bias) is judged against its own effect.
+    One pair per bias, so that a weak one (a key bias) is judged against its own effect.
     Shapes: tokens (2, length) -> per bias (2, length, vocab).
     """
     config = small_config(model_type=model_type, layers=layers)
@@ -34,7 +34,7 @@ def each_bias(subject: Any, case: Case, *, model_type: str, layers: int, length:
 def zero_biases(subject: Any, case: Case, *, length: int, layers: int = 2) -> Observation:
     """A Llama whose biases are all zero gives, byte for byte, the logits of the same model without biases.
 
-    Both come from the subject: a path without biases that changed when biases were added shows here.
+    The subject computes both, so a subject whose path without biases differs from the path with biases fails.
     Shapes: tokens (2, length) -> logits (2, length, vocab), compared as integers of the same bytes.
     """
     plain = small_config(model_type="llama", layers=layers, biases=False)

@@ -1,4 +1,4 @@
-"""The text a loss is computed on: known, varied, and not the text the model was trained on."""
+"""Falsifier of held-out text: its tokens are known and varied, and it does not overlap the training text."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ MEASURES = {
     "top_token_share": "share of held-out tokens taken by the most frequent one",
     "distinct_tokens": "number of different token ids in the held-out text",
     "held_out_tokens": "number of tokens in the held-out text",
-    "shared_files": "number of file names on both sides of the split",
-    "shared_ngram_share": "share of the held-out text's long n-grams that stand in the training text too",
+    "shared_files": "number of file names that are both training and held-out",
+    "shared_ngram_share": "share of the held-out text's long n-grams that the training text also contains",
 }
 GROWTH = np.uint64(1000003)
-"""Odd, so that multiplying by it modulo 2**64 loses nothing."""
+"""Odd, so that multiplication by it modulo 2**64 is invertible."""
 
 
 class NoHeldOutText(Exception):
-    """Which text this model has not seen is not known, so its loss means nothing: UNVERIFIED."""
+    """The model's held-out text is unknown, so its loss proves nothing: the claim is UNVERIFIED."""
 
     unsupported = True
 
 
 def held_out_text(subject: Any, case: Case, *, weights: str, corpus: str, ngram: int) -> Observation:
-    """Token counts of both sides of the split, and what they share in names and in n-grams of `ngram` tokens.
+    """Token statistics of training and held-out text, and the file names and n-grams that both contain.
 
-    `corpus` names a function `module:function` that returns the split (root, train, held_out). The
-    subject may bring its own data pipeline, `corpus(tokenizer, train, held_out)`; else the tokenizers
-    library encodes the files, and what is judged is the text alone.
-    Units: ngram is a power of two.
-    Raises: UserError if it is not; NoHeldOutText (UNVERIFIED) if the folder does not say what it was trained on.
+    `corpus` names a function `module:function` that returns the split (root, train, held_out). If the
+    subject has its own data pipeline, `corpus(tokenizer, train, held_out)`, that encodes the files; else
+    the tokenizers library does, and only the text is judged.
+    Units: ngram, tokens per n-gram, is a power of two.
+    Raises: UserError if it is not; NoHeldOutText (UNVERIFIED) if the folder does not list its held-out files.
     """
     train, held_out = documents(str(weights), corpus)
     pipeline = subject if subject.offers("corpus") else corpora
@@ -61,9 +61,9 @@ def held_out_text(subject: Any, case: Case, *, weights: str, corpus: str, ngram:
 
 @lru_cache(maxsize=2)
 def documents(folder: str, corpus: str) -> tuple[dict[str, str], dict[str, str]]:
-    """(training, held-out) texts by file name, as the split and the folder's own record agree.
+    """(training, held-out) texts by file name, if the folder's recipe.json lists the split's held-out files.
 
-    Raises: NoHeldOutText if the folder has no record or another one; UserError if a file cannot be read.
+    Raises: NoHeldOutText if it lists none or others; UserError if a file cannot be read.
     """
     module, _, name = corpus.partition(":")
     split = getattr(import_module(module), name)()
@@ -71,10 +71,10 @@ def documents(folder: str, corpus: str) -> tuple[dict[str, str], dict[str, str]]
     try:
         recorded = json.loads(path.read_text(encoding="utf-8"))["held_out_files"]
     except (OSError, ValueError, KeyError):
-        raise NoHeldOutText(f"{path}: no held_out_files, so which text this model has not seen is unknown") from None
+        raise NoHeldOutText(f"{path}: no held_out_files, so the model's held-out text is unknown") from None
     if list(recorded) != list(split.held_out):
         raise NoHeldOutText(
-            f"{path}: held_out_files names {len(recorded)} files, {corpus} gives {len(split.held_out)} others"
+            f"{path}: held_out_files lists {len(recorded)} files that differ from the {len(split.held_out)} of {corpus}"
         )
     return _texts(split.root, split.train), _texts(split.root, split.held_out)
 
@@ -83,7 +83,7 @@ def tokenizer_of(folder: str) -> str:
     """Path of the folder's tokenizer.json. Raises: NoHeldOutText if there is none."""
     path = Path(folder) / "tokenizer.json"
     if not path.is_file():
-        raise NoHeldOutText(f"{path}: file not found, so no text can be given to this model")
+        raise NoHeldOutText(f"{path}: file not found, so no text can be encoded for this model")
     return str(path)
 
 
@@ -103,13 +103,13 @@ def _share(hits: np.ndarray) -> float:
 
 
 def _hashes(ids: np.ndarray, length: int) -> np.ndarray:
-    """One 64-bit hash per window of `length` tokens; a window twice as long is made of two halves."""
+    """One 64-bit hash per window of `length` tokens, by doubling: two halves' hashes give the hash of a window."""
     if length < 1 or length & (length - 1):
         raise UserError(f"ngram: found {length}, expected a power of two")
     if ids.size < length:
         return np.zeros(0, np.uint64)
     found, half, growth = ids.astype(np.uint64) + np.uint64(1), 1, GROWTH
-    with np.errstate(over="ignore"):  # modulo 2**64 is meant
+    with np.errstate(over="ignore"):  # the hash is modulo 2**64
         while half < length:
             found = found[:-half] * growth + found[half:]
             half, growth = 2 * half, growth * growth
@@ -117,7 +117,7 @@ def _hashes(ids: np.ndarray, length: int) -> np.ndarray:
 
 
 def _among(wanted: np.ndarray, hashes: np.ndarray) -> np.ndarray:
-    """Those of `wanted` that occur in `hashes`; only the short side is sorted."""
+    """Those of `wanted` that occur in `hashes`; sorts only `wanted`, which is shorter."""
     order = np.unique(wanted)
     place = np.minimum(np.searchsorted(order, hashes), order.size - 1)
     return np.unique(hashes[order[place] == hashes]) if order.size else order

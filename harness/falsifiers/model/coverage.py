@@ -1,4 +1,4 @@
-"""Falsifiers of loading: every tensor of a checkpoint is used, once, in its place, and nothing else is."""
+"""Falsifiers of loading: a model uses every tensor of its checkpoint once, in the right place, and no other."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ STRANGER = "model.layers.0.self_attn.stranger_proj.weight"
 
 
 def every_tensor(subject: Any, case: Case, *, model_type: str, tied: bool, layers: int = 2) -> Observation:
-    """Each tensor is moved alone, and the logits move with it by the reference's amount.
+    """Change one tensor at a time; the logits change as the reference's do.
 
-    One pair per tensor: a tensor not read moves nothing, one read in two places or in the wrong
-    one moves them otherwise, and the logits themselves tell a parameter left at its initial value.
+    One pair per tensor: an unread tensor changes nothing; one that is read twice or in a wrong place changes the
+    logits differently. The pair `logits` shows a parameter that kept its initial value.
     Shapes: tokens (2, 7) -> per tensor (2, 7, vocab).
     """
     config = small_config(model_type=model_type, tied=tied, layers=layers)
@@ -35,9 +35,9 @@ def every_tensor(subject: Any, case: Case, *, model_type: str, tied: bool, layer
 
 
 def exact_set(subject: Any, case: Case, *, model_type: str, tied: bool, layers: int = 2) -> Observation:
-    """A checkpoint that is short of a tensor, has one too many, renamed or mis-shaped, is refused by that name.
+    """The subject refuses a checkpoint with a missing, extra, renamed or mis-shaped tensor, and names the tensor.
 
-    Each pair counts 1 where the refusal, or a warning, names the tensor. The whole checkpoint loads first,
+    Each pair holds 1 where the error, or a warning, names the tensor. The correct checkpoint is loaded first,
     outside the measurement.
     """
     config = small_config(model_type=model_type, tied=tied, layers=layers)
@@ -51,9 +51,9 @@ def exact_set(subject: Any, case: Case, *, model_type: str, tied: bool, layers: 
 
 
 def derived_buffers(subject: Any, case: Case, *, model_type: str, length: int) -> Observation:
-    """What no checkpoint stores, the rotary table, is computed from the config at every load.
+    """Every load computes the rotary table, which no checkpoint stores, from its own config.
 
-    Two models of one shape and different rope_theta, loaded in turn and used in turn.
+    Loads two models of the same shape with different rope_theta, then runs the first and the second.
     Shapes: tokens (2, length) -> logits (2, length, vocab) of each.
     """
     first = small_config(model_type=model_type, rope_theta=1e6)
@@ -65,14 +65,14 @@ def derived_buffers(subject: Any, case: Case, *, model_type: str, length: int) -
 
 
 def _names(subject: Any, config: Config, weights: Weights, tokens: np.ndarray, *names: str) -> int:
-    """1 where loading (or the first use, for a loader that reads late) refuses or warns by one of the names."""
-    with warnings.catch_warnings(record=True) as said:
+    """1 if loading (or the first use, for a lazy loader) raises or warns with one of the names, else 0."""
+    with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("always")
         try:
             subject.load(config, weights).logits(tokens)
         except Exception as refusal:  # noqa: BLE001  (any refusal that names the tensor is the measurement)
             return int(any(name in str(refusal) for name in names))
-    return int(any(name in str(warning.message) for warning in said for name in names))
+    return int(any(name in str(warning.message) for warning in raised for name in names))
 
 
 def _all(counted: list[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -80,7 +80,7 @@ def _all(counted: list[int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _some(weights: Weights) -> list[str]:
-    """One tensor of every kind: those outside the layers, and the last layer's."""
+    """One tensor of every kind: those outside the layers, and those of the last layer."""
     last = max((name.split(".")[2] for name in weights if name.startswith("model.layers.")), default="")
     return [n for n in weights if not n.startswith("model.layers.") or n.startswith(f"model.layers.{last}.")]
 
@@ -90,7 +90,7 @@ def _without(weights: Weights, name: str) -> Weights:
 
 
 def _renamed(weights: Weights, name: str) -> Weights:
-    """The tensor under a name that the config does not have (`gamma` for `weight`, as old norms have it)."""
+    """Rename a tensor to a name that the config does not have (`gamma` for `weight`, as in old norms)."""
     return {**_without(weights, name), _gamma(name): weights[name]}
 
 
@@ -99,7 +99,7 @@ def _gamma(name: str) -> str:
 
 
 def _moved(case: Case, name: str, tensor: np.ndarray) -> np.ndarray:
-    """Noise of a quarter of the tensor's own size in every element, so that none is too faint to see."""
+    """Add noise of a quarter of the tensor's RMS to every element, so that each change is measurable."""
     return case.normal(f"{name} moved", tensor.shape, std=0.25 * float(np.sqrt(np.mean(np.square(tensor))))) + tensor
 
 

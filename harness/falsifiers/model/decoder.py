@@ -1,4 +1,4 @@
-"""Falsifiers of whole decoders: logits against the float64 reference, and each stage beside it."""
+"""Falsifiers of whole decoders: logits, and each stage, against the float64 reference."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.reference.model.decoder_config import MODEL_TYPES, check_weights, p
 
 
 class OtherArchitecture(Exception):
-    """The checkpoint's architecture is known, but not to this claim: UNVERIFIED."""
+    """The reference has the checkpoint's architecture, but this claim does not cover it: UNVERIFIED."""
 
     unsupported = True
 
@@ -47,10 +47,10 @@ def logit_parity(
     length: int,
     batch: int = 2,
 ) -> Observation:
-    """Logits of a synthetic model with sharp weights, at positions 0 .. length-1.
+    """Logits of a synthetic model with random weights, at positions 0 .. length-1.
 
     Shapes: tokens (batch, length) -> logits (batch, length, vocab).
-    Units:  biases switches Llama's `attention_bias` and `mlp_bias`; a Qwen2 has its q/k/v biases anyway.
+    Units:  biases switches Llama's `attention_bias` and `mlp_bias`; a Qwen2 always has q/k/v biases.
     """
     config = synthetic_config(
         model_type=model_type,
@@ -76,8 +76,8 @@ def logit_parity_stages(
 ) -> Stages:
     """(stage, got, want) in order of computation, for the model and tokens of `logit_parity`.
 
-    With `replaced` every stage is fed the reference's values, so that each shows its own error alone.
-    Shapes: as `reference.model.decoder.stage_names` gives them; stages that the subject does not name are left out.
+    With `replaced` every stage gets the reference's values as input, so that each shows only its own error.
+    Shapes: as in `reference.model.decoder.stage_names`, without the stages that the subject does not return.
     """
     config = synthetic_config(**model)
     weights, tokens = case_weights(case, config), case_tokens(case, config, batch, length)
@@ -88,7 +88,7 @@ def checkpoint_parity(subject: Any, case: Case, *, weights: str, length: int, ba
     """Logits of a Hugging Face checkpoint folder, its weights rounded to the case's dtype, on random token ids.
 
     Shapes: tokens (batch, length) -> logits (batch, length, vocab).
-    Raises: UserError if the folder is no checkpoint of an architecture the reference knows, naming the key or tensor.
+    Raises: UserError naming the key or tensor if the reference cannot run the folder's checkpoint.
     """
     config, tensors = read_checkpoint(str(weights), case.dtype, hybrid=True)
     tokens = case_tokens(case, config, batch, length)
@@ -104,19 +104,19 @@ def checkpoint_parity_stages(
     return _stages(subject, case, config, tensors, case_tokens(case, config, batch, length), replaced)
 
 
-# One entry per dtype: a claim's cases alternate between dtypes, and reading the folder is the slow part.
+# One entry per dtype, because a claim's cases alternate between dtypes and reading the folder is slow.
 @lru_cache(maxsize=4)
 def read_checkpoint(folder: str, dtype: str, *, hybrid: bool = False) -> tuple[Config, Weights]:
-    """The folder's config and its weights rounded to dtype; kept out of the case, whose arrays are evidence.
+    """The folder's config and its weights rounded to dtype; not stored in the case, whose arrays become evidence.
 
-    Units:  hybrid takes Qwen3 and Qwen3.5 text models too.
-    Raises: OtherArchitecture for one of those without it; UserError for what is no such checkpoint.
+    Units:  hybrid also accepts Qwen3 and Qwen3.5 text models.
+    Raises: OtherArchitecture for one of these without hybrid; UserError for another architecture or wrong tensors.
     """
     config, weights = read_config(folder), read_weights(folder)
     other = config.get("model_type") in hybrid_config.MODEL_TYPES
     if other and not hybrid:
         raise OtherArchitecture(
-            f"the checkpoint is a {config['model_type']}; this claim knows {', '.join(MODEL_TYPES)}"
+            f"the checkpoint is a {config['model_type']}; this claim covers {', '.join(MODEL_TYPES)}"
         )
     try:
         if other:
@@ -141,7 +141,7 @@ def _stages(subject: Any, case: Case, config: Config, weights: Weights, tokens: 
     model = subject.load(config, weights)
     _, want = decoder_forward(config, weights, tokens)
     if replaced:
-        # The reference starts each stage from the rounded values too: their rounding is nobody's error.
+        # The reference too starts each stage from the rounded values, so that their rounding is not counted as error.
         given = {name: round_to(value, case.dtype) for name, value in want.items()}
         _, want = decoder_forward(config, weights, tokens, replace=given)
         got = model.stages(tokens, replace=given)

@@ -1,4 +1,4 @@
-"""Where a forward really ran: its recorded ops against the device and the dtype that were asked for."""
+"""Falsifier of the device and dtype of a forward pass: compares its recorded ops with the case's."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from harness.falsifiers.inputs.synthetic_model import case_tokens, case_weights,
 from harness.observation import Observation
 
 MEASURES = {
-    "ops_elsewhere": "ops that read or wrote a tensor on another device than the one asked for",
-    "ops_in_other_dtype": "ops in a floating type outside the run's policy",
+    "ops_elsewhere": "ops that read or wrote a tensor on another device than the requested one",
+    "ops_in_other_dtype": "ops in a floating-point type that the run's dtype does not allow",
     "products_reduced": "matrix products run while torch allows TF32 or bfloat16 inside float32",
-    "products_missing": "matrix products that the decoder's config implies and the record lacks",
-    "other_forward": "largest difference between the recorded forward's logits and the loaded model's",
+    "products_missing": "matrix products that the decoder's config implies but the record lacks",
+    "other_forward": "largest difference between the recorded forward pass's logits and the loaded model's",
 }
 PRODUCTS = {"mm": 0, "bmm": 0, "matmul": 0, "linear": 0, "addmm": 1, "baddbmm": 1, "addbmm": 1}
 """Matrix products by their aten name, with the position of the left factor among the tensors read."""
 FUSED_ATTENTION = "scaled_dot_product"
-"""A fused attention holds both of a layer's products."""
+"""A fused attention kernel contains both products of a layer's attention."""
 FULL = {"none", "ieee"}
-"""Settings of torch's float32 products that keep all 23 bits; "none" is not set, hence full."""
+"""Settings of torch's float32 products that keep all 23 bits; "none" means not set, which is full precision."""
 COMPLEX = {"float64": "complex128", "float32": "complex64"}
 Op = dict[str, Any]
 
 
 def no_fallback(subject: Any, case: Case, *, length: int, batch: int = 2) -> Observation:
-    """One forward of a small Qwen2, its ops as `trace` records them.
+    """One forward pass of a small Qwen2, with the ops that `trace` records.
 
-    Every tensor of every op is on `case.device`; matrix products are in the run's dtype, all else in it
-    or, for a 16-bit run, in float32; and there are as many products as 7 linear layers and 2 attention
-    products per layer and the head make, so that an empty record is no pass.
+    Every tensor of every op is on `case.device`; matrix products are in the run's dtype, other ops in it
+    or, for a 16-bit run, in float32. The record has at least the products of 7 linear layers and 2 attention
+    products per layer, and of the head, so that an empty record fails.
     Shapes: tokens (batch, length), length > 1.
     """
     config = small_config()
@@ -58,7 +58,7 @@ def _name(op: Op) -> str:
 
 
 def _products(op: Op) -> int:
-    """How many matrix products an op is; an outer product adds nothing up (rotary angles) and is none."""
+    """Number of matrix products in an op; an outer product (rotary angles) sums nothing and counts 0."""
     name = _name(op)
     if FUSED_ATTENTION in name:
         return 2
@@ -70,14 +70,14 @@ def _left(op: Op) -> list[int]:
     return shape
 
 
-def _same(found: str, asked: str) -> bool:
-    """Whether cuda:0 is what cuda, or cuda:0, asks for."""
-    return found == asked or (":" not in asked and found.partition(":")[0] == asked)
+def _same(found: str, requested: str) -> bool:
+    """Whether a device is the requested one; `cuda` means any CUDA device."""
+    return found == requested or (":" not in requested and found.partition(":")[0] == requested)
 
 
-def _here(op: Op, asked: str) -> bool:
-    """Whether all that an op touched is on the device; a product that names no device was nowhere."""
-    return all(_same(found, asked) for found in op["devices"]) and bool(op["devices"] or not _products(op))
+def _here(op: Op, requested: str) -> bool:
+    """Whether all tensors of an op are on the device; False for a product without a recorded device."""
+    return all(_same(found, requested) for found in op["devices"]) and bool(op["devices"] or not _products(op))
 
 
 def _within(op: Op, dtype: str) -> bool:
@@ -94,7 +94,7 @@ def _floating(dtypes: Iterable[str]) -> list[str]:
 
 
 def _policy(dtype: str, product: bool) -> set[str]:
-    """The floating types an op may touch; norms, softmax and rotation of a 16-bit run are in float32."""
+    """The floating-point types that an op may use; a 16-bit run's norms, softmax and rotation use float32."""
     if product:
         return {dtype}
     wide = dtype if dtype in COMPLEX else "float32"

@@ -1,4 +1,4 @@
-"""One candidate, two ways to its logits: on the host at once, and on the run's device row by row."""
+"""Falsifier of equal logits on two devices: on the CPU in one batch, and on the run's device row by row."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from harness.falsifiers.inputs.synthetic_model import case_tokens, case_weights,
 from harness.observation import Observation
 
 MEASURES = {
-    "device_difference": "logits on the device minus those on the CPU, relative L2, same candidate and dtype",
-    "worst_row_difference": "the same for the worst single position, over the root mean square of all",
+    "device_difference": "relative L2 difference of logits on the device and on the CPU, same candidate and dtype",
+    "worst_row_difference": "root mean square difference at the worst position over the root mean square of all logits",
 }
 
 
 def host_and_device(subject: Any, case: Case, *, length: int, batch: int = 3) -> Observation:
-    """Logits computed on the CPU, all rows at once, against those of the run's device, one row at a time.
+    """Logits computed on the CPU, all rows at once, against logits of the run's device, one row at a time.
 
-    Both come from the subject itself. On a CPU run the two devices are one, and a difference of exactly 0
-    would show nothing; there the second model is the same function with its channels in reverse order, so
-    that every sum is taken backwards.
+    The subject computes both. On a CPU run both devices are the CPU and would give equal bits, which would test
+    nothing; so there the second model is the same function with its channels in reverse order, which reverses
+    every sum.
     Shapes: tokens (batch, length) -> logits (batch, length, vocab).
     """
     config = small_config()
@@ -39,7 +39,7 @@ def host_and_device(subject: Any, case: Case, *, length: int, batch: int = 3) ->
 
 
 def _backwards(name: str, tensor: np.ndarray) -> np.ndarray:
-    """The tensor for a residual stream and an MLP whose channels stand in reverse order."""
+    """The tensor of the same function with the channels of residual stream and MLP in reverse order."""
     if name.endswith(".bias"):
         return tensor
     if name.endswith("o_proj.weight"):

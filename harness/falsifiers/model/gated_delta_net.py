@@ -1,4 +1,4 @@
-"""Falsifiers of a gated-delta-net layer: its forward pass, its state over time, and who may see it."""
+"""Falsifiers of a gated-delta-net layer: its forward pass, its state over time, and isolation of requests."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from harness.observation import Observation
 from harness.reference.model.gated_delta_net import gated_delta_net_forward
 
 MEASURES = {
-    "drift": "relative error of the last 64 tokens over that of the first 64",
+    "drift": "relative error of the last 64 tokens over the relative error of the first 64",
 }
 
 
 def forward(
     subject: Any, case: Case, *, key_heads: int, per_key: int, length: int, started: bool, adapted: bool = False
 ) -> Observation:
-    """One call: output, final state and the convolution's last inputs, from zeros or from an earlier call's states.
+    """One call: output, final state and the convolution's last inputs, starting from zeros or from given states.
 
     Shapes: x (2, length, 24) -> out the same, state (2, Hv, 8, 6), conv_state (2, channels, 3).
     """
@@ -34,7 +34,7 @@ def forward(
 
 
 def split(subject: Any, case: Case, *, key_heads: int, per_key: int, length: int) -> Observation:
-    """f(a + b) = f(a), then f(b) from its states, at every split, and token by token.
+    """f(a + b) equals f(a) followed by f(b) from its states, for every split and token by token.
 
     Shapes: outputs (length, 2, length, 24), one row per split and one for single steps; final states of each.
     """
@@ -51,7 +51,7 @@ def split(subject: Any, case: Case, *, key_heads: int, per_key: int, length: int
 
 
 def horizon(subject: Any, case: Case, *, key_heads: int, per_key: int, length: int, spans: list[int]) -> Observation:
-    """A long sequence at once, and in two halves: the error along it, at the spans named and at its end.
+    """A long sequence in one call, and in two halves: the errors of the output, at `spans` and at the end.
 
     Shapes: out (1, length, 24); series rel_l2_err, the relative error of the 64 tokens up to each of `spans`.
     """
@@ -72,7 +72,7 @@ def horizon(subject: Any, case: Case, *, key_heads: int, per_key: int, length: i
 
 
 def unequal_lengths(subject: Any, case: Case, *, key_heads: int, per_key: int, length: int, pad: int) -> Observation:
-    """Rows filled up on their left equal each row alone: outputs of the real tokens, and final states.
+    """Left-padded rows equal each row alone: outputs of the real tokens, and final states.
 
     Shapes: x (3, length, 24), rows of length, length - pad, length - 2 pad real tokens.
     """
@@ -92,7 +92,7 @@ def unequal_lengths(subject: Any, case: Case, *, key_heads: int, per_key: int, l
 
 
 def next_request(subject: Any, case: Case, *, key_heads: int, per_key: int, length: int, poison: str) -> Observation:
-    """A request on a layer that has just served another one, and ended in states of `poison`, sees nothing of it.
+    """A request on a layer is not affected by an earlier request whose inputs were all `poison`.
 
     Shapes: x (2, length, 24), out the same; state and conv_state of the later request.
     """
@@ -105,14 +105,14 @@ def next_request(subject: Any, case: Case, *, key_heads: int, per_key: int, leng
 
 
 def _forward(x: np.ndarray, weights: Arrays, config: Config, **given: Any) -> tuple[np.ndarray, ...]:
-    """The reference step by step: whatever chunks a subject uses, it is compared with none."""
+    """The reference's recurrent form, without chunks, whatever chunks the subject uses."""
     return gated_delta_net_forward(x, weights, config, **given)[:3]
 
 
 def _in_pieces(
     subject: Any, x: np.ndarray, weights: Arrays, config: Config, given: Arrays, sizes: list[int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(outputs of all pieces, final state, final conv_state) of a sequence fed piece by piece."""
+    """Run a sequence piece by piece; return (outputs of all pieces, final state, final conv_state)."""
     outs = []
     for piece in np.split(x, np.cumsum(sizes)[:-1], axis=1):
         out, state, conv_state = subject.gated_delta_net(piece, weights, config, **given)

@@ -1,4 +1,4 @@
-"""A small gated-delta-net layer built from a case: config, sharp weights, adapters, inputs, states."""
+"""Inputs for falsifiers of a gated-delta-net layer: config, random weights, adapters, hidden states, states."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Arrays = dict[str, np.ndarray]
 
 
 def layer(case: Case, key_heads: int, per_key: int, *, hidden: int = 24) -> tuple[Config, Arrays]:
-    """Config and weights with nothing invisible: decays from 1e-3 to 0.99 a step.
+    """Config and weights in which a fault of any tensor shows; decays range from 1e-3 to 0.99 per step.
 
-    Units: per_key is the number of value heads that share a key head. Keys and values are of one width with one key
-           head, where their roles can be mistaken for each other, and of two otherwise.
+    Units: per_key is the number of value heads that share a key head. With one key head, keys and values have the
+           same width, so that a subject can confuse them; otherwise their widths differ.
     """
     config = {
         "hidden_size": hidden,
@@ -34,7 +34,7 @@ def layer(case: Case, key_heads: int, per_key: int, *, hidden: int = 24) -> tupl
 
 
 def adapters(case: Case, weights: Arrays, names: tuple[str, ...] = PROJECTIONS, scale: float = 0.7) -> dict[str, Any]:
-    """(A, B, scale) of each projection named, of ranks 2 and 3 by turns, B not zero."""
+    """(A, B, scale) for each named projection, with ranks 2 and 3 in turn and B not zero."""
     return {
         name: (
             case.normal(f"{name}.lora_A", (2 + i % 2, weights[f"{name}.weight"].shape[1]), std=0.3),
@@ -51,7 +51,7 @@ def inputs(case: Case, config: Config, length: int, batch: int = 2) -> np.ndarra
 
 
 def states(case: Case, config: Config, batch: int = 2) -> dict[str, np.ndarray]:
-    """A state and a convolution's last inputs that an earlier call may have left."""
+    """Random states, as an earlier call could return: the layer's state and the convolution's last inputs."""
     model = parse_config(config)
     keys, values = model.widths
     return {

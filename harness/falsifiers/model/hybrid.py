@@ -12,7 +12,7 @@ from harness.observation import Observation
 from harness.reference.model.hybrid import hybrid_logits
 
 MEASURES = {
-    "accepted": "checkpoints with a tensor too many, one missing or one of another shape that are loaded all the same",
+    "accepted": "checkpoints with an extra, missing or mis-shaped tensor that load without an error",
 }
 PROBLEMS = (ValueError, RuntimeError, KeyError, TypeError)
 
@@ -28,7 +28,7 @@ def logit_parity(
     value_heads: int = 4,
     partial: float = 0.25,
 ) -> Observation:
-    """Logits of a mixed model with sharp weights. Shapes: tokens (2, length) -> logits (2, length, 67)."""
+    """Logits of a mixed model with random weights. Shapes: tokens (2, length) -> logits (2, length, 67)."""
     config = hybrid_config(
         layer_types=layer_types, tied=tied, key_heads=key_heads, value_heads=value_heads, partial=partial
     )
@@ -39,7 +39,7 @@ def logit_parity(
 
 
 def dense_parity(subject: Any, case: Case, *, tied: bool, length: int) -> Observation:
-    """A Qwen3 decoder: attention alone, its queries and keys normed by head. Shapes: as `logit_parity`."""
+    """A Qwen3 decoder: attention layers only, with queries and keys normed per head. Shapes: as `logit_parity`."""
     rope = {"rope_type": "default", "rope_theta": 50000.0}
     config = {**hybrid_config(layer_types="aa", tied=tied), "model_type": "qwen3", "rope_parameters": rope}
     config.pop("layer_types")
@@ -50,7 +50,7 @@ def dense_parity(subject: Any, case: Case, *, tied: bool, length: int) -> Observ
 
 
 def coverage(subject: Any, case: Case) -> Observation:
-    """A checkpoint holds the model's tensors, each in its shape, and no others; the right one answers as it should."""
+    """The subject loads only the exact set of tensors, each in its shape; the correct set gives the right logits."""
     config = hybrid_config(layer_types="la")
     weights = hybrid_weights(case, config)
     tokens = case.integers("tokens", (2, 5), 0, config["vocab_size"])

@@ -1,8 +1,8 @@
-"""Falsifiers of the KV cache: a prompt cut anywhere, in chunks, padded, or after another request.
+"""Falsifiers of the KV cache: a prompt split anywhere, in chunks, padded, or after another request.
 
-Each model is either a checkpoint folder (`weights`) or a synthetic one with sharp weights (`model`, the
-arguments of `falsifiers.model.decoder.synthetic_config` but model_type). The caches a subject hands out are only
-handed back to it. What is wanted is the one-shot forward of the reference, each row alone, without a cache.
+Each model is either a checkpoint folder (`weights`) or a synthetic one with random weights (`model`, the
+arguments of `falsifiers.inputs.synthetic_model.synthetic_config` except model_type). A falsifier only passes the
+subject's caches back to it. The expected logits are the reference's for each row alone, without a cache.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from harness.observation import Observation
 from harness.reference.model.decoder_cache import decode, prefill
 
 MEASURES = {
-    "cached_over_full": "error of cached decoding over the error of the subject's own one-shot forward, same tokens",
+    "cached_over_full": "error of cached decoding over error of the subject's own uncached forward pass, same tokens",
 }
 
 
@@ -33,7 +33,7 @@ def every_split(
     model: dict[str, Any] | None = None,
     model_type: str = "qwen2",
 ) -> Observation:
-    """For every split s: prefill of s tokens, then the others one at a time, equal the one-shot forward.
+    """For every split s: a prefill of s tokens and then single tokens equal the uncached forward pass.
 
     Shapes: tokens (batch, length) -> logits (length - 1, batch, length, V), one forward per split.
     """
@@ -56,7 +56,7 @@ def chunked(
     model: dict[str, Any] | None = None,
     model_type: str = "qwen2",
 ) -> Observation:
-    """A prompt fed in chunks of several tokens, the last one shorter, equals the one-shot forward.
+    """A prompt in chunks of several tokens, the last one shorter, equals the uncached forward pass.
 
     Shapes: tokens (batch, length) -> logits (batch, length, V); in all chunks but the first there are
             more keys than queries.
@@ -81,8 +81,8 @@ def left_padded(
 ) -> Observation:
     """Rows of a left-padded batch, prefilled and decoded together, equal each row alone without padding.
 
-    Three rows of length, length - pad and length - 2 pad tokens (at least 1); what stands in the padding is
-    drawn like any token. After the prompt come `steps` tokens one at a time and then two at once.
+    Three rows of length, length - pad and length - 2 pad tokens (at least 1); padding positions hold
+    random tokens. After the prompt come `steps` single tokens and then two at once.
     Shapes: -> logits (real tokens of all rows, V).
     """
     config, tensors = _model(case, weights, model, model_type)
@@ -107,10 +107,10 @@ def second_request(
     model: dict[str, Any] | None = None,
     model_type: str = "qwen2",
 ) -> Observation:
-    """A request on a model that has served another one sees nothing of it: its logits equal the reference.
+    """Two requests on one model do not affect each other: both requests' logits equal the reference's.
 
-    `first` and `second` are the prompts' lengths; both requests decode `steps` tokens. With `together` the
-    first one decodes after the second one's prefill, in turns, so that two caches live at once.
+    `first` and `second` are the prompts' lengths; both requests decode `steps` tokens. With `together` both
+    requests decode alternately after the second prefill, so that two caches are in use.
     Shapes: -> earlier (2, first + steps, V), later (2, second + steps, V).
     """
     config, tensors = _model(case, weights, model, model_type)
@@ -128,10 +128,10 @@ def second_request(
 
 
 def drift(subject: Any, case: Case, *, prompt: int, steps: int, weights: str, batch: int = 2) -> Observation:
-    """Error along a cached decoding of many tokens, beside the same subject's one-shot forward.
+    """Error along a cached decoding of many tokens, over the error of the subject's uncached forward pass.
 
-    Every subject is fed the tokens that the reference chooses greedily, so that errors and not
-    choices are compared.
+    Every subject decodes the tokens that the reference chooses greedily, so that different choices do not
+    affect the errors.
     Shapes: -> logits (batch, prompt + steps, V); series rel_l2_err and one_shot, one value per position.
     """
     config, tensors = read_checkpoint(str(weights), case.dtype)
@@ -149,7 +149,7 @@ def drift(subject: Any, case: Case, *, prompt: int, steps: int, weights: str, ba
 
 
 class _Request:
-    """One request on a loaded model: its tokens in pieces, its cache, its logits so far."""
+    """One request on a loaded model: its tokens in pieces, its cache, and its logits so far."""
 
     def __init__(self, loaded: Any, tokens: np.ndarray, sizes: list[int], lengths: np.ndarray | None = None) -> None:
         self.pieces = np.split(tokens, np.cumsum(sizes)[:-1], axis=1)
@@ -157,7 +157,7 @@ class _Request:
         self.cache: Any = None
 
     def advance(self) -> None:
-        """Feed the next piece: the first one is the prompt."""
+        """Run the next piece; the first one is the prompt."""
         piece = self.pieces[len(self.logits)]
         if self.logits:
             logits, self.cache = self.loaded.decode(piece, self.cache)
@@ -169,7 +169,7 @@ class _Request:
 
 
 def _run(loaded: Any, tokens: np.ndarray, sizes: list[int], lengths: np.ndarray | None = None) -> np.ndarray:
-    """Logits of all tokens, fed in pieces of these sizes: a prefill, then decodes."""
+    """Logits of all tokens, run in pieces of these sizes: a prefill, then decodes."""
     request = _Request(loaded, tokens, sizes, lengths)
     for _ in sizes:
         request.advance()
@@ -187,7 +187,7 @@ def _model(case: Case, weights: str | None, model: dict[str, Any] | None, model_
 
 
 def _one_shot(config: Config, weights: Weights, tokens: np.ndarray, lengths: list[int]) -> np.ndarray:
-    """Each row's last `length` tokens alone. Shapes: tokens (B, T) -> logits (B, T, V), NaN before them."""
+    """Reference logits of each row's last `length` tokens alone, NaN before. Shapes: tokens (B, T) -> (B, T, V)."""
     out = np.full((*tokens.shape, config["vocab_size"]), np.nan)
     for i, length in enumerate(lengths):
         out[i, -length:] = logits_of(config)(config, weights, tokens[i : i + 1, -length:])[0]

@@ -1,4 +1,4 @@
-"""Falsifiers of stage localisation: a fault planted in a known stage must be named, and nothing else."""
+"""Falsifier of stage localisation: it must name the stage with a planted fault, and no other."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ LENGTH = 9
 def planted_fault(
     subject: Any, case: Case, *, stage: str, also: str, fault_u: float, model_type: str, tied: bool
 ) -> Observation:
-    """A fault in one stage (and in `also`, unless empty) of the subject's decoder is localised.
+    """Localise a fault in one stage (and in `also`, unless empty) of the subject's decoder.
 
-    `stage` and `also` are `embed`, `final_norm`, `logits`, or a layer's stage, planted in layer 0 and
+    `stage` and `also` are `embed`, `final_norm`, `logits`, or a layer's stage; the fault is planted in layer 0 and
     then in layer 1. Pairs, all exact: `first`, the index of the first divergent stage; `bad`, which stages
-    are independently bad; `heard`, whether the fault reached the logits; `kept`, whether a replaced stage
-    (the first planted) still reports what it computed.
+    are independently bad; `heard`, whether the fault changed the logits; `kept`, whether a replaced stage
+    (the first planted) still returns its own computed value.
     Units:  fault_u is the fault's relative L2 size in unit round-offs of the case's dtype.
     """
     config = small_config(model_type=model_type, tied=tied)
@@ -61,7 +61,7 @@ def planted_fault(
 
 
 def _spoilt(case: Case, name: str, value: np.ndarray, fault_u: float) -> np.ndarray:
-    """The value with noise in its last row, fault_u unit round-offs of the whole, none where the row is 0."""
+    """Add noise to the value's last row, of fault_u unit round-offs of the whole value; zeros in the row stay 0."""
     out = value.astype(np.float64)
     row = out[..., -1, :]
     noise = case.stream(f"fault {name}").standard_normal(row.shape) * (row != 0)
@@ -71,14 +71,14 @@ def _spoilt(case: Case, name: str, value: np.ndarray, fault_u: float) -> np.ndar
 
 
 def _reference(config: Config, weights: Weights, tokens: np.ndarray, dtype: str) -> tuple[Any, Any, Any]:
-    """The reference's values rounded (what replaces), each stage computed from those, and the plain run."""
+    """The reference's rounded values (the replacements), its stages computed from these, and its plain stages."""
     want = decoder_forward(config, weights, tokens)[1]
     given = {name: round_to(value, dtype) for name, value in want.items()}
     return given, decoder_forward(config, weights, tokens, replace=given)[1], want
 
 
 def _named(subject: Any, alone: dict[str, float], through: dict[str, float]) -> dict[str, Any]:
-    """The harness's own rule, unless the subject brings one: so do the mutants, which are wrong localisers."""
+    """The subject's own rule if it has one (mutants do, with wrong rules), else the harness's."""
     named: dict[str, Any] = (subject.convicted if subject.offers("convicted") else convicted)(alone, through)
     return named
 

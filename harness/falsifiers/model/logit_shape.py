@@ -1,4 +1,4 @@
-"""What logits must look like before any parity counts: they depend on the input, and they prefer something."""
+"""Falsifier of degenerate logits: they must depend on the input and must not be uniform."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from harness.falsifiers.model.decoder import read_checkpoint
 from harness.observation import Observation
 
 MEASURES = {
-    "logit_std": "the smaller of the logits' std over the vocabulary and over positions, root mean square",
-    "peak_to_mean": "largest probability of a row over the mean probability 1/V, mean over rows",
+    "logit_std": "root mean square of the logits' std over the vocabulary or over positions, whichever is smaller",
+    "peak_to_mean": "largest probability of a row over the mean probability 1/V, averaged over rows",
 }
 
 
 def peaked(subject: Any, case: Case, *, weights: str, length: int, batch: int = 2) -> Observation:
     """Spread and peak of a checkpoint's logits on random tokens.
 
-    Logits that are the same number everywhere have no spread over the vocabulary; logits that do not
-    depend on the prompt have none over positions; logits that prefer nothing have a peak of 1.
+    Constant logits have no spread over the vocabulary; logits that do not depend on the prompt have
+    no spread over positions; uniform logits have a peak of 1.
     Shapes: tokens (batch, length) -> logits (batch, length, vocab).
     """
     config, tensors = read_checkpoint(str(weights), case.dtype)
     tokens = case_tokens(case, config, batch, length)
     logits = subject.load(config, tensors).logits(tokens).astype(np.float64)
     rows = logits.reshape(-1, logits.shape[-1])
-    # max softmax is exp(max - logsumexp); taken so, no probability underflows.
+    # The largest probability is exp(max - logsumexp); this form cannot underflow.
     top = rows.max(axis=-1, keepdims=True)
     peak = rows.shape[-1] / np.exp(rows - top).sum(axis=-1)
     return Observation(

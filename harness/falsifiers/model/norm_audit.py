@@ -1,4 +1,4 @@
-"""Falsifiers of every norm in a forward: how many there are, and the eps each one used, read from outside."""
+"""Falsifiers of every norm in a forward pass: their number, and the eps that each used, inferred from its output."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from harness.reference.model.decoder_config import parse_config, weight_shapes
 from harness.reference.ops.nf4 import nf4_absmax, nf4_dequantise, nf4_quantise
 
 ROWS = 8
-MEASURES = {"eps_error": "largest |eps used / eps of the config - 1| over the norms of one forward"}
+MEASURES = {"eps_error": "largest |used eps / config's eps - 1| over the norms of one forward pass"}
 
 
 def norm_eps(
     subject: Any, case: Case, *, layers: int, eps: float, model_type: str, nf4: bool = False, hidden: int = 32
 ) -> Observation:
-    """Every norm is fed rows whose mean square is a quarter of eps; the eps it used follows from what it returns.
+    """Give every norm rows whose mean square is a quarter of eps, and compute the used eps from its output.
 
     y = x w / sqrt(mean(x^2) + eps), so eps = |x w|^2 / |y|^2 - mean(x^2), in float64 and averaged over rows.
-    The number of norms that the subject's stages show is compared exactly with 2 * layers + 1.
+    The number of norm stages that the subject returns must be exactly 2 * layers + 1.
     Shapes: hidden states (1, 8, hidden).
     """
     config = small_config(layers=layers, eps=eps, model_type=model_type, hidden=hidden)
@@ -46,7 +46,7 @@ def norm_eps(
 def nf4_logits(
     subject: Any, case: Case, *, length: int, eps: float, model_type: str, tied: bool, biases: bool
 ) -> Observation:
-    """Logits of the 4-bit decoder against the float64 reference on the weights that its codes stand for.
+    """Logits of the 4-bit decoder against the float64 reference with the dequantised weights.
 
     Shapes: tokens (2, length) -> logits (2, length, vocab).
     """
@@ -71,7 +71,7 @@ def norm_sites(layers: int) -> dict[str, tuple[str, str]]:
 
 
 def packed(case: Case, weights: Weights) -> Weights:
-    """The layers' linear weights as NF4 codes beside their absmax (in the case's dtype), all else as it is."""
+    """Replace the layers' linear weights by NF4 codes and their absmax (in the case's dtype); keep other tensors."""
     held = dict(weights)
     for name in weights:
         if name.startswith("model.layers.") and name.endswith("_proj.weight"):
@@ -82,7 +82,7 @@ def packed(case: Case, weights: Weights) -> Weights:
 
 
 def _eps_used(x: np.ndarray, gain: np.ndarray, y: np.ndarray | None) -> float:
-    """NaN where the norm gave nothing that can be compared."""
+    """The eps that explains y as the norm of x; NaN if the norm's output is missing or mis-shaped."""
     if y is None or np.shape(y) != x.shape:
         return float("nan")
     x, y = x.astype(np.float64), y.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Cross-entropy on held-out text, from a candidate's logits and as a candidate reports it."""
+"""Falsifiers of the loss on held-out text: computed from the subject's logits, and reported by the subject."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from harness.reference.model.decoder_config import parse_config, weight_shapes
 
 MEASURES = {
     "val_loss": "mean cross-entropy on held-out text, nats per token",
-    "ln_vocab": "natural logarithm of the vocabulary: the loss of a uniform guess, nats",
+    "ln_vocab": "natural logarithm of the vocabulary size: the loss of a uniform guess, nats",
     "loss_fraction": "val_loss over ln_vocab",
     "initial_loss": "mean cross-entropy of an untrained model, nats per token",
     "initial_loss_fraction": "initial_loss over ln_vocab",
     "nats_above_uniform": "initial_loss minus ln_vocab",
     "reported_val_loss": "the loss the candidate's own evaluation reports",
-    "nats_from_reference": "distance of the reported loss from the reference's on the same targets",
-    "ln_vocab_error": "distance of the reported ln(vocabulary) from the true one, nats",
-    "tokens_miscounted": "distance of the reported number of tokens from the number of targets",
+    "nats_from_reference": "absolute difference of the reported loss and the reference's on the same targets, nats",
+    "ln_vocab_error": "absolute difference of the reported and the true ln(vocabulary size), nats",
+    "tokens_miscounted": "absolute difference of the reported number of tokens and the number of targets",
 }
 IGNORED = -100
 INITIAL_STD = 0.02
-"""Hugging Face's initializer_range, gains 1 and biases 0 beside it."""
+"""Hugging Face's initializer_range; gains start at 1, biases at 0."""
 
 
 def held_out(
@@ -38,8 +38,8 @@ def held_out(
 ) -> Observation:
     """Per-token losses of a checkpoint on windows of its held-out files, from the subject's logits.
 
-    Shapes: tokens (rows, length) -> losses (rows, length - 1); the loss is taken here, in float64.
-    Raises: NoHeldOutText (UNVERIFIED) if the text is not known; UserError if the folder is no checkpoint.
+    Shapes: tokens (rows, length) -> losses (rows, length - 1), computed here in float64.
+    Raises: NoHeldOutText (UNVERIFIED) if the held-out text is unknown; UserError if the folder is not a checkpoint.
     """
     config, tensors = read_checkpoint(str(weights), case.dtype)
     tokens = case.array("tokens", lambda: _windows(str(weights), corpus, rows, length))
@@ -50,7 +50,7 @@ def held_out(
 
 
 def untrained(subject: Any, case: Case, *, vocab: int, rows: int, length: int) -> Observation:
-    """Loss of a freshly initialised decoder on random tokens: nothing is known, so it is near ln(vocab).
+    """Loss of a freshly initialised decoder on random tokens, which must be near ln(vocab).
 
     Shapes: tokens (rows, length); weights of std 0.02, gains 1, biases 0.
     """
@@ -65,24 +65,24 @@ def untrained(subject: Any, case: Case, *, vocab: int, rows: int, length: int) -
 def reported(
     subject: Any, case: Case, *, weights: str, corpus: str, rows: int, length: int, batch: int = 4
 ) -> Observation:
-    """What the subject's own `evaluate` says of the loss, ln(vocab) and the token count.
+    """The loss, ln(vocab) and token count that the subject's own `evaluate` returns.
 
-    Shapes: `rows` // `batch` batches of (tokens, targets), each (batch, length - 1), with unequal numbers of
-            targets that count: in batch i a share that falls from all to a few; the rest is -100.
+    Shapes: `rows` // `batch` batches of (tokens, targets), each (batch, length - 1); the share of targets that
+            are not -100 falls from batch to batch, from all to a few.
     """
     config, tensors = read_checkpoint(str(weights), case.dtype)
     tokens = case.array("tokens", lambda: _windows(str(weights), corpus, rows, length))
     counted = np.arange(length - 1) < _counted(rows, batch, length)[:, None]
     targets = case.array("targets", lambda: np.where(counted, tokens[:, 1:], IGNORED))
     batches = list(zip(_batches(tokens[:, :-1], batch), _batches(targets, batch), strict=True))
-    said = subject.evaluate(config, tensors, batches)
+    report = subject.evaluate(config, tensors, batches)
     want = case.once(_reference_losses, str(weights), case.dtype, tokens)[counted].mean()
     return Observation(
-        reported_val_loss=said["val_loss"],
+        reported_val_loss=report["val_loss"],
         ln_vocab=np.log(config["vocab_size"]),
-        nats_from_reference=abs(said["val_loss"] - want),
-        ln_vocab_error=abs(said["ln_vocab"] - np.log(config["vocab_size"])),
-        tokens_miscounted=abs(said["tokens"] - counted.sum()),
+        nats_from_reference=abs(report["val_loss"] - want),
+        ln_vocab_error=abs(report["ln_vocab"] - np.log(config["vocab_size"])),
+        tokens_miscounted=abs(report["tokens"] - counted.sum()),
     )
 
 
@@ -104,17 +104,17 @@ def _figures(loss: str, fraction: str, losses: np.ndarray, config: Config) -> di
 
 
 def _windows(folder: str, corpus: str, rows: int, length: int) -> np.ndarray:
-    """`rows` windows of held-out files, evenly spaced over all of them; none crosses a file's end."""
+    """`rows` windows of held-out files, evenly spaced over all windows; none crosses the end of a file."""
     _, texts = documents(folder, corpus)
     encoded = corpora.encode(tokenizer_of(folder), tuple(texts.values()))
     windows = np.concatenate([ids[: ids.size // length * length].reshape(-1, length) for ids in encoded])
     if len(windows) < rows:
-        raise UserError(f"rows: found {rows}, the held-out text has {len(windows)} windows of {length} tokens")
+        raise UserError(f"rows: found {rows}, but the held-out text has {len(windows)} windows of {length} tokens")
     return windows[np.linspace(0, len(windows) - 1, rows).astype(int)].astype(np.int64)
 
 
 def _counted(rows: int, batch: int, length: int) -> np.ndarray:
-    """How many targets of each row count: all of them in the first batch, the fewest in the last."""
+    """The number of targets of each row that are not -100: all in the first batch, the fewest in the last."""
     batches = np.arange(rows) // batch
     return np.maximum(1, (length - 1) // (1 + 2 * batches))
 

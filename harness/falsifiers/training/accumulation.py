@@ -1,4 +1,4 @@
-"""Falsifiers of what happens to gradients before the step: averaging, unscaling, clipping, in this order."""
+"""Falsifiers of gradient processing before the step: averaging, unscaling and clipping, in this order."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from harness.observation import Observation
 from harness.reference.training.accumulator import accumulate
 from harness.reference.training.clip import clip_gradients
 
-MEASURES = {"wrong_scales": "steps before which the loss scale was not the expected one"}
+MEASURES = {"wrong_scales": "steps with an unexpected loss scale"}
 
 
 def micro_batches(subject: Any, case: Case, *, count: int, rounds: int = 2) -> Observation:
-    """Ragged micro-batches average to the gradient of their union; after a reset, so do the next ones.
+    """Micro-batches of unequal size average to the gradient of their union, also after a reset.
 
-    Shapes: per round `count` gradients of SHAPES, of 1 to 500 tokens each; the fewer the tokens, the larger the
-            gradient, as the mean of few has the larger noise.
+    Shapes: per round `count` gradients of SHAPES, of 1 to 500 tokens each; fewer tokens have a larger gradient,
+            because their mean has more noise.
     """
     accumulator = subject.accumulator()
     pairs: dict[str, Any] = {}
@@ -34,14 +34,14 @@ def micro_batches(subject: Any, case: Case, *, count: int, rounds: int = 2) -> O
 
 
 def clipping(subject: Any, case: Case, *, norm: float, max_norm: float) -> Observation:
-    """`clip_gradients` scales all tensors alike and reports the norm before it.
+    """`clip_gradients` scales all tensors by one factor and returns the norm before clipping.
 
-    Units:  norm is the gradient's global norm, most of it in one tensor. Where it is below max_norm, nothing is scaled.
+    Units:  norm is the gradient's global norm, mostly from one tensor; below max_norm nothing is scaled.
     """
     grads = _of_norm(case, "grad", norm)
     want, total = case.once(clip_gradients, _double(grads), max_norm)
-    got, said = subject.clip_gradients(grads, max_norm)
-    return Observation(**beside("grad", got, want), norm=(_vector(said, grads), np.array([total])))
+    got, found = subject.clip_gradients(grads, max_norm)
+    return Observation(**beside("grad", got, want), norm=(_vector(found, grads), np.array([total])))
 
 
 def update_order(
@@ -56,10 +56,10 @@ def update_order(
     lr: float = 0.02,
     eps: float = 1e-4,
 ) -> Observation:
-    """Average, unscale, clip, step: weights and reported norms do not depend on the loss scale, across its changes.
+    """Average, unscale, clip, step: weights and returned norms do not depend on the loss scale, even when it changes.
 
-    Units:  gradients are handed over times the scale that the optimizer asks for; growth_interval and max_norm at 0
-            are off. Norms fall and rise tenfold from step to step, so that clipping binds in some steps only.
+    Units:  gradients are multiplied by the optimizer's `loss_scale`; growth_interval 0 and max_norm 0 switch these
+            off. Norms change tenfold from step to step, so that clipping acts in some steps only.
     """
     rates = {**BETAS, "lr": lr, "eps": eps, "weight_decay": 0.1}
     options: dict[str, Any] = {"loss_scale": loss_scale} if loss_scale != 1 else {}
@@ -92,7 +92,7 @@ def _whole_update(
 
 
 def _ragged(case: Case, count: int, label: str, size: float = 1.0) -> tuple[list[Arrays], list[int]]:
-    """Gradients of means over few tokens and many. Shapes: `count` gradients of SHAPES, `count` integers."""
+    """Gradients of means over 1 to 500 tokens. Shapes: `count` gradients of SHAPES, `count` integers."""
     tokens = [int(n) for n in np.geomspace(1, 500, count).round()]
     grads = [
         {n: case.normal(f"{n} {label}.{i}", shape, std=size * tokens[i] ** -0.25) for n, shape in SHAPES.items()}
@@ -102,7 +102,7 @@ def _ragged(case: Case, count: int, label: str, size: float = 1.0) -> tuple[list
 
 
 def _of_norm(case: Case, label: str, norm: float) -> Arrays:
-    """A gradient of about this global norm, whose tensors differ a hundredfold."""
+    """A gradient of about this global norm; its tensors' sizes differ by a factor of up to 100."""
     sizes = dict(zip(SHAPES, np.geomspace(1.0, 0.01, len(SHAPES)), strict=True))
     drawn = {n: sizes[n] * case.stream(f"{n} {label}").standard_normal(shape) for n, shape in SHAPES.items()}
     total = np.sqrt(sum(np.square(g).sum() for g in drawn.values()))
@@ -114,5 +114,5 @@ def _double(grads: Arrays) -> Arrays:
 
 
 def _vector(numbers: Any, like: Arrays) -> np.ndarray:
-    """Reported numbers in the run's type: a Python float is as good as a float32."""
+    """Convert returned numbers to the run's dtype, so that a Python float passes as a float32."""
     return np.asarray(numbers, dtype=next(iter(like.values())).dtype).reshape(-1)

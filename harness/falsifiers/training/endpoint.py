@@ -1,4 +1,4 @@
-"""Falsifiers of the endpoint trainer: its gradients, its steps, and its bypass past the body."""
+"""Falsifiers of the endpoint trainer: its gradients, its steps, and its bypass of the layers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from harness.observation import Observation
 from harness.reference.training.endpoint import EMBEDDING, NORM, TRAINED, endpoint_grads, train_endpoint
 
 MEASURES = {
-    "fallen": "1 - mean loss of the last epoch over that of the first",
-    "unmoved": "number of trained tensors that are, byte for byte, what they were",
-    "frozen_moved": "number of frozen tensors that are not, byte for byte, what they were",
-    "bypass_cosine": "cosine between the bypass gradient of the embeddings and the exact one",
-    "bypass_magnitude": "length of the bypass gradient of the embeddings over that of the exact one",
+    "fallen": "1 - mean loss of the last epoch over mean loss of the first epoch",
+    "unmoved": "number of trained tensors that training did not change",
+    "frozen_moved": "number of frozen tensors that training changed in any byte",
+    "bypass_cosine": "cosine between the bypass gradient and the exact gradient of the embeddings",
+    "bypass_magnitude": "norm of the bypass gradient over norm of the exact gradient of the embeddings",
 }
 IGNORED = -100
 Batches = list[tuple[np.ndarray, np.ndarray]]
@@ -41,20 +41,20 @@ def gradients(subject: Any, case: Case, *, model_type: str, batch: int, length: 
 def trajectory(
     subject: Any, case: Case, *, model_type: str, lr: float, max_norm: float | None, epochs: int, batches: int = 4
 ) -> Observation:
-    """epochs * batches steps: losses and norms per step, how far each trained tensor went, that no other did.
+    """Train for epochs * batches steps: losses and norms per step, each trained tensor's change, no other change.
 
-    What stayed though trained, or moved though frozen, is named.
+    The observation names trained tensors that did not change and frozen tensors that did.
 
-    Shapes: losses, grad_norms (steps,); moves as the tensors.
+    Shapes: losses, grad_norms (steps,); changes as the tensors.
     Units:  max_norm 0 trains without clipping.
     """
     config, weights = model_with_zero_gains(case, model_type, 2)
     data = ragged_batches(case, config, batches, 4, 8)
     clip = {"max_norm": max_norm} if max_norm else {}
     want = case.once(train_endpoint, config, weights, data, lr=lr, epochs=epochs, **clip)
-    said = subject.train_endpoint(config, weights, data, lr=lr, epochs=epochs, **clip)
-    got = {name: tensor_of(said["weights"], name) for name in weights}
-    losses = np.asarray(said["losses"], np.float64)
+    run = subject.train_endpoint(config, weights, data, lr=lr, epochs=epochs, **clip)
+    got = {name: tensor_of(run["weights"], name) for name in weights}
+    losses = np.asarray(run["losses"], np.float64)
     pairs: dict[str, Any] = {
         f"{name} moved": (_moved(got[name], weights[name]), want["weights"][name] - weights[name]) for name in TRAINED
     }
@@ -63,18 +63,18 @@ def trajectory(
     frozen_moved = [name for name in weights if name not in TRAINED and name not in same]
     return Observation(
         losses=(losses, np.asarray(want["losses"])),
-        grad_norms=(np.asarray(said["grad_norms"], np.float64), np.asarray(want["grad_norms"])),
+        grad_norms=(np.asarray(run["grad_norms"], np.float64), np.asarray(want["grad_norms"])),
         frozen_moved=len(frozen_moved),
         unmoved=len(unmoved),
         fallen=1 - losses[-batches:].mean() / losses[:batches].mean(),
-        series={"loss": losses, "grad_norm": said["grad_norms"]},
+        series={"loss": losses, "grad_norm": run["grad_norms"]},
         where={"frozen_moved": some_of(frozen_moved), "unmoved": some_of(unmoved)},
         **pairs,
     )
 
 
 def bypass(subject: Any, case: Case, *, embedding_std: float, layers: int, batch: int, length: int) -> Observation:
-    """The bypass gradient of a model's embeddings beside the exact one, through the whole body, by torch.autograd.
+    """The bypass gradient of a model's embeddings against torch.autograd's exact one through all layers.
 
     Shapes: tokens (batch, length) -> gradient (V, C).
     """
@@ -87,14 +87,14 @@ def bypass(subject: Any, case: Case, *, embedding_std: float, layers: int, batch
 
 
 def bypass_trained(subject: Any, case: Case, *, weights: str, corpus: str, rows: int, length: int) -> Observation:
-    """The same on a trained checkpoint and windows of its training text, where the body is far from the identity."""
+    """As `bypass`, on a trained checkpoint and its training text, where the layers are far from the identity."""
     config, tensors = read_checkpoint(str(weights), case.dtype)
     ids = case.array("ids", lambda: training_windows(str(weights), corpus, rows, length + 1))
     return _beside_exact(subject, case, config, tensors, ids[:, :-1], ids[:, 1:])
 
 
 def model_with_zero_gains(case: Case, model_type: str, layers: int) -> tuple[Config, Weights]:
-    """A tiny decoder with a head of its own and two gains that are exactly 0."""
+    """A small decoder with an untied head and two gains that are exactly 0."""
     config = small_config(model_type=model_type, layers=layers, tied=False)
     weights = case_weights(case, config)
     alive = np.ones(weights[NORM].shape)
@@ -103,7 +103,7 @@ def model_with_zero_gains(case: Case, model_type: str, layers: int) -> tuple[Con
 
 
 def ragged_batches(case: Case, config: Config, count: int, batch: int, length: int) -> Batches:
-    """Batches (tokens, targets) whose rows count 1, 1/2, 1/3 ... of their targets."""
+    """Batches (tokens, targets) in whose rows all, 1/2, 1/3 ... of the targets are not -100."""
     vocab = int(config["vocab_size"])
     counted = np.arange(length) < np.maximum(1, length // (1 + np.arange(batch)))[:, None]
 
@@ -116,7 +116,7 @@ def ragged_batches(case: Case, config: Config, count: int, batch: int, length: i
 
 
 def initial_tensor(case: Case, name: str, shape: tuple[int, ...], embedding_std: float) -> np.ndarray:
-    """A fresh model's tensor: Hugging Face's 0.02, gains 1, biases 0, and the embeddings of a given size."""
+    """An untrained model's tensor: Hugging Face's std 0.02, gains 1, biases 0, and embeddings of a given std."""
     if name.endswith("norm.weight"):
         return case.array(f"fresh {name}", np.ones(shape))
     if name.endswith(".bias"):
@@ -145,14 +145,14 @@ def _exact(config: Config, weights: Weights, tokens: np.ndarray, targets: np.nda
 
 
 def tensor_of(tensors: Any, name: str) -> np.ndarray:
-    """One of what the subject returned by name. Raises: UserError naming one that is not there."""
+    """One of the subject's returned tensors. Raises: UserError naming a tensor that is missing."""
     if name not in tensors:
-        raise UserError(f"{name}: not among the {len(tensors)} tensors returned; expected {', '.join(TRAINED)} by name")
+        raise UserError(f"{name}: not among the {len(tensors)} returned tensors; expected {', '.join(TRAINED)} by name")
     return np.asarray(tensors[name])
 
 
 def some_of(names: list[str]) -> str:
-    """The first three names, and how many more there are; nothing for none."""
+    """The first three names, and how many more there are; '' for an empty list."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
@@ -161,6 +161,6 @@ def _moved(after: np.ndarray, before: np.ndarray) -> np.ndarray:
 
 
 def bytes_of(tensors: Any, names: list[str]) -> np.ndarray:
-    """All bytes of the named tensors in a row; one that is absent adds none, so that the lengths tell."""
+    """All bytes of the named tensors in one array; an absent tensor adds none, so that the lengths differ."""
     parts = [np.ascontiguousarray(tensors[name]).reshape(-1).view(np.uint8) for name in names if name in tensors]
     return np.concatenate([np.zeros(0, np.uint8), *parts])

@@ -1,4 +1,4 @@
-"""Falsifiers of what an endpoint trainer leaves behind: its checkpoints and its history."""
+"""Falsifiers of an endpoint trainer's checkpoints and history."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from harness.reference.model.decoder_config import parse_config
 from harness.reference.training.endpoint import train_endpoint
 
 MEASURES = {
-    "tensors_changed": "tensors whose bytes in the file, or as loaded from it, are not the trained ones",
-    "config_differences": "number of the model's figures that the checkpoint's config.json gives otherwise",
-    "checkpoints_missing": "number of periodic checkpoints that are not there or not whole",
-    "entries_missing": "number of entries by which the five histories differ from one per step",
-    "exp_error": "largest relative distance of a step's perplexity from exp(loss)",
-    "lr_error": "largest distance of a step's recorded lr from the one asked for",
-    "clock_share": "time that the recorded tokens/s imply over the time that the whole training took",
+    "tensors_changed": "tensors whose bytes, in the file or as loaded from it, differ from the trained tensor's",
+    "config_differences": "number of the model's config values that differ in the checkpoint's config.json",
+    "checkpoints_missing": "number of periodic checkpoints that are missing or incomplete",
+    "entries_missing": "number of missing or extra entries in the five histories, which need one per step",
+    "exp_error": "largest relative difference of a step's perplexity and exp(loss)",
+    "lr_error": "largest difference of a step's recorded lr and the requested lr",
+    "clock_share": "time that the recorded tokens/s imply over the time of the whole training",
     "flat_norms": "number of neighbouring steps with equal gradient norms",
 }
 HISTORY = ("losses", "perplexities", "grad_norms", "lrs", "tokens_per_s")
 
 
 def checkpoint(subject: Any, case: Case, *, model_type: str, steps: int, save_every: int, lr: float) -> Observation:
-    """Train, save, load: the file's bytes, the loaded bytes and the logits are those of the trained weights.
+    """Train, save, load: the file's bytes, the loaded bytes and the logits equal those of the trained weights.
 
     Shapes: logits (2, 8, V) against the trained model's, as bytes.
     """
@@ -47,13 +47,13 @@ def checkpoint(subject: Any, case: Case, *, model_type: str, steps: int, save_ev
     data = ragged_batches(case, config, steps, 4, 8)
     tokens = data[0][0]
     with TemporaryDirectory() as folder:
-        said = subject.train_endpoint(config, weights, data, lr=lr, folder=folder, save_every=save_every)
+        run = subject.train_endpoint(config, weights, data, lr=lr, folder=folder, save_every=save_every)
         expected = [Path(folder) / f"step-{n}" for n in range(save_every, steps + 1, save_every)]
         missing = sum(not _whole(path, weights) for path in expected)
         file = read_weights(expected[-1]) if _whole(expected[-1], weights) else {}
         figures = _figures(expected[-1])
         loaded_config, loaded = subject.load_checkpoint(str(expected[-1]))
-    trained = {name: tensor_of(said["weights"], name) for name in weights}
+    trained = {name: tensor_of(run["weights"], name) for name in weights}
     logits = subject.load(loaded_config, loaded).logits(tokens)
     changed = [
         f"{where} {name}"
@@ -71,14 +71,14 @@ def checkpoint(subject: Any, case: Case, *, model_type: str, steps: int, save_ev
 
 
 def history(subject: Any, case: Case, *, lr: float, epochs: int, batches: int) -> Observation:
-    """What the trainer wrote down: one entry per step of five series, and what each must be to be believed."""
+    """The trainer's history: five series with one plausible entry per step."""
     config, weights = model_with_zero_gains(case, "qwen2", 2)
     data = ragged_batches(case, config, batches, 4, 32)
     began = time.perf_counter()
-    said = subject.train_endpoint(config, weights, data, lr=lr, epochs=epochs)
+    run = subject.train_endpoint(config, weights, data, lr=lr, epochs=epochs)
     took = time.perf_counter() - began
     steps = epochs * batches
-    series = [np.asarray(said.get(key) or [], np.float64) for key in HISTORY]
+    series = [np.asarray(run.get(key) or [], np.float64) for key in HISTORY]
     short = [key for key, curve in zip(HISTORY, series, strict=True) if curve.size != steps]
     losses, perplexities, norms, lrs, speeds = series
     want = case.once(train_endpoint, config, weights, data, lr=lr, epochs=epochs)
@@ -120,6 +120,6 @@ def _largest(got: np.ndarray, want: np.ndarray, *, relative: bool = False) -> fl
 
 
 def _seconds(data: Batches, epochs: int, speeds: np.ndarray) -> float:
-    """The time that the recorded speeds imply; NaN where a step has none."""
+    """The training time that the recorded speeds imply; NaN if a step has no positive speed."""
     tokens = np.array([tokens.size for _ in range(epochs) for tokens, _ in data], np.float64)
     return float(np.sum(tokens / speeds)) if speeds.shape == tokens.shape and speeds.min() > 0 else float("nan")

@@ -1,4 +1,4 @@
-"""Falsifiers of what follows a checkpoint: training resumed from it, and a 4-bit model packed from it."""
+"""Falsifiers of a checkpoint's use: training resumed from it, and a quantised model made from it."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from harness.reference.ops.quantization import dequantize, quantize
 from harness.reference.training.endpoint import TRAINED, train_endpoint
 
 MEASURES = {
-    "resumed_differently": "bytes of losses and trained tensors by which a resumed run differs from a whole one",
-    "packed_differently": "number of bytes by which the packed matrices differ from the trained weights', packed",
-    "fresh_distance": "share of the packed matrices' bytes that are not those of the untrained weights",
+    "resumed_differently": "bytes of losses and trained tensors in which a resumed and an uninterrupted run differ",
+    "packed_differently": "number of bytes in which the packed matrices differ from the packed trained weights",
+    "fresh_distance": "share of the packed matrices' bytes that differ from the packed untrained weights",
 }
 
 
 def resume(
     subject: Any, case: Case, *, model_type: str, steps: int, stop: int, lr: float, momentum: float
 ) -> Observation:
-    """A run stopped after `stop` steps and resumed goes, bit for bit, where the whole run goes.
+    """A run that is resumed after `stop` steps equals the uninterrupted run bit for bit.
 
-    Shapes: losses (steps,), moves as the trained tensors, against a float64 run with the same momentum.
+    Shapes: losses (steps,), changes as the trained tensors, against a float64 run with the same momentum.
     """
     config, weights = _model(case, model_type)
     data = ragged_batches(case, config, steps, 4, 8)
@@ -56,16 +56,16 @@ def resume(
 
 
 def quantized_checkpoint(subject: Any, case: Case, *, model_type: str, steps: int, lr: float, kind: str) -> Observation:
-    """Train, save, pack from the file: the packed bytes are those of the trained weights, and so are the logits.
+    """Train, save, pack from the file: packed bytes and logits equal those of the trained weights.
 
     Shapes: logits (4, 8, V).
     """
     config, weights = _model(case, model_type)
     data = ragged_batches(case, config, steps, 4, 8)
     with TemporaryDirectory() as folder:
-        said = subject.train_endpoint(config, weights, data, lr=lr, folder=folder, save_every=steps)
+        run = subject.train_endpoint(config, weights, data, lr=lr, folder=folder, save_every=steps)
         loaded, packed = subject.load_quantized_checkpoint(str(Path(folder) / f"step-{steps}"), kind)
-    trained = {name: tensor_of(said["weights"], name) for name in weights}
+    trained = {name: tensor_of(run["weights"], name) for name in weights}
     matrices = [name for name in weights if weights[name].ndim == 2]
     want = {name: quantize(trained[name], kind) for name in matrices}
     apart = _apart(packed, want, matrices)
@@ -82,7 +82,7 @@ def quantized_checkpoint(subject: Any, case: Case, *, model_type: str, steps: in
 
 
 def _model(case: Case, model_type: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """A tiny decoder whose rows are whole blocks of 32."""
+    """A small decoder whose row lengths are multiples of 32."""
     config = small_config(model_type=model_type, tied=False, hidden=32, intermediate=64, heads=4, head_dim=16)
     return config, case_weights(case, config)
 
@@ -93,5 +93,5 @@ def _apart(got: Any, want: Any, names: list[str]) -> dict[str, int]:
 
 
 def _differ(got: np.ndarray, want: np.ndarray) -> int:
-    """Bytes that differ; all of them where the lengths do."""
+    """Number of bytes that differ; all of them if the lengths differ."""
     return int((got != want).sum()) if got.shape == want.shape else max(got.size, want.size)

@@ -1,4 +1,4 @@
-"""A falsifier of the endpoint's gradients that asks no reference: the slopes of the trainer's own loss."""
+"""A falsifier of the endpoint's gradients without a reference: it uses the slopes of the trainer's own loss."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def own_slopes(
     entries: int,
     directions: int,
 ) -> Observation:
-    """Head and output norm against central differences of the loss that `endpoint_grads` itself returns.
+    """Gradients of head and output norm against central differences of the loss that `endpoint_grads` returns.
 
-    Of the norm the entries whose gain is 0 are probed too. (The embeddings' gradient goes past the body and is no
-    slope: FALSIFY-ENDPOINT-BYPASS-001 judges it.)
+    The norm's entries with gain 0 are probed too. (The embeddings' gradient bypasses the layers, so it is not a
+    slope of the loss; FALSIFY-ENDPOINT-BYPASS-001 judges it.)
     Shapes: one pair (top + entries + directions,) per tensor; a gradient of another shape is a pair with its tensor.
     Units:  as `harness.falsifiers.gradient_probes.units`.
     """

@@ -1,4 +1,4 @@
-"""Falsifiers of a language model's gradients: against the reference, as a list, and against its own loss."""
+"""Falsifiers of a language model's gradients: their values, their list, and the slopes of the model's own loss."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from harness.observation import Observation
 from harness.reference.model.decoder_backward import loss_and_grads
 
 MEASURES = {
-    "nats_from_reference": "distance of the loss from the reference's, nats per token",
-    "zero_gradient_share": "largest gradient among those that are zero by the equations, over the model's",
-    "gradients_miscounted": "gradients more or fewer than there are weights",
+    "nats_from_reference": "absolute difference of the loss and the reference's, nats per token",
+    "zero_gradient_share": "largest norm of a gradient that must be zero, over the norm of the whole gradient",
+    "gradients_miscounted": "difference of the numbers of gradients and weights",
     "gradients_missing": "weights without a gradient",
-    "gradients_extra": "gradients of what is no weight",
-    "gradients_out_of_order": "gradients at another place than their weight",
-    "gradients_misshaped": "gradients of another shape than their weight",
-    "gradients_zero": "gradients that are all zero where the reference's is not",
-    "gradients_swapped": "gradients that are nearer to another weight's of the same shape than to their own",
-    "top_error": "largest error at the largest entries of each gradient, in the tensor's own unit",
-    "entry_error": "the same at random entries",
-    "direction_error": "the same along random moves of the whole tensor",
+    "gradients_extra": "gradients whose name is not a weight's",
+    "gradients_out_of_order": "gradients whose place in the list differs from their weight's",
+    "gradients_misshaped": "gradients whose shape differs from their weight's",
+    "gradients_zero": "gradients that are all zero although the reference's is not",
+    "gradients_swapped": "gradients that are nearer to the reference's gradient of another weight of the same shape",
+    "top_error": "largest error at the largest entries of each gradient, over the tensor's scale (probe units)",
+    "entry_error": "largest error at random entries of each gradient, over the tensor's scale (probe units)",
+    "direction_error": "largest error along random changes of a whole tensor, over its scale (probe units)",
 }
 IGNORED = -100
 
@@ -35,9 +35,9 @@ def model_gradients(
     """Loss and the gradient by every tensor against the reference; one pair per tensor.
 
     Shapes: tokens, targets (2, length) -> per tensor, as the tensor.
-    Units:  each pair is divided by the tensor's root mean square gradient, or by 1e-3 of the model's where that is
-            larger, so with `scale: 1` a relative error is ||d|| / max(||g||, 1e-3 ||g of the model||). A gradient
-            that is not there counts as 0, for that is how it trains.
+    Units:  each pair is divided by the tensor's root mean square gradient, or by 1e-3 of the model's if that is
+            larger, so with `scale: 1` a relative error is ||d|| / max(||g||, 1e-3 ||g of the model||). A missing
+            gradient counts as 0, because it trains nothing.
     """
     config, weights, tokens, targets = _model(case, model_type, tied, length, layers, biases)
     loss, got = subject.load(config, weights).loss_and_grads(tokens, targets)
@@ -52,9 +52,9 @@ def model_gradients(
 
 
 def analytic_zeros(subject: Any, case: Case, *, model_type: str, layers: int = 2) -> Observation:
-    """Sequences of one token: the softmax over one key is 1, so what makes queries and keys has gradients of zero.
+    """Sequences of one token: the softmax over one key is 1, so tensors of queries and keys have zero gradients.
 
-    Which tensors these are the reference says: those whose gradient has no other number in it.
+    These are the tensors whose gradient in the reference is exactly zero.
     Shapes: tokens, targets (2, 1). Series: each such tensor's share, in the order of the weights.
     """
     config, weights, tokens, targets = _model(case, model_type, False, 1, layers, True)
@@ -73,9 +73,9 @@ def analytic_zeros(subject: Any, case: Case, *, model_type: str, layers: int = 2
 def alignment(
     subject: Any, case: Case, *, model_type: str, tied: bool, length: int, layers: int = 2, biases: bool = True
 ) -> Observation:
-    """The gradients as a list: every weight has one, in its place, of its shape, its own, and not zero.
+    """The list of gradients: every weight has its own gradient, in its place and shape, and not zero.
 
-    A pair counts one thing of one tensor, so that what is wrong is named.
+    Each fault of a tensor is a pair, whose name says the fault and the tensor.
     Shapes: tokens, targets (2, length).
     """
     config, weights, tokens, targets = _model(case, model_type, tied, length, layers, biases)
@@ -112,12 +112,12 @@ def finite_differences(
     directions: int = 1,
     step: float = 1e-5,
 ) -> Observation:
-    """Every tensor's gradient against central differences of the subject's own loss: no reference is asked.
+    """Every tensor's gradient against central differences of the subject's own loss, without a reference.
 
-    The loss at a moved tensor is `loss(tokens, targets, replace)` of the subject's model where it has one, else
-    that of a model loaded with the moved tensor.
+    The loss at a changed tensor is `loss(tokens, targets, replace)` if the subject's model has it, else the
+    loss of a model that is loaded with the changed tensor.
     Shapes: tokens, targets (2, length); per tensor one pair of top + entries + directions derivatives.
-    Units:  as `harness.falsifiers.gradient_probes.units`. Series: the errors by kind, a value per tensor.
+    Units:  as `harness.falsifiers.gradient_probes.units`. Series: the errors by kind, one value per tensor.
     """
     config, weights, tokens, targets = _model(case, model_type, tied, length, layers, biases)
     model = subject.load(config, weights)
@@ -154,7 +154,7 @@ def _observed(found: list[Probes], names: list[str]) -> Observation:
 
 
 def _nearest(gradient: np.ndarray, name: str, want: Weights) -> str:
-    """The weight of this shape whose gradient is nearest; its own name where none is nearer."""
+    """The weight of the same shape whose reference gradient is nearest; `name` itself on a tie."""
     same = [name, *(other for other, g in want.items() if g.shape == gradient.shape == want[name].shape)]
     return min(same, key=lambda other: float(np.linalg.norm(gradient - want[other])) if len(same) > 1 else 0.0)
 
@@ -168,7 +168,7 @@ def _model(
 
 
 def _targets(case: Case, config: Config, length: int) -> np.ndarray:
-    """Random targets (2, length): the first row's all count, of the second a third, so that rows weigh unequally."""
+    """Random targets (2, length): all of the first row count, a third of the second, so that rows weigh unequally."""
     drawn = case.integers("drawn targets", (2, length), 0, int(config["vocab_size"]))
     counted = np.arange(length) < np.array([[length], [max(1, length // 3)]])
     return case.array("targets", np.where(counted, drawn, IGNORED))

@@ -1,8 +1,8 @@
-"""Gradients of a decoder checked against tangents: many probes of every tensor, one layer's work each.
+"""Check a decoder's gradients against tangents: many probes of every tensor, each at the cost of one layer.
 
-Where `gradient_probes` asks any loss twice per probe, this knows the decoder: a forward pass is made once per
-sequence, a moved tensor changes its own layer only, and what the layers above make of that is one adjoint for
-all probes, itself held to tangents (`DecoderTangents.adjoint_errors`).
+`gradient_probes` evaluates any loss twice per probe. This module uses the decoder's structure: one forward pass
+per sequence, one layer per probe for the changed tensor, and one adjoint per layer for the effect of the layers
+above, which all probes share and `DecoderTangents.adjoint_errors` checks against tangents.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from harness.reference.model.decoder_tangent import DecoderTangents
 from harness.reference.ops.losses import cross_entropy_backward, cross_entropy_forward
 
 MEASURES = {
-    "adjoint_error": "largest error of the adjoints that the probes rest on, in units of their own slopes",
-    "probes": "number of slopes that were compared",
+    "adjoint_error": "largest error of the adjoints that the probes use, over the root mean square of their slopes",
+    "probes": "number of compared slopes",
 }
 Arrays = Mapping[str, np.ndarray]
 SOUND = 1e-8
-"""Adjoints further off than this are a fault of the reference, not of what is probed; round-off is 1e-13."""
+"""Adjoints with a larger error mean a fault in the reference, not in the subject; round-off is 1e-13."""
 STACK = 8
-"""Moves of one tensor that are pushed forward at once."""
+"""How many changes of one tensor one tangent pass handles."""
 
 
 def tangents(
@@ -46,10 +46,10 @@ def tangents(
     entries: int = 4,
     directions: int = 2,
 ) -> Observation:
-    """Every tensor's gradient against forward tangents of the reference's loss, and the batch's against its rows'.
+    """Every tensor's gradient against tangents of the reference's loss, and the batch's gradient against its rows'.
 
-    Each tensor is probed on one of the sequences, by turns; a pair holds its slopes, claimed and seen. A pair
-    `rows: NAME` holds the batch's gradient beside the sum of its sequences', weighted by their counted targets.
+    Each tensor is probed on one of the sequences, in turn; its pair holds the claimed and the measured slopes. A
+    pair `rows: NAME` holds the batch's gradient and the sum of its rows', weighted by their counted targets.
     Shapes: tokens, targets (batch, length); slopes (top + entries + directions,); rows as the tensor.
     Units:  slopes as `harness.falsifiers.gradient_probes.units`.
     """
@@ -76,7 +76,7 @@ def tangents(
 
 @dataclass(frozen=True)
 class Prepared:
-    """One sequence's forward pass, its adjoints, and how far these are off."""
+    """One sequence's forward pass, its adjoints, and their largest error."""
 
     tangents: DecoderTangents
     adjoints: list[np.ndarray]
@@ -84,14 +84,16 @@ class Prepared:
 
 
 def prepare(config: Mapping[str, Any], weights: Arrays, tokens: np.ndarray, targets: np.ndarray) -> Prepared:
-    """What all probes of one sequence share. Shapes: tokens, targets (T,).
+    """Compute what all probes of one sequence share. Shapes: tokens, targets (T,).
 
-    Raises: ArithmeticError if the reference's own adjoints are not what its tangents say.
+    Raises: ArithmeticError if the reference's adjoints differ from its tangents.
     """
     seen, adjoints = DecoderTangents(config, weights, tokens, targets), _adjoints(config, weights, tokens, targets)
     error = float(np.max(seen.adjoint_errors(adjoints)))
     if not error < SOUND:
-        raise ArithmeticError(f"the reference's own adjoints are {error:.2g} off: nothing can be probed with them")
+        raise ArithmeticError(
+            f"found an error of {error:.2g} in the reference's own adjoints, expected less than {SOUND:g}"
+        )
     return Prepared(seen, adjoints, error)
 
 
@@ -105,10 +107,10 @@ def probe_rows(
     directions: int,
     seed: int = 0,
 ) -> list[Probes]:
-    """Probes of every tensor, each on one sequence by turns.
+    """Probe every tensor, each on one sequence, in turn.
 
-    Shapes: `rows` the claimed gradients of each sequence alone, by name. A gradient that is not there counts as 0,
-            for that is how it trains.
+    Shapes: `rows` holds the claimed gradients of each sequence alone, by name. A missing gradient counts as 0,
+            because it trains nothing.
     Raises: ValueError naming the tensor if a gradient has another shape.
     """
     found: list[Probes] = []

@@ -1,4 +1,4 @@
-"""A falsifier of what an optimizer does when a scaled gradient overflows."""
+"""A falsifier of an optimizer's reaction to an overflow of a scaled gradient."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from harness.falsifiers.training.optim import BETAS, Arrays, beside, follow, gra
 from harness.observation import Observation
 
 MEASURES = {
-    "wrong_scales": "steps before which the loss scale was not the expected one",
-    "moved_on_overflow": "overflowing steps after which some weight or the step count had changed",
+    "wrong_scales": "steps with an unexpected loss scale",
+    "moved_on_overflow": "overflowing steps that changed a weight or the step count",
 }
 
 
@@ -26,7 +26,7 @@ def overflow(
     lr: float = 0.02,
     eps: float = 1e-4,
 ) -> Observation:
-    """Steps whose scaled gradient is inf in one number are left out and halve the scale; the others go on as if alone.
+    """A step whose scaled gradient has an inf is skipped and halves the scale; it does not affect the other steps.
 
     Shapes: SHAPES of `training.optim`. Units: after growth_interval good steps in a row the scale doubles.
     """

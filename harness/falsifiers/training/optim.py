@@ -1,4 +1,4 @@
-"""Falsifiers of AdamW: one step, a trajectory, a resumed one, the learning rate, and what is refused."""
+"""Falsifiers of AdamW: one step, a trajectory, a resumed trajectory, and the learning rate."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from harness.reference.training.schedule import lr_at
 
 MEASURES = {
     "state_bytes_per_weight": "bytes of optimizer state over number of weights",
-    "steps_miscounted": "distance of the state's step count from the updates taken",
-    "lr_error": "largest distance of a learning rate from the schedule's, as a share of the peak",
+    "steps_miscounted": "absolute difference of the state's step count and the number of updates",
+    "lr_error": "largest difference of a learning rate and the schedule's, as a share of the peak",
 }
 Arrays = dict[str, np.ndarray]
 BETAS = {"beta1": 0.9, "beta2": 0.95}
@@ -41,9 +41,9 @@ def step_parity(
     rows: int = 32,
     columns: int = 24,
 ) -> Observation:
-    """One `adamw_step` of one tensor, whose gradient's size falls from row to row down to a tenth of eps.
+    """One `adamw_step` of one tensor, whose gradient falls from row to row down to a tenth of eps.
 
-    The last row has no gradient and no moments: decay alone moves it.
+    The last row has zero gradient and zero moments, so that only decay changes it.
     Shapes: w, g, m, v (rows, columns), or a transposed view of it.
     """
     sizes = np.append(np.geomspace(1.0, eps / 10, rows - 1), 0.0)[:, None]
@@ -66,7 +66,7 @@ def step_parity(
 def trajectory(
     subject: Any, case: Case, *, steps: int, lr: float, eps: float, weight_decay: float, excluded: bool
 ) -> Observation:
-    """Weights and state after `steps` updates of a small model; with `excluded`, norms and biases are not decayed.
+    """Weights and state after `steps` updates of a small model; `excluded` switches decay off for norms and biases.
 
     Shapes: SHAPES; the first weight is a transposed view.
     """
@@ -91,9 +91,9 @@ def trajectory(
 def resumed(
     subject: Any, case: Case, *, steps: int, saved_after: int, lr: float, eps: float, weight_decay: float
 ) -> Observation:
-    """State and weights taken out after `saved_after` updates and put into a new optimizer: the same bytes at the end.
+    """A new optimizer that continues from the state and weights after `saved_after` updates ends with the same bytes.
 
-    Both trajectories are the subject's own.
+    The subject computes both trajectories.
     """
     weights, grads = model(case), gradients(case, steps, eps)
     rates = {**BETAS, "lr": lr, "eps": eps, "weight_decay": weight_decay}
@@ -111,7 +111,7 @@ def resumed(
 def schedule(
     subject: Any, case: Case, *, peak: float, warmup: int, total: int, decay: str, floor_share: float
 ) -> Observation:
-    """`lr_at` at every step, and at some after the last."""
+    """`lr_at` at every step, and at three steps after the last."""
     options: dict[str, Any] = {
         "peak": peak,
         "warmup": warmup,
@@ -119,22 +119,22 @@ def schedule(
         "decay": decay,
         "floor": peak * floor_share,
     }
-    asked = range(total + 3)
-    got = [float(subject.lr_at(step, **options)) for step in asked]
-    want = [lr_at(step, **options) for step in asked]
+    steps = range(total + 3)
+    got = [float(subject.lr_at(step, **options)) for step in steps]
+    want = [lr_at(step, **options) for step in steps]
     error = float(np.max(np.abs(np.subtract(got, want)))) / peak
     return Observation(lr_error=error, series={"lr": got, "wanted": want})
 
 
 def model(case: Case) -> Arrays:
-    """Weights of a small model. Shapes: SHAPES; the first is a transposed view, as a tied or fused weight is."""
+    """Weights of a small model. Shapes: SHAPES; the first is a transposed view, like a tied or fused weight."""
     drawn = {name: case.normal(name, shape[::-1], std=0.05) for name, shape in SHAPES.items()}
     turned = {name: np.ascontiguousarray(w.T) for name, w in drawn.items()}
     return {**turned, "layers.0.weight": drawn["layers.0.weight"].T}
 
 
 def gradients(case: Case, steps: int, eps: float) -> list[Arrays]:
-    """One gradient per step: sizes between eps and 1 by tensor, and up and down tenfold from step to step."""
+    """One gradient per step: sizes between eps and 1 by tensor, times 0.1, 1 or 10 from step to step."""
     sizes = dict(zip(SHAPES, np.geomspace(1.0, eps, len(SHAPES)), strict=True))
     return [
         {n: case.normal(f"{n} grad {t}", shape, std=sizes[n] * 10.0 ** (t % 3 - 1)) for n, shape in SHAPES.items()}
@@ -152,11 +152,11 @@ def follow(weights: Arrays, grads: list[Arrays], **rates: Any) -> tuple[Arrays, 
 
 
 def beside(what: str, got: Arrays, want: Arrays) -> dict[str, Any]:
-    """A pair per tensor; one that the subject left out has no element, so its shape is wrong."""
+    """A pair per tensor; a missing tensor becomes an empty array, whose shape is wrong."""
     return {f"{what} {name}": (got.get(name, np.zeros(0, array.dtype)), array) for name, array in want.items()}
 
 
 def _bytes(state: dict[str, Any]) -> int:
-    """Bytes of every array in the state, whatever its key."""
+    """Bytes of all arrays in the state, whatever their keys."""
     groups = [group for group in state.values() if isinstance(group, dict)]
     return sum(array.nbytes for group in groups for array in group.values())

@@ -1,4 +1,4 @@
-"""Falsifier of bad input to an optimizer: refused by name, with weights and state as they were."""
+"""Falsifier of an optimizer's refusals: bad input raises an error that names it, and changes nothing."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Mistake = tuple[str, Callable[[], Any]]
 
 
 def refusals(subject: Any, case: Case) -> Observation:
-    """Rates, gradients and states that are wrong; in each the last tensor is, so that a late check shows.
+    """Wrong rates, gradients and states; the last tensor is wrong, so that a check during the update comes too late.
 
-    Each pair counts 1 per mistake: `named`, it is refused in one line that names the rate or the tensor; `kept`,
-    weights and state have the bytes they had before.
+    Each pair holds 1 per mistake: `named`, if a one-line error names the rate or the tensor; `kept`, if
+    weights and state keep their bytes.
     """
     weights, grads = model(case), gradients(case, 2, 1e-8)
     optimizer = subject.optimizer(weights, **RATES)
@@ -69,7 +69,7 @@ def _of_state(optimizer: Any) -> list[Mistake]:
 def _refused(name: str, mistake: Callable[[], Any]) -> int:
     try:
         mistake()
-    except Exception as refusal:  # noqa: BLE001  (any refusal that names what is wrong is the measurement)
+    except Exception as refusal:  # noqa: BLE001  (this measures whether any error names the mistake)
         return int(name in str(refusal) and "\n" not in str(refusal))
     return 0
 

@@ -1,4 +1,4 @@
-"""Falsifiers of perplexity: what training the endpoint gains on held-out documents, and what a trainer says of it."""
+"""Falsifiers of perplexity: the gain on held-out documents by endpoint training, and the trainer's own report."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from harness.reference.training.endpoint import HEAD
 
 MEASURES = {
     "initial_perplexity": "perplexity of held-out text before training: exp of the mean loss over its tokens",
-    "initial_perplexity_of_vocab": "initial_perplexity over the vocabulary's size",
+    "initial_perplexity_of_vocab": "initial_perplexity over the vocabulary size",
     "final_perplexity": "perplexity of held-out text after training",
-    "ratio_high": "upper end of the 95 % interval of final over initial perplexity, documents resampled",
-    "ratio_low": "lower end of the same interval",
-    "nats_gained": "loss that training took off held-out text, nats per token: -ln(ratio_high), its lower 95 % end",
-    "first_step_error": "distance of the first step's recorded loss from the reference's, nats",
-    "nats_misreported": "largest distance of ln(reported perplexity) from the loss of the weights it is of",
+    "ratio_high": "upper end of the 95 % bootstrap interval (over documents) of final over initial perplexity",
+    "ratio_low": "lower end of the 95 % bootstrap interval (over documents) of final over initial perplexity",
+    "nats_gained": "fall of the loss on held-out text, nats per token, lower 95 % end: -ln(ratio_high)",
+    "first_step_error": "absolute difference of the first step's recorded loss and the reference's, nats",
+    "nats_misreported": "largest absolute difference of ln(reported perplexity) and the loss of the same weights",
 }
 RESAMPLED = 2000
 INITIAL_STD = 0.02
@@ -36,18 +36,18 @@ INITIAL_STD = 0.02
 def floor(
     subject: Any, case: Case, *, weights: str, corpus: str, steps: int, batch: int, length: int, lr: float
 ) -> Observation:
-    """Perplexity of held-out documents before and after training a fresh head, as a paired bootstrap interval.
+    """Perplexity of held-out documents before and after training a random head, as a paired bootstrap interval.
 
-    The head of a trained checkpoint is drawn anew, so the endpoint has something to learn, and what is learnt
-    carries over to files that neither the body nor the endpoint has seen.
+    A trained checkpoint gets a random head, so that the endpoint can learn something that also helps on files
+    on which neither the layers nor the endpoint were trained.
     Shapes: steps * batch windows of training files, `length` tokens each; the first window of each held-out file.
-    Raises: NoHeldOutText (UNVERIFIED) if the text is not known.
+    Raises: NoHeldOutText (UNVERIFIED) if the held-out text is unknown.
     """
     config, tensors = _with_fresh_head(case, str(weights))
     data, text, of = _text(case, str(weights), corpus, steps, batch, length)
     before = _losses(subject.load(config, tensors), text)
-    said = subject.train_endpoint(config, tensors, data, lr=lr, max_norm=1.0)
-    after = _losses(subject.load(config, {name: tensor_of(said["weights"], name) for name in tensors}), text)
+    run = subject.train_endpoint(config, tensors, data, lr=lr, max_norm=1.0)
+    after = _losses(subject.load(config, {name: tensor_of(run["weights"], name) for name in tensors}), text)
     low, high = paired_interval(before, after, of, case.stream("documents"))
     return Observation(
         initial_perplexity=np.exp(before.mean()),
@@ -56,39 +56,39 @@ def floor(
         ratio_low=low,
         ratio_high=high,
         nats_gained=-np.log(high),
-        first_step_error=abs(said["losses"][0] - case.once(_first_loss, config, tensors, *data[0])),
-        series={"loss": said["losses"], "grad_norm": said["grad_norms"]},
+        first_step_error=abs(run["losses"][0] - case.once(_first_loss, config, tensors, *data[0])),
+        series={"loss": run["losses"], "grad_norm": run["grad_norms"]},
     )
 
 
 def reported(subject: Any, case: Case, *, model_type: str, steps: int, held_out_batches: int, lr: float) -> Observation:
-    """Perplexities that the trainer reports of its held-out batches, against the losses of the same weights.
+    """The trainer's reported perplexities of its held-out batches, against the losses of the same weights.
 
-    Shapes: batches of tokens (4, 16); held-out batch i counts the first 1 / (i + 1) of its rows' targets, so that
-            batches weigh unequally.
+    Shapes: batches of tokens (4, 16); in held-out batch i only the first 1 / (i + 1) of each row's targets count,
+            so that batches weigh unequally.
     """
     config, tensors = model_with_zero_gains(case, model_type, 2)
     vocab = int(config["vocab_size"])
     drawn = [case.integers(f"ids {i}", (4, 17), 0, vocab) for i in range(steps + held_out_batches)]
     data = [(ids[:, :-1], ids[:, 1:]) for ids in drawn[:steps]]
     held_out = [_fewer(case, i, ids) for i, ids in enumerate(drawn[steps:])]
-    said = subject.train_endpoint(config, tensors, data, lr=lr, held_out=held_out)
-    final = {name: tensor_of(said["weights"], name) for name in tensors}
+    run = subject.train_endpoint(config, tensors, data, lr=lr, held_out=held_out)
+    final = {name: tensor_of(run["weights"], name) for name in tensors}
     off = {
-        key: abs(np.log(said[key]) - _mean(subject.load(config, of), held_out))
+        key: abs(np.log(run[key]) - _mean(subject.load(config, of), held_out))
         for key, of in (("initial_perplexity", tensors), ("final_perplexity", final))
     }
     return Observation(
-        initial_perplexity=said["initial_perplexity"],
-        final_perplexity=said["final_perplexity"],
-        # np.max, not max: a NaN must come through.
+        initial_perplexity=run["initial_perplexity"],
+        final_perplexity=run["final_perplexity"],
+        # np.max propagates NaN, max does not.
         nats_misreported=np.max(list(off.values())),
         where={"nats_misreported": list(off)[int(np.argmax(list(off.values())))]},
     )
 
 
 def untrained(subject: Any, case: Case, *, vocab: int, rows: int, length: int) -> Observation:
-    """A freshly initialised model knows nothing: its perplexity on random tokens is about the vocabulary's size."""
+    """The perplexity of an untrained model on random tokens is about the vocabulary size."""
     config = small_config(vocab=vocab)
     shapes = weight_shapes(parse_config(config))
     tensors = {name: initial_tensor(case, name, shape, INITIAL_STD) for name, shape in shapes.items()}
@@ -100,7 +100,7 @@ def untrained(subject: Any, case: Case, *, vocab: int, rows: int, length: int) -
 def paired_interval(
     before: np.ndarray, after: np.ndarray, of: np.ndarray, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """The 2.5 % and 97.5 % points of exp(mean after - mean before), whole documents drawn with replacement.
+    """The 2.5 % and 97.5 % quantiles of exp(mean after - mean before), resampling whole documents with replacement.
 
     Shapes: before, after (windows, T) losses of the same tokens, of (windows,) the document of each.
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, chapter 13 (percentile interval).
@@ -138,14 +138,14 @@ def _losses(model: Any, text: np.ndarray) -> np.ndarray:
 
 
 def _fewer(case: Case, i: int, text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Batch i of (tokens, targets), of which the first 1 / (i + 1) of each row count."""
+    """Batch i of (tokens, targets), in which the first 1 / (i + 1) of each row's targets count."""
     targets = text[:, 1:].copy()
     targets[:, max(1, targets.shape[1] // (i + 1)) :] = IGNORED
     return text[:, :-1], case.array(f"held-out targets {i}", targets)
 
 
 def _mean(model: Any, batches: Batches) -> float:
-    """Mean loss over all counted targets, by the reference from the subject's logits."""
+    """Mean loss over all counted targets: the reference's cross-entropy of the subject's logits."""
     total, count = 0.0, 0
     for tokens, targets in batches:
         kept = int((targets != IGNORED).sum())

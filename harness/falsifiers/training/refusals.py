@@ -1,4 +1,4 @@
-"""What a loss must refuse, and how: with one line that holds the value that is wrong."""
+"""Falsifier of a loss's refusals: bad input raises a one-line error that contains the wrong value."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from harness.case import Case
 from harness.observation import Observation
 
 MEASURES = {
-    "taken": "bad inputs that are answered instead of refused",
-    "unnamed": "bad inputs without an error of one line that holds the value that is wrong",
+    "taken": "bad inputs that raise no error",
+    "unnamed": "bad inputs without a one-line error that contains the wrong value",
 }
 REFUSALS = (ValueError, IndexError, TypeError, RuntimeError, AssertionError)
 
 
 def losses_refuse(subject: Any, case: Case, *, count: int, vocab: int) -> Observation:
-    """Targets out of range, negative ones that are not -100, and targets, labels or weights of another count.
+    """Targets out of range, negative targets other than -100, and too few targets, labels or weights.
 
-    A sound call comes first, so that a loss that refuses everything is no refusal but an error.
+    A correct call comes first, so that a loss that raises on everything is an error and not a pass.
     Shapes: logits (count, vocab) and targets (count,); logits, labels and weights (count,).
     """
     cross_entropy, weighted_bce = subject.cross_entropy, subject.weighted_bce
@@ -49,7 +49,7 @@ def _with_last(targets: np.ndarray, value: int) -> np.ndarray:
 
 
 def _answer(function: Callable[..., Any], value: str, *args: np.ndarray) -> tuple[str | None, str]:
-    """The error's text, None without one, beside the value it must hold."""
+    """The error's text, None without one, and the value that it must contain."""
     try:
         function(*args)
     except REFUSALS as refusal:

@@ -1,4 +1,4 @@
-"""Falsifiers of training-run audits: a sound record, and the same with one fault, or several."""
+"""Falsifier of training-run audits: a sound record, and records with one or several faults."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from harness.observation import Observation
 from harness.reference.training.run_audit import audit
 
 MEASURES = {
-    "false_alarms": "number of faults found that the record does not have",
-    "missed": "number of faults that the record has and that are not found",
-    "wrong_cause": "number of faults found whose root-cause class is another one",
-    "wrong_numbers": "number of faults found whose two numbers are not those of the record",
+    "false_alarms": "number of reported faults that the record does not have",
+    "missed": "number of faults in the record that are not reported",
+    "wrong_cause": "number of reported faults with a wrong root-cause class",
+    "wrong_numbers": "number of reported faults with a wrong number",
 }
 FAULTS = ("tokens", "exhausted", "early", "resume", "device", "parameters")
 
 
 def audited(subject: Any, case: Case, *, faults: str, steps: int) -> Observation:
-    """What an audit finds in a record with the faults named, against what is in it.
+    """The faults that an audit reports for a record with planted faults, against the reference's audit.
 
     Units: faults are names of `FAULTS` joined by +, or none.
     """
@@ -30,7 +30,7 @@ def audited(subject: Any, case: Case, *, faults: str, steps: int) -> Observation
         _plant(record, fault)
     want = {fault: (cause, found, expected) for fault, cause, found, expected in audit(record)}
     got = {fault: (cause, found, expected) for fault, cause, found, expected in subject.audit_run(record)}
-    assert len(want) >= len(planted), "a planted fault is not in the record"
+    assert len(want) >= len(planted), "the reference's audit does not report a planted fault"
     both = sorted(want.keys() & got.keys())
     near = [np.allclose(got[f][1:], want[f][1:], rtol=1e-9, atol=0) for f in both]
     return Observation(
@@ -42,7 +42,7 @@ def audited(subject: Any, case: Case, *, faults: str, steps: int) -> Observation
 
 
 def _record(case: Case, steps: int) -> dict[str, Any]:
-    """A run that consumed what was planned of a corpus that holds it, where it should, at 20 tokens a parameter."""
+    """A sound record: all planned tokens were consumed in order, the corpus suffices, and 20 tokens per parameter."""
     sizes = case.integers("tokens", (steps,), 48, 65)
     firsts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     noise = case.normal("noise", (steps,), std=1e-4)

@@ -1,4 +1,4 @@
-"""Falsifiers of a whole model's gradients: the encoder-decoder transformer in causal mode, every weight by name."""
+"""Falsifiers of an encoder-decoder transformer's gradients in causal mode, for every weight by name."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from harness.reference.training.seq2seq_backward import seq2seq_loss_and_grads
 from harness.reference.training.seq2seq_weights import parse_config, random_tensor, unused, weight_shapes, zero_gradient
 
 MEASURES = {
-    "nats_from_reference": "distance of the loss from the reference's, nats per counted token",
-    "gradients_counted": "gradients returned per weight: all that a count check looks at",
-    "zero_gradient_share": "largest norm, over the model's, of a gradient that is zero by algebra (key biases)",
-    "zero_slope_share": "largest slope of the loss, over the model's gradient norm, along a tensor without gradient",
+    "nats_from_reference": "absolute difference of the loss and the reference's, nats per counted token",
+    "gradients_counted": "number of gradients over number of weights, which is all that a count check sees",
+    "zero_gradient_share": "largest norm of a gradient that is zero by algebra (key biases), over the model's norm",
+    "zero_slope_share": "largest slope of the loss along a tensor with zero gradient, over the model's gradient norm",
 }
 IGNORED = -100
 STEP = 1e-6
-"""Of the central difference. The embedding has rows of size 3e-3, so its own error is 1e-7 and round-off 1e-9."""
+"""Step of the central difference. With embedding rows of size 3e-3 its own error is 1e-7 and round-off is 1e-9."""
 
 Config = dict[str, Any]
 Arrays = dict[str, np.ndarray]
 
 
 def composed_gradients(subject: Any, case: Case, *, length: int, batch: int, **model: Any) -> Observation:
-    """Loss and gradient of every used weight equal the reference's; a gradient that is absent counts as zeros.
+    """Loss and gradient of every used weight equal the reference's; a missing gradient counts as zeros.
 
-    A tensor whose gradient is zero by algebra has no relative error: its norm is given over the model's gradient
-    norm, per tensor in the series and the largest as `zero_gradient_share`. The loss is one number, whose ratio to
-    another's round-off is a lottery: it is given as `nats_from_reference`.
+    A tensor whose gradient is zero by algebra has no relative error, so its norm is divided by the model's gradient
+    norm: per tensor in the series, and the largest as `zero_gradient_share`. The loss is one number, whose ratio to
+    the baseline's round-off would be random, so it is measured as `nats_from_reference`.
     Shapes: tokens, targets (batch, length), some targets ignored -> one pair per weight, in its shape.
     """
     config, weights, tokens, targets = problem(case, length, batch, model)
@@ -45,7 +45,7 @@ def composed_gradients(subject: Any, case: Case, *, length: int, batch: int, **m
         series={name: [share] for name, share in shares.items()},
         nats_from_reference=abs(float(got_loss) - float(loss)),
         gradients_counted=len(got) / len(weights),
-        # np.max, not max: a NaN must come through.
+        # np.max propagates NaN, max does not.
         zero_gradient_share=np.max(list(shares.values())),
         where={"zero_gradient_share": _largest(shares)},
         **pairs,
@@ -53,11 +53,11 @@ def composed_gradients(subject: Any, case: Case, *, length: int, batch: int, **m
 
 
 def aligned_gradients(subject: Any, case: Case, *, length: int, batch: int, **model: Any) -> Observation:
-    """Gradients in the order, number and shapes of the subject's own `weights()`, each the one of its name.
+    """Gradients have the order, number and shapes of the subject's own `weights()`, and each belongs to its name.
 
-    Exact, and without a tolerance. Per weight four integers: whether `weights()` has it; its gradient's place in the
-    list, wanted at the weight's own; whether the shapes agree; and, where unused, how many elements are not zero,
-    else which weight's gradient it resembles most (by cosine, among the reference's of its shape), wanted itself.
+    Exact, without a tolerance. Per weight four integers: whether `weights()` has it; the place of its gradient in the
+    list, which must be the weight's; whether the shapes agree; and the number of nonzero elements if the weight is
+    unused, else the index of the weight whose reference gradient is most similar (by cosine), which must be itself.
     Shapes: one integer pair (4,) per weight.
     """
     config, weights, tokens, targets = problem(case, length, batch, model)
@@ -69,20 +69,20 @@ def aligned_gradients(subject: Any, case: Case, *, length: int, batch: int, **mo
     pairs: dict[str, Any] = {}
     for name, reference in want.items():
         gradient = _given(got, name, reference)
-        told = (np.count_nonzero(gradient), 0) if unused(name) else (0, 0)
+        fourth = (np.count_nonzero(gradient), 0) if unused(name) else (0, 0)
         if name in busy:
-            told = (_nearest(gradient, want, busy), busy.index(name))
-        facts = (name in own, place.get(name, -1), gradient.shape == reference.shape, told[0])
-        pairs[name] = _same(facts, (True, wanted.get(name, -1), True, told[1]))
+            fourth = (_nearest(gradient, want, busy), busy.index(name))
+        facts = (name in own, place.get(name, -1), gradient.shape == reference.shape, fourth[0])
+        pairs[name] = _same(facts, (True, wanted.get(name, -1), True, fourth[1]))
     return Observation(gradients_counted=len(got) / len(weights), tensors=_same([len(own)], [len(want)]), **pairs)
 
 
 def slopes(subject: Any, case: Case, *, length: int, batch: int, **model: Any) -> Observation:
-    """The subject's gradients are the slopes of the subject's own loss: no reference, so any loss will do.
+    """The subject's gradients are the slopes of the subject's own loss; this needs no reference.
 
-    Per used weight two probes: the entry of the largest gradient with a random entry, and a direction through the
-    whole tensor; `got` is the gradient along the probe, `want` the central difference of the loss. Tensors without
-    gradient are moved too: their slopes go into `zero_slope_share`.
+    Per used weight two probes: the entry of the largest gradient together with a random entry, and a random direction
+    of the whole tensor; `got` is the gradient along the probe, `want` the central difference of the loss. Tensors
+    with zero gradient are changed too, and their slopes go into `zero_slope_share`.
     Shapes: one pair (2,) per used weight.
     """
     config, weights, tokens, targets = problem(case, length, batch, model)
@@ -103,7 +103,7 @@ def slopes(subject: Any, case: Case, *, length: int, batch: int, **model: Any) -
     silent = [n for n in weights if unused(n) or zero_gradient(n)]
     moves = [[n for n in silent if unused(n)], *([n] for n in silent if zero_gradient(n))]
     flat = [{n: case.normal(f"direction of {n}", weights[n].shape) for n in move} for move in moves]
-    # np.maximum and np.max, not max: a NaN must come through.
+    # np.maximum and np.max propagate NaN, max does not.
     seen = {_title(move): float(np.maximum(abs(slope(move)), abs(_along(grads, move)))) for move in flat}
     return Observation(
         zero_slope_share=np.max(list(seen.values())) / _norm(list(grads.values())),
@@ -113,7 +113,7 @@ def slopes(subject: Any, case: Case, *, length: int, batch: int, **model: Any) -
 
 
 def problem(case: Case, length: int, batch: int, model: dict[str, Any]) -> tuple[Config, Arrays, Any, Any]:
-    """Config, sharp weights as arrays of the case, tokens that repeat, targets of which each row ignores others."""
+    """Config, random weights as arrays of the case, repeating tokens, and targets of which each row ignores more."""
     config = seq2seq_config(**model)
     shapes = weight_shapes(parse_config(config))
 
@@ -123,7 +123,7 @@ def problem(case: Case, length: int, batch: int, model: dict[str, Any]) -> tuple
     weights = {name: tensor(name, shape) for name, shape in shapes.items()}
     tokens = case.integers("tokens", (batch, length), 0, config["vocab_size"])
     labels = case.integers("labels", (batch, length), 0, config["vocab_size"])
-    # All targets of the first row count, half of the next, then one: a mean over tokens is no mean over rows.
+    # All targets of the first row count, half of the next, then one, so that the mean over tokens and over rows differ.
     counted = np.arange(length) < np.maximum(1, length - length * np.arange(batch)[:, None] // 2)
     return config, weights, tokens, case.array("targets", np.where(counted, labels, IGNORED))
 
@@ -156,7 +156,7 @@ def seq2seq_config(
 
 
 def _probes(case: Case, name: str, gradient: np.ndarray) -> list[np.ndarray]:
-    """Directions of a tensor's shape: its steepest entry with a random one, and one through all of it."""
+    """Two directions: the steepest entry together with a random entry, and a random change of the whole tensor."""
     random = int(case.integers(f"entry of {name}", (1,), 0, gradient.size)[0])
     entries = [int(np.argmax(np.abs(gradient))), random]
     few = np.reshape(np.isin(np.arange(gradient.size), entries), gradient.shape).astype(np.float64)
@@ -168,12 +168,12 @@ def _along(grads: Arrays, move: Arrays) -> float:
 
 
 def _title(move: Arrays) -> str:
-    """What is moved: a tensor by its name, or all that are not used together."""
+    """A title for the changed tensors: a tensor's name, or the number of unused tensors changed together."""
     return next(iter(move)) if len(move) == 1 else f"{len(move)} tensors that are not used"
 
 
 def _largest(shares: dict[str, float]) -> str:
-    """The name of the largest; of a NaN where there is one."""
+    """The name of the largest share; a NaN counts as the largest."""
     return list(shares)[int(np.argmax(list(shares.values())))]
 
 

@@ -1,4 +1,4 @@
-"""A falsifier of an encoder-decoder's gradients, entry by entry, against complex steps of the reference's loss."""
+"""A falsifier of an encoder-decoder's gradients against complex-step derivatives of the reference's loss."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def complex_steps(
     directions: int,
     **model: Any,
 ) -> Observation:
-    """Every weight's gradient, used or not, at its largest entries, at random ones and along the whole tensor.
+    """Every weight's gradient, used or not, at its largest entries, at random entries and along the whole tensor.
 
-    Tensors whose gradient is zero by algebra (key biases) or for want of use have slopes of 0 here too, and are
-    judged on the model's scale.
+    Tensors whose gradient is zero by algebra (key biases) or because they are unused have slopes of 0 here too, and
+    are judged on the model's scale.
     Shapes: one pair (top + entries + directions,) per weight. Units: as `harness.falsifiers.gradient_probes.units`.
     """
     config, weights, tokens, targets = problem(case, length, batch, model)

@@ -1,4 +1,4 @@
-"""Targets and example weights of training: exact, whatever the labels' signs."""
+"""Falsifier of training targets and example weights, which must equal the reference's exactly."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from harness.reference.training.targets import WEIGHTS, example_weight, gate_tar
 
 REPEATS = 6
 END = 0
-"""The token that closes a document; many tokenizers pad with it too."""
+"""The token that ends a document; many tokenizers also pad with it."""
 
 
 def training_targets(subject: Any, case: Case, *, rows: int, length: int, count: int) -> Observation:
     """Next tokens, gate labels and example weights, each equal to the reference's.
 
-    Shapes: tokens (rows, length), each row closed by END, which is nowhere else; decisions (count,), from -1 to
-    1.5, both ends, -0.5 and 0 among them; weights of every outcome at 0 to 5 repeats.
+    Shapes: tokens (rows, length), each row ends with END, which occurs nowhere else; decisions (count,) from -1 to
+            1.5, including both ends, -0.5 and 0; weights of every outcome at 0 to 5 repeats.
     """
     drawn = case.stream("tokens").integers(END + 1, 1000, (rows, length))
     tokens = case.array("tokens", np.where(np.arange(length) < length - 1, drawn, END))
@@ -29,7 +29,7 @@ def training_targets(subject: Any, case: Case, *, rows: int, length: int, count:
     return Observation(
         next_tokens=(subject.next_token_targets(tokens), next_token_targets(tokens)),
         labels=(subject.gate_targets(decisions), gate_targets(decisions.astype(np.float64))),
-        # Whole numbers, compared as such: a weight of 6.5 is two halves off, not round-off.
+        # Compared as whole numbers of halves, so that a weight of 6.5 does not pass as round-off.
         weights=((2 * weights).astype(np.int64), np.array([2 * int(example_weight(*kind)) for kind in kinds])),
     )
 

@@ -1,4 +1,4 @@
-"""Falsifier of training beside inference: what is read does not move until the swap."""
+"""Falsifier of training on a copy: inference weights do not change until the swap."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from harness.observation import Observation
 
 
 def read_until_swap(subject: Any, case: Case, *, steps: int, lr: float) -> Observation:
-    """Weights that inference reads: before the swap, after it, while training goes on, after a second one.
+    """Inference weights before the swap, after it, after further training, and after a second swap.
 
-    All bytes are compared: with the weights handed over, and with those of an `optimizer` of the subject that takes
-    the same updates and knows nothing of copies. Shapes: harness.falsifiers.training.optim.SHAPES.
+    All bytes are compared with the initial weights, and with the weights of a plain `optimizer` of the subject that
+    takes the same updates. Shapes: harness.falsifiers.training.optim.SHAPES.
     """
     rates = {**BETAS, "lr": lr, "eps": 1e-8, "weight_decay": 0.1}
     weights, grads = model(case), gradients(case, 2 * steps, 1e-3)

@@ -1,4 +1,4 @@
-"""Falsifiers of a whole trainer: its steps, the batches it must refuse, and that its seed decides everything."""
+"""Falsifiers of a whole trainer: its steps, its refusal of bad batches, and its reproducibility by seed."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from harness.observation import Observation
 from harness.reference.training.trainer import train
 
 MEASURES = {
-    "fallen": "1 - mean loss of the last ten steps over that of the first ten",
+    "fallen": "1 - mean loss of the last ten steps over mean loss of the first ten",
     "seed_without_effect": "1 if another seed gives the same losses, else 0",
-    "hash_seeds": "number of different string hash seeds among the two processes",
+    "hash_seeds": "number of different string hash seeds in the two processes",
     "processes": "number of different processes",
-    "threads": "torch's threads in the processes",
-    "taken": "bad batches that were trained on",
-    "unnamed": "bad batches refused without naming the batch in one line",
-    "move_error": "largest error of a tensor's move, over the length of the move or 1e-3 of all tensors' together",
+    "threads": "number of torch's threads in the processes",
+    "taken": "bad batches that raise no error",
+    "unnamed": "bad batches without a one-line error that names the batch",
+    "move_error": "largest error of a tensor's change, over the norm of its change or 1e-3 of the norm of all changes",
 }
 IGNORED = -100
 FAINT = 1e-3
-"""A tensor that moves less than this share of what all move together is judged on that scale."""
+"""If a tensor's change is less than this share of the norm of all changes, its error is divided by that share."""
 
 
 def steps(
@@ -39,10 +39,10 @@ def steps(
     eps: float = 1e-4,
     weight_decay: float = 0.1,
 ) -> Observation:
-    """Losses, gradient norms and moved weights of a run over ragged batches against the float64 run.
+    """Losses, gradient norms and changes of weights of a run over batches of unequal size, against the float64 run.
 
-    Shapes: losses, grad_norms (batches,); one pair of all tensors' moves in a row.
-    Units:  max_norm 0 is off. eps is so large that a gradient of round-off does not become a whole step.
+    Shapes: losses, grad_norms (batches,); one pair of all tensors' changes, concatenated.
+    Units:  max_norm 0 switches clipping off. eps is large, so that a gradient of pure round-off gives no full step.
     """
     config, weights = _model(case)
     data = _batches(case, config, batches)
@@ -55,8 +55,8 @@ def steps(
         **clip,
     }
     want = case.once(train, config, weights, data, **options)
-    said = subject.train(config, weights, data, loss_scale=loss_scale, **options)
-    moved = [_move(tensor_of(said["weights"], name), weights[name]) for name in weights]
+    run = subject.train(config, weights, data, loss_scale=loss_scale, **options)
+    moved = [_move(tensor_of(run["weights"], name), weights[name]) for name in weights]
     right = [want["weights"][name] - weights[name] for name in weights]
     kind = weights["model.norm.weight"].dtype
     whole = np.linalg.norm(np.concatenate([w.ravel() for w in right]))
@@ -67,20 +67,20 @@ def steps(
     return Observation(
         move_error=np.max(apart),
         where={"move_error": list(weights)[int(np.argmax(apart))]},
-        losses=(np.asarray(said["losses"], kind), np.asarray(want["losses"])),
-        grad_norms=(np.asarray(said["grad_norms"], kind), np.asarray(want["grad_norms"])),
+        losses=(np.asarray(run["losses"], kind), np.asarray(want["losses"])),
+        grad_norms=(np.asarray(run["grad_norms"], kind), np.asarray(want["grad_norms"])),
         moves=(np.concatenate([m.ravel() for m in moved]).astype(kind), np.concatenate([m.ravel() for m in right])),
-        series={"loss": said["losses"], "grad_norm": said["grad_norms"]},
+        series={"loss": run["losses"], "grad_norm": run["grad_norms"]},
     )
 
 
 def two_processes(
     subject: Any, case: Case, *, steps: int, needs: dict[str, Any], batches: int = 12, lr: float = 3e-3
 ) -> Observation:
-    """The same seed in two fresh processes, string hashes seeded apart: the same losses, order and weights.
+    """Two new processes with the same seed and different string hash seeds give the same losses, order and weights.
 
-    `needs` is what the contract says that takes: threads, deterministic_algorithms, cublas_workspace_config. A short
-    run with another seed, in this process, shows that the seed decides anything at all. Weights are made from it too.
+    `needs` holds the contract's required settings: threads, deterministic_algorithms, cublas_workspace_config. A
+    short run with another seed, in this process, shows that the seed has an effect. The seed also draws the weights.
     Shapes: losses (bytes,), order (steps,), weights (bytes,), of the second process against the first's.
     """
     config = small_config(layers=1, hidden=16, intermediate=24, heads=2, kv_heads=1, head_dim=8)
@@ -105,7 +105,7 @@ def two_processes(
 
     (first, here), (second, there) = run(1), run(2)
     other = subject.train(config, None, data, lr=lr, steps=10, seed=8)["losses"]
-    losses, again = (np.asarray(said["losses"], np.float64) for said in (first, second))
+    losses, again = (np.asarray(run_["losses"], np.float64) for run_ in (first, second))
     return Observation(
         losses=(again.view(np.uint8), losses.view(np.uint8)),
         order=(np.asarray(second["order"]), np.asarray(first["order"])),
@@ -120,9 +120,9 @@ def two_processes(
 
 
 def refuses(subject: Any, case: Case) -> Observation:
-    """A batch that counts no target, has one out of range, or meets a weight that is NaN: refused by its number.
+    """The trainer refuses a batch whose targets are all -100, out of range, or whose loss is NaN, and names the batch.
 
-    A sound run comes first. Nothing that was handed in may have changed.
+    A correct run comes first. The boundary checks that no call changes its arguments.
     """
     config, weights = _model(case)
     data = _batches(case, config, 3)
@@ -164,7 +164,7 @@ def _model(case: Case) -> tuple[Config, Weights]:
 
 
 def _batches(case: Case, config: Config, count: int) -> Batches:
-    """Batches of four rows of 8 tokens that follow a rule, so that there is something to learn; ragged rows."""
+    """Batches of four rows of 8 tokens that follow a learnable rule; the rows have 8, 8, 3 and 1 counted targets."""
     vocab = int(config["vocab_size"])
     counted = np.arange(8) < np.array([[8], [8], [3], [1]])
 

@@ -1,4 +1,4 @@
-"""Falsifiers of what a training says of itself: losses and gate decisions go in one by one, figures come out."""
+"""Falsifiers of training metrics, which record losses and gate decisions one by one."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from harness.observation import Observation
 from harness.reference.training.metrics import DECISIONS, TrainingMetrics
 
 MEASURES = {
-    "average_error": "largest distance of the average loss from the reference's, as a share of it",
-    "history_error": "largest distance of a kept loss from the one recorded",
-    "history_missized": "largest distance of the history's length from the reference's",
-    "trend_error": "largest distance of the loss trend from the reference's, nats",
-    "trend_missing": "times a trend was given before 20 losses, or none after",
-    "alignment_error": "largest distance of the gate alignment from the true share",
-    "wrong_verdicts": "decisions after which `converged` was not what it should be",
+    "average_error": "largest difference of the average loss and the reference's, as a share of the latter",
+    "history_error": "largest difference of a loss in the history and the recorded loss",
+    "history_missized": "largest difference of the history's length and the reference's",
+    "trend_error": "largest difference of the loss trend and the reference's, nats",
+    "trend_missing": "number of trends before 20 losses, plus number of missing trends after",
+    "alignment_error": "largest difference of the gate alignment and the true share",
+    "wrong_verdicts": "decisions after which `converged` was wrong",
 }
 
 SETTLED = 10
-"""Decisions asked at the start, and before the 1,000th."""
+"""How many decisions are checked at the start, and how many directly before the 1,000th."""
 
 
 def losses(subject: Any, case: Case, *, count: int, start: float) -> Observation:
     """Average, history and trend after each of `count` losses that fall from `start` with noise."""
     falling = start * (0.2 + 0.8 * np.exp(-np.arange(count) / 60))
-    told = case.array("losses", lambda: falling * case.stream("losses").uniform(0.8, 1.2, count))
+    series = case.array("losses", lambda: falling * case.stream("losses").uniform(0.8, 1.2, count))
     metrics, truth = subject.training_metrics(), TrainingMetrics()
     errors: dict[str, list[float]] = {name: [] for name in list(MEASURES)[:5]}
     averages = []
-    for loss in map(float, told):
+    for loss in map(float, series):
         metrics.record_loss(loss)
         truth.record_loss(loss)
         averages.append(metrics.average_loss)
@@ -44,20 +44,20 @@ def losses(subject: Any, case: Case, *, count: int, start: float) -> Observation
         if trend is not None and truth.loss_trend is not None:
             errors["trend_error"].append(abs(trend - truth.loss_trend))
     found: dict[str, Any] = {name: _worst(values) for name, values in errors.items()}
-    return Observation(**found, series={"loss": map(float, told), "average_loss": averages})
+    return Observation(**found, series={"loss": map(float, series), "average_loss": averages})
 
 
 def convergence(subject: Any, case: Case, *, decisions: int, misses: int, late: bool) -> Observation:
-    """Alignment and `converged` of a gate, `misses` of its decisions wrong, at the start or the end.
+    """Alignment and `converged` of a gate with `misses` wrong decisions, at the start or the end.
 
-    Asked after every one of the first decisions and of those around the 1,000th and later.
+    Checked after each of the first decisions, and after each from shortly before the 1,000th on.
     """
     right = np.ones(decisions, dtype=np.int64)
     right[-misses or decisions : None] = 0
-    told = case.array("aligned", right if late else right[::-1])
+    decided = case.array("aligned", right if late else right[::-1])
     metrics, truth = subject.training_metrics(), TrainingMetrics()
     wrong, errors = 0, []
-    for aligned in map(bool, told):
+    for aligned in map(bool, decided):
         metrics.record_gate(aligned)
         truth.record_gate(aligned)
         if SETTLED < truth.decisions < DECISIONS - SETTLED:
@@ -68,11 +68,11 @@ def convergence(subject: Any, case: Case, *, decisions: int, misses: int, late: 
 
 
 def _distance(got: list[float], want: list[float]) -> float:
-    """Largest difference of the last elements that both have; NaN where there is nothing to compare."""
+    """Largest difference of the last elements that both lists have; NaN if one is empty."""
     shared = min(len(got), len(want))
     return _worst([abs(g - w) for g, w in zip(got[-shared:], want[-shared:], strict=True)]) if shared else math.nan
 
 
 def _worst(values: list[float]) -> float:
-    """The largest; NaN before all, and of nothing 0."""
+    """The largest value; NaN if any value is NaN, 0 for an empty list."""
     return math.nan if any(math.isnan(v) for v in values) else float(max(values, default=0.0))
