@@ -1,6 +1,6 @@
-"""Gradients checked from the loss alone, by central differences; no reference and no framework needed.
+"""Check gradients with the loss alone, by central differences, without a reference and without a framework.
 
-For any model whose loss can be asked at moved weights: yours too, see docs/gradients.md.
+This works for any model whose loss can be computed at changed weights, also yours: see docs/gradients.md.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ Arrays = Mapping[str, np.ndarray]
 Loss = Callable[[dict[str, np.ndarray]], float]
 KINDS = ("top", "entry", "direction")
 FAINT = 1e-3
-"""A tensor whose derivatives are below this share of the model's is judged on the model's scale."""
+"""If a tensor's derivatives are below this share of the model's, its error is divided by that share."""
 
 
 @dataclass(frozen=True)
 class Probes:
-    """Derivatives of the loss along some moves of one tensor: as claimed, and as the loss itself gives them.
+    """Derivatives of the loss along some moves of one tensor: claimed by the gradient, and measured from the loss.
 
-    Units: per relative move: an entry moves in units of the root mean square of its row.
+    Units: per relative move: a move of an entry is measured in root mean squares of its row.
     """
 
     tensor: str
@@ -42,14 +42,14 @@ def probe(
     seed: int = 0,
     also: Mapping[str, Sequence[int]] | None = None,
 ) -> list[Probes]:
-    """Per tensor the `top` entries of the claimed gradient, random entries, and random moves of the whole tensor.
+    """Probe each tensor at the `top` entries of its claimed gradient, at random entries, and along random moves of it.
 
-    `also` names entries (in C order) that are probed with the random ones, come what may.
+    `also` lists entries (in C order) that are always probed, together with the random ones.
 
-    The largest entries show a wrong scale, random ones what was claimed to be nothing, and a move of the whole
-    tensor what a few entries miss.
-    Shapes: gradients as the weights, by name or in their order; `loss` takes the moved tensor by its name.
-    Units:  step is relative, as in `Probes`; a gradient that is not there is 0, for that is how it trains.
+    The largest entries expose a wrong scale, random entries a gradient that is wrongly zero, and a move of the whole
+    tensor faults that a few entries miss.
+    Shapes: gradients as the weights, by name or in their order; `loss` takes {tensor's name: changed tensor}.
+    Units:  step is relative, as in `Probes`; a missing gradient counts as 0, because it trains nothing.
     Raises: ValueError naming the tensor if it is not float64 or its gradient has another shape.
     """
     claimed = by_name(weights, gradients)
@@ -59,7 +59,7 @@ def probe(
         if values.dtype != np.float64 or gradient.shape != values.shape:
             raise ValueError(
                 f"gradients: {tensor} has {gradient.shape} for a {values.dtype} tensor {values.shape}, expected "
-                "equal shapes, and float64, which differences need"
+                "equal shapes and float64, because differences need its precision"
             )
         rng = np.random.default_rng([seed, len(found)])
         extra = (also or {}).get(tensor, ())
@@ -71,7 +71,7 @@ def probe(
 
 
 def units(found: Sequence[Probes]) -> list[float]:
-    """What each tensor's error counts in: its root mean square as measured, at least 1e-3 of the model's, by kind."""
+    """The scale of each probe's error: its measured root mean square, at least 1e-3 of the model's for this kind."""
     whole = {
         kind: _rms(np.concatenate([p.measured for p in found if p.kind == kind] or [np.zeros(0)])) for kind in KINDS
     }
@@ -79,16 +79,16 @@ def units(found: Sequence[Probes]) -> list[float]:
 
 
 def errors(found: Sequence[Probes]) -> dict[str, float]:
-    """Largest error of each tensor over all its probes, in `units`: near 1 or more where the gradient is wrong."""
+    """Largest error of each tensor over all its probes, in `units`; near 1 or more means a wrong gradient."""
     worst: dict[str, float] = {}
     for probes, unit in zip(found, units(found), strict=True):
         error = _largest(probes, unit)
-        worst[probes.tensor] = float(np.maximum(worst.get(probes.tensor, 0.0), error))  # a NaN stays
+        worst[probes.tensor] = float(np.maximum(worst.get(probes.tensor, 0.0), error))  # np.maximum propagates NaN
     return worst
 
 
 def by_name(weights: Arrays, gradients: Arrays | Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """A list is taken in the order of the weights; what is beyond them is named by its place, `#26`."""
+    """Gradients by name; a list takes the weights' names in order, and extra gradients are named by place, `#26`."""
     if isinstance(gradients, Mapping):
         return dict(gradients)
     names = [*weights, *(f"#{i}" for i in range(len(weights), len(gradients)))]
@@ -96,7 +96,7 @@ def by_name(weights: Arrays, gradients: Arrays | Sequence[np.ndarray]) -> dict[s
 
 
 def misaligned(weights: Arrays, gradients: Arrays | Sequence[np.ndarray]) -> dict[str, list[str]]:
-    """What a count cannot see, by name: tensors missing, extra, out of order, misshaped, all zero.
+    """Faults that a count of gradients misses, as names of tensors: missing, extra, out of order, misshaped, all zero.
 
     Shapes: gradients by name, or as a list in the order of the weights.
     """
@@ -138,9 +138,9 @@ def moves_of(
 
 
 def _row_scale(values: np.ndarray) -> np.ndarray:
-    """Root mean square of each row: a loss is curved on the scale of the row, whose length a norm divides by.
+    """Root mean square of each row, the scale on which the loss curves, because norms divide by a row's length.
 
-    Shapes: (..., C) -> (..., 1); a row of zeros takes the tensor's, a tensor of zeros 1.
+    Shapes: (..., C) -> (..., 1); a row of zeros gets the tensor's root mean square, a tensor of zeros gets 1.
     """
     rows = np.sqrt(np.mean(np.square(values), axis=-1, keepdims=True))
     return np.where(rows > 0, rows, _rms(values) or 1.0)
@@ -153,7 +153,7 @@ def _difference(loss: Loss, tensor: str, values: np.ndarray, move: np.ndarray, s
 
 def _largest(probes: Probes, unit: float) -> float:
     gap = float(np.abs(probes.claimed - probes.measured).max(initial=0.0))
-    return gap / unit if unit > 0 else float("nan")  # a loss that nothing moves shows nothing
+    return gap / unit if unit > 0 else float("nan")  # a loss that no move changes cannot check a gradient
 
 
 def _rms(values: np.ndarray) -> float:

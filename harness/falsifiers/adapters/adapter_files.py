@@ -1,4 +1,4 @@
-"""Falsifiers of adapter files: what PEFT makes of ours, what we make of PEFT's, and what is refused by name."""
+"""Falsifiers of adapter files: PEFT reads the subject's, the subject reads PEFT's, and refuses wrong ones by name."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from harness.observation import Observation
 from harness.reference.adapters.lora import lora_scale
 
 MEASURES = {
-    "refused_by_peft": "1 where PEFT refuses the folder or leaves a tensor of it out, else 0",
-    "layers_missing": "number of layers whose adapter does not arrive",
-    "layers_extra": "number of layers with an adapter that nobody gave them",
-    "bytes_differ": "bytes of A and B that do not arrive as they were sent; all of a matrix of another shape",
-    "scale_differs": "number of layers whose scale is another one",
-    "targets_differ": "number of names by which target_modules and the modules that are there differ, as sets",
-    "accepted": "wrong folders that are loaded instead of refused",
-    "unnamed": "wrong folders without an error of one line that holds what is wrong",
-    "right_refused": "1 where the folder that nothing is wrong with is refused",
+    "refused_by_peft": "1 if PEFT raises an error for the folder or ignores one of its tensors, else 0",
+    "layers_missing": "number of layers whose adapter is missing after reading",
+    "layers_extra": "number of layers that have an adapter only after reading",
+    "bytes_differ": "bytes of A and B that differ after reading; all bytes of a mis-shaped matrix",
+    "scale_differs": "number of layers with a wrong scale",
+    "targets_differ": "number of module names that only target_modules or only the adapters have",
+    "accepted": "wrong folders that load without an error",
+    "unnamed": "wrong folders without a one-line error that names the fault",
+    "right_refused": "1 if the correct folder raises an error, else 0",
 }
 PROBLEMS = (ValueError, RuntimeError, KeyError, TypeError, AttributeError, OSError)
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
@@ -35,7 +35,7 @@ CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 def written(
     subject: Any, case: Case, *, model: str, which: str, r: int, lora_alpha: float, use_rslora: bool
 ) -> Observation:
-    """An adapter folder that the subject writes, as PEFT reads it into a model of the same config."""
+    """The subject writes an adapter folder, and PEFT reads it into a model of the same config."""
     config = _config(model)
     pairs = adapter_pairs(case, config, adapter_layers(config, which), r)
     with TemporaryDirectory() as folder:
@@ -43,7 +43,7 @@ def written(
         targets = _targets(Path(folder) / CONFIG)
         try:
             found, refused = files.read(folder, config), 0
-        except PROBLEMS:  # whatever PEFT or transformers raise of a folder they cannot use
+        except PROBLEMS:  # PEFT and transformers raise these for a folder that they cannot use
             found, refused = {}, 1
     wanted = {name.rsplit(".", 1)[-1] for name in pairs}
     return Observation(
@@ -56,7 +56,7 @@ def written(
 def read(
     subject: Any, case: Case, *, model: str, which: str, r: int, lora_alpha: float, use_rslora: bool
 ) -> Observation:
-    """An adapter folder that PEFT writes, as the subject reads it."""
+    """PEFT writes an adapter folder, and the subject reads it."""
     config = _config(model)
     pairs = adapter_pairs(case, config, adapter_layers(config, which), r)
     with TemporaryDirectory() as folder:
@@ -66,7 +66,7 @@ def read(
 
 
 def refusals(subject: Any, case: Case, *, model: str, r: int) -> Observation:
-    """Folders with one thing wrong each are refused in one line that names it; the right one is not."""
+    """The subject refuses folders with one fault each, in one line that names the fault, and loads the correct one."""
     config = _config(model)
     names = adapter_layers(config, "mixed")
     pairs = adapter_pairs(case, config, names, r)
@@ -79,14 +79,14 @@ def refusals(subject: Any, case: Case, *, model: str, r: int) -> Observation:
             wrong = Path(folder) / str(i)
             files.write(str(wrong), config, pairs, r=r, lora_alpha=8.0, use_rslora=False)
             spoil(wrong)
-            said = _refusal(subject, wrong, config)
-            accepted += said is None
-            unnamed += said is None or "\n" in said or not all(word in said for word in words)
+            error = _refusal(subject, wrong, config)
+            accepted += error is None
+            unnamed += error is None or "\n" in error or not all(word in error for word in words)
     return Observation(accepted=accepted, unnamed=unnamed, right_refused=right_refused)
 
 
 def _wrongs(config: dict[str, Any], names: list[str], r: int) -> list[tuple[Callable[[Path], None], list[str]]]:
-    """(what is done to a right folder, what the refusal must hold): module, shapes found and expected."""
+    """(edit of a correct folder, words that the error must contain: module, found and expected shapes)."""
     gate = next(name for name in names if name.endswith("in_proj_a"))
     key, (rows, columns) = f"base_model.model.{gate}.lora_A.weight", layer_shape(config, gate)
     high = key.replace("lora_A", "lora_B")

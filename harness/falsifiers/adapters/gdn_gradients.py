@@ -1,4 +1,4 @@
-"""Falsifiers of a gated-delta-net layer's gradients, and of what it keeps for them between calls."""
+"""Falsifiers of a gated-delta-net layer's gradients, and of its saved activations between calls."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from harness.reference.model.gated_delta_net import gated_delta_net_backward, ga
 
 MEASURES = {
     "without_gradient": "number of adapter matrices whose gradient is missing or all zeros",
-    "unmoved": "number of adapter matrices that a step of gradient descent leaves as they were, byte for byte",
-    "plain_differs": "bytes by which a plain call after one with adapters differs from a plain call on a fresh layer",
+    "unmoved": "number of adapter matrices that a step of gradient descent does not change in any byte",
+    "plain_differs": "bytes in which a plain call after one with adapters differs from a plain call on a new layer",
 }
 STEP = 1e-6
 
@@ -42,9 +42,9 @@ def gradients(subject: Any, case: Case, *, key_heads: int, per_key: int, length:
 
 
 def slopes(subject: Any, case: Case, *, key_heads: int, per_key: int, length: int) -> Observation:
-    """Gradients of adapters and input are slopes of the subject's own output: no reference is asked.
+    """Gradients of adapters and input are slopes of the subject's own output; this needs no reference.
 
-    Per tensor the entry of the largest gradient, a random entry, and a direction through the whole tensor.
+    Per tensor three probes: the entry of the largest gradient, a random entry, and a random direction.
     Shapes: one pair (3,) per adapter matrix, and one for the input.
     """
     config, weights = layer(case, key_heads, per_key)
@@ -74,9 +74,9 @@ def slopes(subject: Any, case: Case, *, key_heads: int, per_key: int, length: in
 
 
 def saved_activations(subject: Any, case: Case, *, key_heads: int, per_key: int, length: int) -> Observation:
-    """A saved-activation object that served a call with adapters serves a plain one bit for bit as a fresh one does.
+    """Reusing saved activations of a call with adapters in a plain call gives the same bits as new ones.
 
-    Shapes: out and dx (2, length, 24), every weight's gradient; all of them against the reference too.
+    Shapes: out and dx (2, length, 24), every weight's gradient; all are also compared with the reference.
     """
     config, weights = layer(case, key_heads, per_key)
     x, dout = inputs(case, config, length), case.normal("dout", (2, length, config["hidden_size"]))
@@ -112,7 +112,7 @@ def _named(lora: dict[str, Any]) -> Arrays:
 
 
 def _of(grads: Any, name: str, like: np.ndarray) -> np.ndarray:
-    """A gradient by name; zeros where there is none, which `without_gradient` counts."""
+    """A gradient by name; zeros if it is missing, which `without_gradient` counts."""
     return np.asarray(grads[name]) if name in grads else np.zeros(like.shape, dtype=like.dtype)
 
 
@@ -125,7 +125,7 @@ def _probes(case: Case, name: str, gradient: np.ndarray) -> list[np.ndarray]:
 
 
 def _bytes(a: np.ndarray, b: np.ndarray) -> int:
-    """Bytes in which two arrays differ; all of them where they are of other shapes."""
+    """Bytes in which two arrays differ; all of them if shape or dtype differs."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return max(a.nbytes, b.nbytes)
     left, right = (np.ascontiguousarray(x).reshape(-1).view(np.uint8) for x in (a, b))

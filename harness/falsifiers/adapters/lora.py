@@ -1,4 +1,4 @@
-"""Falsifiers of low-rank adapters: their scale, what they add, merging them, and leaving them out."""
+"""Falsifiers of low-rank adapters: their scale, their effect, merging, and calls without adapters."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from harness.reference.model.decoder_backward import loss_and_grads
 from harness.reference.model.gated_delta_net import gated_delta_net_forward
 
 MEASURES = {
-    "off_differs": "bytes by which a call with an empty table, or after one with adapters, differs from a plain one",
-    "second_merge_differs": "bytes by which merging the same adapter into the same weight again differs",
-    "scale_error": "largest relative distance of a scale from alpha / r, or alpha / sqrt(r) where stabilised",
-    "adapter_effect": "relative L2 distance of the adapted logits from the plain model's",
+    "off_differs": "bytes in which a call with lora={}, or after a call with adapters, differs from a plain call",
+    "second_merge_differs": "bytes in which two merges of the same adapter into the same weight differ",
+    "scale_error": "largest relative difference of a scale and alpha / r, or alpha / sqrt(r) if rank-stabilised",
+    "adapter_effect": "relative L2 difference of the adapted and the plain model's logits",
     "adapters_without_gradient": "number of adapter matrices whose gradient is missing or all zeros",
 }
 
 
 def off(subject: Any, case: Case, *, key_heads: int, per_key: int, length: int) -> Observation:
-    """An empty table of adapters, and a call after one with adapters, are the plain call byte for byte.
+    """A call with lora={}, and a call after one with adapters, equal the plain call byte for byte.
 
-    Shapes: x, out (2, length, 24); logits (2, length, V) of a decoder: plain, with an empty table, plain again.
+    Shapes: x, out (2, length, 24); logits (2, length, V) of a decoder: plain, with lora={}, plain again.
     """
     config, weights = layer(case, key_heads, per_key)
     x = inputs(case, config, length)
@@ -77,7 +77,7 @@ def scales(subject: Any, case: Case) -> Observation:
 
 
 def merged(subject: Any, case: Case, *, rows: int, columns: int, r: int, scale: float) -> Observation:
-    """Merging adds scale B A once, unmerging takes it off, and doing either again on the same input gives the same.
+    """Merging adds scale B A once, unmerging subtracts it, and merging again into the same weight gives the same bytes.
 
     Shapes: weight (rows, columns), A (r, columns), B (rows, r).
     """
@@ -93,7 +93,7 @@ def merged(subject: Any, case: Case, *, rows: int, columns: int, r: int, scale: 
 
 
 def decoder(subject: Any, case: Case, *, model_type: str, which: str, r: int, scale: float, length: int) -> Observation:
-    """A decoder with adapters beside its projections equals the reference with the merged weights.
+    """A decoder with unmerged adapters equals the reference with the merged weights.
 
     Shapes: tokens (2, length) -> logits (2, length, V).
     """
@@ -150,7 +150,7 @@ def _wide(*arrays: np.ndarray) -> tuple[Any, ...]:
 
 
 def _bytes(a: np.ndarray, b: np.ndarray) -> int:
-    """Bytes in which two arrays differ; all of them where they are of other shapes."""
+    """Bytes in which two arrays differ; all of them if shape or dtype differs."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return max(a.nbytes, b.nbytes)
     left, right = (np.ascontiguousarray(x).reshape(-1).view(np.uint8) for x in (a, b))

@@ -1,4 +1,4 @@
-"""Falsifiers of greedy generation: ids and text against the reference's, the first difference judged by its margin."""
+"""Falsifiers of greedy generation: ids and text against the reference's, and the margin at the first difference."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from harness.reference.model.decoder_cache import decode, prefill
 from harness.reference.model.hybrid import hybrid_decode, hybrid_prefill
 
 MEASURES = {
-    "agreed_short": "share of prompts whose first tokens, as many as the short horizon, are the reference's",
-    "agreed_long": "share of prompts all of whose tokens, up to the long horizon or the end, are the reference's",
-    "divergence_margin": "largest lead of the reference's token over the subject's at a first difference, in units of "
-    "the logits' standard deviation there; 0 without a difference, infinite where one of them ended early",
-    "divergence_rank": "largest rank of the subject's token at a first difference in the reference's order, from 0",
-    "text_differs": "number of prompts whose ids are not decoded to the text of their bytes",
+    "agreed_short": "share of prompts whose first tokens, up to the short horizon, equal the reference's",
+    "agreed_long": "share of prompts whose tokens, up to the long horizon or the end, all equal the reference's",
+    "divergence_margin": "largest difference of the reference's logits of its own and the subject's token at a first "
+    "difference, over the logits' standard deviation there; 0 without a difference, infinite if one ends early",
+    "divergence_rank": "largest rank (from 0) of the subject's token in the reference's logits at a first difference",
+    "text_differs": "number of prompts whose ids the subject does not decode to the text of their bytes",
     "distinct_answers": "number of different answers",
 }
 Greedy = tuple[np.ndarray, np.ndarray]
-"""New ids (n,), and the logits (n, V) they were chosen from."""
+"""New ids (n,), and the logits (n, V) behind each choice."""
 
 
 def greedy(
@@ -40,9 +40,9 @@ def greedy(
     short: int,
     long: int,
 ) -> Observation:
-    """Greedy continuations of a trained model's prompts: ids at two horizons, and the text they are decoded to.
+    """Greedy continuations of a trained model's prompts: ids at two horizons, and the decoded text.
 
-    Shapes: prompts of different lengths, one at a time; up to `long` new tokens, fewer where an end token comes.
+    Shapes: prompts of different lengths, one at a time; up to `long` new tokens, fewer after an end token.
     """
     config, tensors = read_checkpoint(str(weights), case.dtype)
     prompts = prompt_ids(str(weights), functions, corpus, form, count)
@@ -66,7 +66,7 @@ def greedy_mixed(
     short: int,
     long: int,
 ) -> Observation:
-    """The same prompts put to a mixed model with random weights, whose vocabulary is that of the folder `weights`.
+    """As `greedy`, with a mixed model that has random weights and the vocabulary of the folder `weights`.
 
     Shapes: prompts of different lengths, one at a time; `long` new tokens.
     """
@@ -83,7 +83,7 @@ def greedy_mixed(
 def greedy_ids(
     subject: Any, case: Case, *, layer_types: str, prompt: int, count: int, short: int, long: int
 ) -> Observation:
-    """Greedy ids of a mixed model with random weights, which has no text. Shapes: prompts (prompt,)."""
+    """Greedy ids of a mixed model with random weights and no tokenizer. Shapes: prompts (prompt,)."""
     config = hybrid_config(layer_types=layer_types)
     tensors = hybrid_weights(case, config)
     prompts = case.integers("prompts", (count, prompt), 0, config["vocab_size"])
@@ -94,7 +94,7 @@ def greedy_ids(
 
 
 def decoding(subject: Any, case: Case, *, weights: str, count: int, length: int) -> Observation:
-    """Ids drawn at random, no UTF-8 and special tokens among them, are decoded to the text of their bytes."""
+    """Random ids, including special tokens and invalid UTF-8, are decoded to the text of their bytes."""
     vocabulary, added = spellings(str(weights))
     known = np.array(sorted({*vocabulary, *added}))
     drawn = known[case.integers("ids", (count, length), 0, len(known))]
@@ -134,7 +134,7 @@ def _first_difference(got: np.ndarray, want: np.ndarray) -> int | None:
 
 
 def _lead(got: np.ndarray, want: Greedy, i: int) -> tuple[float, int]:
-    """(margin, rank) of the token the subject chose at place i, in the reference's logits there."""
+    """(margin, rank) of the subject's token at place i in the reference's logits; (inf, V) if one answer ends there."""
     ids, logits = want
     if i >= len(got) or i >= len(ids):
         return float("inf"), logits.shape[-1]
@@ -144,7 +144,7 @@ def _lead(got: np.ndarray, want: Greedy, i: int) -> tuple[float, int]:
 
 
 def _ids(answer: Any) -> np.ndarray:
-    """The new ids of the first row, whatever else `generate` returns."""
+    """The new ids of the first row; `generate` may return (ids, logits) or ids."""
     ids = answer[0] if isinstance(answer, tuple) else answer
     return np.asarray(ids).reshape(-1).astype(np.int64)
 

@@ -1,4 +1,4 @@
-"""Falsifiers of generation by llama.cpp from an exported file: agreement, repetition, and whether the code parses."""
+"""Falsifiers of llama.cpp's generation from an exported file: agreement, repetition, and whether the code parses."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from harness.observation import Observation
 from harness.reference.generation.byte_level import byte_level_decode
 
 MEASURES = {
-    "agreed_short": "share of prompts whose first tokens, as many as the short horizon, are the reference's",
-    "agreed_long": "share of prompts all of whose tokens, up to the long horizon or the end, are the reference's",
-    "divergence_margin": "largest lead of the reference's token over llama.cpp's at a first difference, in units "
-    "of the logits' standard deviation there; 0 without a difference, infinite where one of them ended early",
-    "divergence_rank": "largest rank of llama.cpp's token at a first difference in the reference's order, from 0",
-    "prompts_cut_otherwise": "number of prompts to which llama.cpp gives other ids; told where the gate fails",
-    "agreed_given_ids": "agreed_long where llama.cpp is handed the reference's ids of the same prompts; likewise",
-    "agreed_unwrapped": "agreed_long on the same functions' direct prompts, without the wrapper; likewise",
-    "parsed": "share of answers that ast.parse takes",
-    "parsed_high": "upper end of the same interval",
-    "parsed_low": "lower end of the 95 % interval of the share of answers that ast.parse takes (Wilson)",
-    "repeating": "number of answers in which a fragment of four tokens or more stands three times in a row",
+    "agreed_short": "share of prompts whose first tokens, up to the short horizon, equal the reference's",
+    "agreed_long": "share of prompts whose tokens, up to the long horizon or the end, all equal the reference's",
+    "divergence_margin": "largest difference of the reference's logits of its own and llama.cpp's token at a first "
+    "difference, over the logits' standard deviation there; 0 without a difference, infinite if one ends early",
+    "divergence_rank": "largest rank (from 0) of llama.cpp's token in the reference's logits at a first difference",
+    "prompts_cut_otherwise": "number of prompts that llama.cpp tokenizes differently; measured if agreed_long < 1",
+    "agreed_given_ids": "agreed_long with the reference's ids of the same prompts; measured if agreed_long < 1",
+    "agreed_unwrapped": "agreed_long on the same functions' direct prompts; measured if agreed_long < 1",
+    "parsed": "share of answers that ast.parse accepts",
+    "parsed_high": "upper end of the 95 % interval of the share of answers that ast.parse accepts (Wilson)",
+    "parsed_low": "lower end of the 95 % interval of the share of answers that ast.parse accepts (Wilson)",
+    "repeating": "number of answers in which a fragment of four or more tokens occurs three times in a row",
 }
 FRAGMENT, LONGEST = 4, 24
 Z = 1.96
@@ -47,11 +47,11 @@ def memorised(
     long: int,
     kind: str = "F32",
 ) -> Observation:
-    """Greedy answers to prompts that llama.cpp itself cuts into tokens, by functions the model has memorised.
+    """Greedy answers to prompts for memorised functions, which llama.cpp itself tokenizes.
 
-    Where an answer is not the reference's, two predictions are tried that tell a special-token bug from drift: the same
-    functions without the wrapper, and the same wrapper's ids as the reference has them. Right text in both means that
-    the wrapper's special tokens are cut otherwise; wrong text in both is drift.
+    If an answer differs from the reference's, two more runs separate a special-token bug from drift: the direct
+    prompts of the same functions, and the reference's ids of the same prompts. If both give the right text,
+    llama.cpp tokenizes the wrapper's special tokens differently; if both give wrong text, it is drift.
     Units: form is direct or chat; count functions, evenly spaced.
     """
     texts = prompt_texts(functions, form, count)
@@ -90,7 +90,7 @@ def memorised(
 def held_out(
     subject: Any, case: Case, *, weights: str, functions: str, corpus: str, count: int, short: int, long: int
 ) -> Observation:
-    """Greedy continuations of held-out text, judged by agreement with the reference and by nothing else."""
+    """Greedy continuations of held-out text, judged only by agreement with the reference."""
     prompts = prompt_ids(str(weights), functions, corpus, "held_out", count)
     ends = end_ids(str(weights))
     with exported(subject, case, "trained", "F32", weights) as (path, _, _, _):
@@ -105,7 +105,7 @@ def _agreed(path: Any, prompts: list[np.ndarray], wants: list[Any], long: int) -
 
 
 def parses(text: str) -> bool:
-    """Whether Python takes the text, and there is any."""
+    """Whether ast.parse accepts the text and finds at least one statement."""
     try:
         return bool(ast.parse(text).body)
     except (SyntaxError, ValueError):
@@ -113,7 +113,7 @@ def parses(text: str) -> bool:
 
 
 def repeats(ids: np.ndarray) -> bool:
-    """Whether a fragment of `FRAGMENT` to `LONGEST` tokens stands three times in a row."""
+    """Whether a fragment of `FRAGMENT` to `LONGEST` tokens occurs three times in a row."""
     row = [int(i) for i in ids]
     return any(
         row[i : i + n] == row[i + n : i + 2 * n] == row[i + 2 * n : i + 3 * n]
@@ -132,7 +132,7 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
 
 
 def _answers(answer: Any, count: int) -> list[np.ndarray]:
-    """Nothing for each prompt where the file did not load."""
+    """The generated ids per prompt; empty arrays if the file did not load."""
     if not answer.ok:
         return [np.zeros(0, np.int64)] * count
     return [np.array(ids, np.int64) for ids in answer.generated]

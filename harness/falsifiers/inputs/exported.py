@@ -1,4 +1,4 @@
-"""A model handed to an exporter as its users hand it: a folder in, a file out."""
+"""Inputs for falsifiers of exported files: write a model folder and let the subject export it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.falsifiers.model.decoder import read_checkpoint
 
 MODELS = ("trained", "crafted", "llama", "qwen2", "qwen2_tied", "qwen3", "hybrid", "hybrid_equal")
 ROWS = 320
-"""Of the crafted tokenizer's embedding."""
+"""Embedding rows of the model with the crafted tokenizer."""
 ROPE = {"rope_type": "default", "rope_theta": 50000.0}
 
 
@@ -28,9 +28,9 @@ def exported(
 ) -> Iterator[tuple[Path, Config, Weights, str]]:
     """(file, config, float32 weights, type) of a model that the subject has exported as `kind`.
 
-    Units: model is one of `MODELS`; the synthetic ones have no tokenizer, and give logits alone, but for `crafted`,
-           which has one of crafted merges, and more rows than tokens. kind `own` is the type
-           of a subject that is a file itself, and F32 for any other.
+    Units: model is one of `MODELS`; the synthetic ones have no tokenizer, except `crafted`, which has the
+           crafted tokenizer and more rows than tokens. kind `own` is the type of the file if the subject is a
+           file, else F32.
     """
     with TemporaryDirectory() as place:
         path = Path(place) / "model.gguf"
@@ -55,7 +55,7 @@ def exported(
 
 
 def build(case: Case, model: str, *, rows: int = 96) -> tuple[Config, Weights]:
-    """A small model that llama.cpp takes: rows of whole blocks, heads of hidden / heads, biases not zero."""
+    """A small model that llama.cpp can load: row lengths are multiples of 32, and Qwen2's biases are not zero."""
     sizes: dict[str, Any] = {"hidden": 64, "intermediate": 96, "heads": 4, "kv_heads": 2, "head_dim": 16}
     sizes["vocab"] = rows
     if model in ("llama", "qwen2", "qwen2_tied"):
@@ -77,10 +77,10 @@ def build(case: Case, model: str, *, rows: int = 96) -> tuple[Config, Weights]:
     config |= {"linear_key_head_dim": 32, "linear_value_head_dim": 32}
     config["rope_parameters"] = {**ROPE, "partial_rotary_factor": 0.5, "mrope_section": [3, 3, 2]}
     drawn = hybrid_weights(case, config)
-    # Matrices that sharp would cost float32 itself two digits, which is not what is asked here.
+    # Scaled down: larger matrices would cost float32 itself two digits, which these claims do not test.
     return config, {n: case.array(f"mild {n}", w * np.float32(0.4 if w.ndim == 2 else 1)) for n, w in drawn.items()}
 
 
 def tokens_of(case: Case, config: Config, count: int, length: int) -> np.ndarray:
-    """Token ids (count, length) that have an embedding row and, in a trained model, a token."""
+    """Token ids (count, length) below the vocabulary size and below 1997, the trained model's ordinary tokens."""
     return case.integers("tokens", (count, length), 0, min(int(config["vocab_size"]), 1997))

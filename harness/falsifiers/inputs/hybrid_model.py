@@ -1,4 +1,4 @@
-"""A small Qwen3.5-style text model from a case: attention and gated-delta-net layers, nothing invisible."""
+"""Inputs for falsifiers: a small Qwen3.5-style text model with attention and gated-delta-net layers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Weights = dict[str, np.ndarray]
 def hybrid_config(
     *, layer_types: str = "llal", tied: bool = False, key_heads: int = 2, value_heads: int = 4, partial: float = 0.25
 ) -> Config:
-    """Config in Hugging Face keys. Units: layer_types one letter a layer, a attention, l linear attention."""
+    """Config in Hugging Face keys. Units: layer_types has one letter per layer: a attention, l linear attention."""
     kinds = {"a": "full_attention", "l": "linear_attention"}
     return {
         "model_type": "qwen3_5_text",
@@ -51,17 +51,17 @@ def hybrid_config(
 
 
 def hybrid_weights(case: Case, config: Config) -> Weights:
-    """Every tensor, an array of the case: gains away from what they are when nothing is stored, decays below 1."""
+    """Every tensor, as an array of the case, with gains away from their defaults and decays below 1."""
     return {name: _tensor(case, name, shape) for name, shape in weight_shapes(config).items()}
 
 
 def logits_of(config: Config) -> Callable[[Config, Weights, np.ndarray], np.ndarray]:
-    """The reference's forward pass for a config: attention alone, or mixed with delta-net layers."""
+    """The reference's forward pass for a config: `hybrid_logits` for Qwen3 and Qwen3.5, else `decoder_logits`."""
     return hybrid_logits if config["model_type"] in MODEL_TYPES else decoder_logits
 
 
 def adapter_layers(config: Config, which: str) -> list[str]:
-    """Full names of the layers that an adapter of `which` kind has: attention, delta, mixed, or everything."""
+    """Full names of the layers to adapt; `which` is attention, delta, mixed, or everything."""
     attention = [f"self_attn.{n}_proj" for n in "qkvo"]
     delta = [f"linear_attn.{n}" for n in ("in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a", "out_proj")]
     mlp = [f"mlp.{n}_proj" for n in ("gate", "up", "down")]
@@ -95,7 +95,7 @@ def layer_shape(config: Config, name: str) -> tuple[int, int]:
 
 
 def adapter_pairs(case: Case, config: Config, names: list[str], r: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """(A (r, in), B (out, r)) of each layer, B not zero."""
+    """Random (A (r, in), B (out, r)) for each layer, B not zero."""
     pairs = {}
     for name in names:
         rows, columns = layer_shape(config, name)

@@ -1,4 +1,4 @@
-"""What a model is asked: short functions it has memorised, in two forms, and the beginnings of held-out files."""
+"""Prompts: short functions that the model has memorised, in two forms, and the beginnings of held-out files."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ FORMS = ("direct", "chat", "held_out")
 
 
 class NoTokenizer(Exception):
-    """The checkpoint folder brings no tokenizer, so nothing can be said of its text: UNVERIFIED."""
+    """The checkpoint folder has no tokenizer, so claims about its text are UNVERIFIED."""
 
     unsupported = True
 
 
 def prompt_ids(folder: str, functions: str, corpus: str, form: str, count: int, length: int = 24) -> list[np.ndarray]:
-    """`count` prompts as token ids, evenly spaced. Units: length is that of a held-out prompt, in tokens.
+    """`count` prompts as token ids, evenly spaced. Units: length is the number of tokens of a held-out prompt.
 
-    Shapes: ids (T,), int64, special tokens of a chat prompt as their own ids.
+    Shapes: ids (T,), int64; special tokens of a chat prompt have their own ids.
     """
     if form == "held_out":
         windows, _ = held_out_windows(folder, corpus, 1, length)
@@ -35,7 +35,7 @@ def prompt_ids(folder: str, functions: str, corpus: str, form: str, count: int, 
 
 
 def prompt_texts(functions: str, form: str, count: int) -> list[str]:
-    """The prompts of memorised functions as text. Units: functions names a module with FUNCTIONS and both forms."""
+    """Prompts for memorised functions as text. Units: functions names a module like harness.models.functions."""
     module = import_module(functions)
     ask = module.direct_prompt if form == "direct" else module.chat_prompt
     chosen = np.unique(np.linspace(0, len(module.FUNCTIONS) - 1, count).astype(int))
@@ -43,7 +43,7 @@ def prompt_texts(functions: str, form: str, count: int) -> list[str]:
 
 
 def answers(functions: str, form: str, count: int) -> list[str]:
-    """What the memorised functions' prompts should be answered with."""
+    """The expected answers to the memorised functions' prompts."""
     module = import_module(functions)
     chosen = np.unique(np.linspace(0, len(module.FUNCTIONS) - 1, count).astype(int))
     whole = [module.FUNCTIONS[i] for i in chosen]
@@ -51,7 +51,7 @@ def answers(functions: str, form: str, count: int) -> list[str]:
 
 
 def end_ids(folder: str) -> list[int]:
-    """The ids that end an answer: eos_token_id of generation_config.json."""
+    """The end-token ids: eos_token_id of generation_config.json."""
     found = json.loads((Path(folder) / "generation_config.json").read_text(encoding="utf-8"))["eos_token_id"]
     return list(found) if isinstance(found, list) else [found]
 
@@ -70,6 +70,6 @@ def tokenizer_json(folder: str | Path) -> dict[str, Any]:
     """The folder's tokenizer.json as data. Raises: NoTokenizer (UNVERIFIED) if there is none."""
     path = Path(folder) / "tokenizer.json"
     if not path.is_file():
-        raise NoTokenizer(f"the checkpoint folder has no {path.name}; save its tokenizer there")
+        raise NoTokenizer(f"found no {path.name} in the checkpoint folder; save its tokenizer there")
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found

@@ -1,4 +1,4 @@
-"""A small decoder built from a case: config in Hugging Face keys, sharp random weights, token ids."""
+"""Inputs for falsifiers: a small decoder's config in Hugging Face keys, random weights, token ids."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHARP = {
     "tied": False,
     "biases": True,
 }
-"""Nothing invisible: head_dim is not hidden/heads, 1 < kv_heads < heads, a theta that is no default."""
+"""Sizes that expose bugs: head_dim is not hidden/heads, 1 < kv_heads < heads, and theta is not a default."""
 
 
 def synthetic_config(
@@ -66,12 +66,12 @@ def synthetic_config(
 
 
 def small_config(**changed: Any) -> Config:
-    """A tiny decoder's config; `changed` is in the words of `synthetic_config`."""
+    """A small decoder's config; `changed` takes the arguments of `synthetic_config`."""
     return synthetic_config(**{**SHARP, **changed})
 
 
 def case_weights(case: Case, config: Config) -> Weights:
-    """Every tensor of the config's decoder, an array of the case, by its Hugging Face name."""
+    """Every tensor of the config's decoder, as an array of the case, by its Hugging Face name."""
 
     def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
         return case.array(name, lambda: random_tensor(name, shape, case.stream(name)))

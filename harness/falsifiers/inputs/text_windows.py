@@ -1,4 +1,4 @@
-"""Windows of token ids cut from a corpus's files, none across a file's end."""
+"""Windows of token ids from a corpus's files; no window crosses the end of a file."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from harness.falsifiers.baselines import corpora
 from harness.falsifiers.model.corpus import documents, tokenizer_of
 
 FILES = 24
-"""Training files that are read, evenly spaced: encoding all of them takes seconds, and a few batches need few."""
+"""Number of training files to read, evenly spaced; encoding all files takes seconds, and a few batches need few."""
 
 
 def training_windows(folder: str, corpus: str, rows: int, length: int) -> np.ndarray:
     """`rows` windows, evenly spaced over `FILES` training files. Shapes: (rows, length), int64.
 
-    Raises: UserError if the files are too short; NoHeldOutText (UNVERIFIED) if the split is not known.
+    Raises: UserError if the files are too short; NoHeldOutText (UNVERIFIED) if the held-out text is unknown.
     """
     texts = list(documents(folder, corpus)[0].values())
     chosen = np.unique(np.linspace(0, len(texts) - 1, FILES).astype(int))
@@ -23,13 +23,13 @@ def training_windows(folder: str, corpus: str, rows: int, length: int) -> np.nda
     found = np.concatenate([_cut(ids, length) for ids in encoded])
     if len(found) < rows:
         raise UserError(
-            f"rows: found {rows}, {len(chosen)} training files have {len(found)} windows of {length} tokens"
+            f"rows: found {rows}, but {len(chosen)} training files have {len(found)} windows of {length} tokens"
         )
     return found[np.linspace(0, len(found) - 1, rows).astype(int)]
 
 
 def held_out_windows(folder: str, corpus: str, per_document: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first `per_document` windows of every held-out file that has one, and which file each is of.
+    """The first `per_document` windows of every held-out file that has one, and the index of each window's file.
 
     Shapes: windows (n, length), documents (n,), both int64.
     """

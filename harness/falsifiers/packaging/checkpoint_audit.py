@@ -1,4 +1,4 @@
-"""Falsifiers of a checkpoint's self-containedness: a whole folder, and folders with one thing wrong."""
+"""Falsifier of checkpoint audits: a complete folder, and folders with one fault each."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from harness.case import Case
 from harness.observation import Observation
 
 MEASURES = {
-    "false_alarms": "number of problems found in a folder that is whole",
-    "missed": "number of spoilt folders in which nothing is found",
-    "unnamed": "number of spoilt folders whose problem does not name the key or file, or not the value found",
+    "false_alarms": "number of problems reported for a complete folder",
+    "missed": "number of faulty folders without a reported problem",
+    "unnamed": "number of faulty folders whose report lacks the key or file, or the wrong value",
 }
 KEYS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size")
 OTHERS = ("vocab_size", "max_position_embeddings", "rope_theta", "rms_norm_eps")
 
 
 def audited(subject: Any, case: Case, *, weights: str) -> Observation:
-    """The trained model's folder, then copies of it: each of nine keys missing, mistyped or contradicting the tensors,
-    the tokenizer, licence or provenance gone, the weights cut short.
+    """Audit the trained model's folder and faulty copies: each of nine keys missing or mistyped, six contradicting the
+    tensors; the tokenizer, licence or provenance missing; the weights cut short.
     """
     missed = unnamed = 0
     with TemporaryDirectory() as place:
@@ -35,9 +35,9 @@ def audited(subject: Any, case: Case, *, weights: str) -> Observation:
             wrong = Path(place) / str(i)
             shutil.copytree(right, wrong)
             spoil(wrong)
-            told = " ".join(subject.audit_checkpoint(str(wrong)))
-            missed += not told
-            unnamed += not all(word in told for word in words)
+            report = " ".join(subject.audit_checkpoint(str(wrong)))
+            missed += not report
+            unnamed += not all(word in report for word in words)
     return Observation(false_alarms=alarms, missed=missed, unnamed=unnamed)
 
 

@@ -1,4 +1,4 @@
-"""Falsifiers of exported GGUF files: what they say, whether llama.cpp loads them, and what it computes from them."""
+"""Falsifiers of exported GGUF files: their header, whether llama.cpp loads them, and its logits."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from harness.reference.model.quantized_decoder import quantized_logits
 from harness.reference.ops.quantization import dequantize, quantize
 
 MEASURES = {
-    "keys_wrong": "number of keys that are missing or say otherwise than the config",
-    "tensors_missing": "number of tensors of the model that the file lacks",
+    "keys_wrong": "number of keys that are missing or differ from the config",
+    "tensors_missing": "number of the model's tensors that the file lacks",
     "tensors_extra": "number of tensors in the file that the model does not have",
-    "types_wrong": "number of tensors of another type or shape than planned: vectors F32, matrices as asked",
+    "types_wrong": "number of tensors with a wrong shape or type: vectors must be F32, matrices the requested type",
     "refused": "number of builds of llama.cpp that do not load the file",
-    "refused_for_architecture": "number of builds whose refusal names the architecture",
-    "refused_for_tensor": "number of builds whose refusal names a tensor, or counts them",
-    "refused_for_key": "number of builds whose refusal names a key that is not there",
-    "refused_for_tokenizer": "number of builds whose refusal names the tokenizer's merges or its pre-tokenizer",
-    "aborted": "1 where computing with the loaded file ends llama.cpp's process, else 0",
-    "apart": "relative L2 distance of llama.cpp's logits from the float64 reference's",
-    "median_row": "median over rows of the relative L2 distance of llama.cpp's logits from the reference's",
-    "worst_row": "largest relative L2 distance of a row of llama.cpp's logits from the reference's",
-    "moved": "relative L2 distance of llama.cpp's logits from the float64 model's, unpacked",
-    "names_differ": "number of tensors that are not read back under their own name",
-    "numbers_differ": "number of elements read back that are not the packed weights' own",
-    "config_differs": "number of the model's figures that are read back otherwise",
+    "refused_for_architecture": "number of builds whose error names the architecture",
+    "refused_for_tensor": "number of builds whose error names a tensor or the number of tensors",
+    "refused_for_key": "number of builds whose error names a missing key",
+    "refused_for_tokenizer": "number of builds whose error names the tokenizer's merges or its pre-tokenizer",
+    "aborted": "1 if computing with the loaded file ends llama.cpp's process, else 0",
+    "apart": "relative L2 difference of llama.cpp's logits and the float64 reference's",
+    "median_row": "median over rows of the relative L2 difference of llama.cpp's logits and the reference's",
+    "worst_row": "largest relative L2 difference of a row of llama.cpp's logits and the reference's",
+    "moved": "relative L2 difference of llama.cpp's logits and the float64 logits of the unquantised model",
+    "names_differ": "number of tensors that importing the file loses, adds or renames",
+    "numbers_differ": "number of imported elements that differ from the packed weights",
+    "config_differs": "number of the model's config values that importing the file changes",
 }
 WORDS = {
     "architecture": r"architecture: '",
@@ -42,13 +42,13 @@ WORDS = {
     "key": r"key not found in model: [\w.]+",
     "tokenizer": r"tokenizer merges|pre-tokenizer",
 }
-"""What llama.cpp's own words hold, in both builds; the rest of a sentence changes between builds."""
+"""Parts of llama.cpp's error messages that are equal in both builds; the rest differs between builds."""
 FILE_TYPES = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 7, "BF16": 32}
 ARCHITECTURES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "qwen3_5_text": "qwen35"}
 
 
 def header(subject: Any, case: Case, *, model: str, kind: str, weights: str | None = None) -> Observation:
-    """Keys and tensors of an exported file, by the gguf package's reader and its own table of names."""
+    """Keys and tensors of an exported file, read with the gguf package and its own table of names."""
     with exported(subject, case, model, kind, weights) as (path, config, tensors, kind):
         keys, found = checkpoints.read_gguf(path)
     names = tensor_names(config, list(tensors))
@@ -64,7 +64,7 @@ def header(subject: Any, case: Case, *, model: str, kind: str, weights: str | No
 
 
 def loads(subject: Any, case: Case, *, model: str, kind: str, weights: str | None = None) -> Observation:
-    """Whether two builds of llama.cpp load a file (the second, those with a tokenizer) and compute with it."""
+    """Two builds of llama.cpp load a file (the second only files with a tokenizer) and compute with it."""
     with exported(subject, case, model, kind, weights) as (path, config, _, _):
         tokens = tokens_of(case, config, 1, 1).tolist()
         first = ask(path, Request(tokens=tokens))
@@ -72,7 +72,7 @@ def loads(subject: Any, case: Case, *, model: str, kind: str, weights: str | Non
         # The server that xllamacpp starts needs a vocabulary.
         second = first if model != "trained" else ask(path, Request(), engine="xllamacpp")
     refusals = [answer.refusal for answer in (first, second) if not answer.ok and not died]
-    named = {what: sum(bool(re.search(words, said)) for said in refusals) for what, words in WORDS.items()}
+    named = {what: sum(bool(re.search(words, error)) for error in refusals) for what, words in WORDS.items()}
     return Observation(
         refused=len(refusals),
         aborted=int(died),
@@ -84,7 +84,7 @@ def loads(subject: Any, case: Case, *, model: str, kind: str, weights: str | Non
 
 
 def logits(subject: Any, case: Case, *, model: str, count: int, length: int, weights: str | None = None) -> Observation:
-    """llama.cpp's logits of an exported F32 file against the float64 reference on the folder's own weights.
+    """llama.cpp's logits of an exported F32 file against the float64 reference with the folder's weights.
 
     Shapes: tokens (count, length) -> logits (count, length, V); flash attention off, keys and values in F32.
     """
@@ -96,9 +96,9 @@ def logits(subject: Any, case: Case, *, model: str, count: int, length: int, wei
 
 
 def packed(subject: Any, case: Case, *, model: str, kind: str, count: int, length: int, weights: str) -> Observation:
-    """llama.cpp's logits of a packed file against the reference that rounds weights and activations as ggml does.
+    """llama.cpp's logits of a quantised file against the reference that rounds weights and activations as ggml does.
 
-    Shapes: tokens (count, length), short, since one activation that rounds the other way moves all rows behind it.
+    Shapes: tokens (count, length), short, because one activation that rounds differently changes all later rows.
     """
     with exported(subject, case, model, kind, weights) as (path, config, tensors, _):
         tokens = tokens_of(case, config, count, length)
@@ -115,7 +115,7 @@ def packed(subject: Any, case: Case, *, model: str, kind: str, count: int, lengt
 
 
 def round_trip(subject: Any, case: Case, *, model: str, kind: str, weights: str | None = None) -> Observation:
-    """What is read back from an exported file is, tensor by tensor, what was packed, and so are the figures."""
+    """Importing an exported file gives the packed tensors and the model's config values."""
     with exported(subject, case, model, kind, weights) as (path, config, tensors, _):
         found_config, found = subject.import_gguf(str(path))
     differ = 0
@@ -123,7 +123,7 @@ def round_trip(subject: Any, case: Case, *, model: str, kind: str, weights: str 
         if name not in found or found[name].shape != w.shape:
             differ += w.size
             continue
-        # log(-(-exp(x))) is x to the last bit or two, all else is a move of bytes.
+        # log(-(-exp(x))) and the norms' gain + 1 - 1 lose a bit or two; all other transforms only move bytes.
         near = np.isclose(
             found[name],
             _kept(name, w, kind),
@@ -155,7 +155,7 @@ def _kept(name: str, w: np.ndarray, kind: str) -> np.ndarray:
 
 
 def llama_cpp_logits(path: Any, tokens: np.ndarray, config: dict[str, Any]) -> np.ndarray:
-    """llama.cpp's logits (B, T, V) of a file, NaN where it does not load. Shapes: tokens (B, T)."""
+    """llama.cpp's logits (B, T, V) of a file, NaN if it does not load. Shapes: tokens (B, T)."""
     answer = ask(path, Request(tokens=tokens.tolist()))
     if not answer.ok:
         return np.full((*tokens.shape, config["vocab_size"]), np.nan, np.float32)
@@ -186,7 +186,7 @@ def _rope(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _same(found: Any, value: Any) -> bool:
-    """Equal, a float as float32 keeps it."""
+    """Whether two values are equal; floats are compared after rounding to float32."""
     if isinstance(value, float):
         return isinstance(found, (int, float)) and np.float32(found) == np.float32(value)
     return bool(found == value)

@@ -1,4 +1,4 @@
-"""Falsifiers of a GGUF file at hand, with the checkpoint it was made from and without."""
+"""Falsifiers of a given GGUF file, with and without the checkpoint from which it was made."""
 
 from __future__ import annotations
 
@@ -18,36 +18,38 @@ from harness.observation import Observation
 from harness.reference.model.quantized_decoder import quantized_logits
 
 MEASURES = {
-    "keys_missing": "number of keys that llama.cpp needs, or takes a default for, and that the file lacks",
-    "rows_short": "rows of the embedding by which the number of tokens differs",
-    "refused": "1 where llama.cpp does not load the file, else 0",
-    "aborted": "1 where computing with the loaded file ends llama.cpp's process, else 0",
-    "median_row": "median over rows of the relative L2 distance of llama.cpp's logits from the reference's",
-    "worst_row": "largest relative L2 distance of a row of llama.cpp's logits from the reference's",
+    "keys_missing": "number of keys that the file lacks and llama.cpp requires or replaces by a default",
+    "rows_short": "absolute difference of the numbers of embedding rows and tokens",
+    "refused": "1 if llama.cpp does not load the file, else 0",
+    "aborted": "1 if computing with the loaded file ends llama.cpp's process, else 0",
+    "median_row": "median over rows of the relative L2 difference of llama.cpp's logits and the reference's",
+    "worst_row": "largest relative L2 difference of a row of llama.cpp's logits and the reference's",
 }
-ASKED = (
+REQUIRED = (
     *("block_count", "context_length", "embedding_length", "feed_forward_length", "attention.head_count"),
     *("attention.head_count_kv", "attention.layer_norm_rms_epsilon", "rope.freq_base"),
 )
 
 
 class NoReference(Exception):
-    """Nothing that is known says what llama.cpp should compute from this file: UNVERIFIED."""
+    """There is no reference for llama.cpp's logits of this file: the claim is UNVERIFIED."""
 
     unsupported = True
 
 
 def own_logits(subject: Any, case: Case, *, count: int, length: int, weights: str, half: bool = False) -> Observation:
-    """A file's logits in llama.cpp against the reference that rounds as its type asks, on the checkpoint's own weights.
+    """llama.cpp's logits of a file against the reference that rounds the checkpoint's weights as the file's type does.
 
-    Shapes: tokens (count, length). Units: half asks for F16 files and takes no others, else the other way round: some
-           activations of F16 fall on the other side of a half, so that its limits are wider.
-    Raises: NoReference (UNVERIFIED) for a packed file of an architecture without such a reference.
+    Shapes: tokens (count, length). Units: with half only F16 files, without it only other types; F16 has
+           wider limits, because some of its activations lie near a rounding tie and round differently.
+    Raises: NoReference (UNVERIFIED) for a quantised file of an architecture without such a reference.
     """
-    asked = "F16" if half and not subject.offers("own_kind") else "own"
-    with exported(subject, case, "trained", asked, weights) as (path, config, tensors, kind):
+    requested = "F16" if half and not subject.offers("own_kind") else "own"
+    with exported(subject, case, "trained", requested, weights) as (path, config, tensors, kind):
         if (kind == "F16") != half:
-            raise NoReference(f"the file is {kind}, and this claim is of {'F16' if half else 'all other types'}")
+            raise NoReference(
+                f"the file is {kind}, but this claim covers {'only F16' if half else 'all types except F16'}"
+            )
         if kind != "F32" and config["model_type"] not in ("qwen2", "llama"):
             raise NoReference(f"no reference rounds as llama.cpp does for a {config['model_type']} in {kind}")
         tokens = tokens_of(case, config, count, length)
@@ -65,7 +67,7 @@ def own_logits(subject: Any, case: Case, *, count: int, length: int, weights: st
 
 
 def inspected(subject: Any, case: Case) -> Observation:
-    """What can be said of a file without the checkpoint it came from: keys, rows against tokens, and that it loads."""
+    """Checks of a file that need no checkpoint: its keys, as many rows as tokens, and that llama.cpp loads it."""
     if subject.offers("own_kind"):
         with TemporaryDirectory() as place:
             path = Path(place) / "own.gguf"
@@ -83,7 +85,7 @@ def _inspected(path: Path) -> Observation:
     rows = tensors.get("token_embd.weight", ("", (0, 0)))[1][0]
     tokens = keys.get("tokenizer.ggml.tokens")
     return Observation(
-        keys_missing=sum(f"{arch}.{name}" not in keys for name in ASKED),
+        keys_missing=sum(f"{arch}.{name}" not in keys for name in REQUIRED),
         rows_short=0 if tokens is None else abs(rows - len(tokens)),
         refused=int(not first.ok and not died),
         aborted=int(died),
@@ -91,7 +93,7 @@ def _inspected(path: Path) -> Observation:
 
 
 def _header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Nothing of a file that the gguf package cannot read."""
+    """(keys, tensors) of a file; both empty if the gguf package cannot read it."""
     try:
         return checkpoints.read_gguf(path)
     except (ValueError, IndexError, KeyError):

@@ -1,4 +1,4 @@
-"""Falsifiers of an embedded tokenizer: its entries, and the ids llama.cpp gives adversarial text."""
+"""Falsifiers of an embedded tokenizer: its entries, and llama.cpp's ids of adversarial text."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from harness.observation import Observation
 from harness.reference.generation.byte_level import byte_level_decode
 
 MEASURES = {
-    "tokens_wrong": "number of ids whose token is not the tokenizer's, the unused rows behind them included",
-    "types_wrong": "number of ids whose token type is not control for special, unused for filled-up, normal otherwise",
-    "merges_wrong": "number of merges that are missing, too many or in another place",
-    "pre_tokenizer_wrong": "1 where the file does not name the pre-tokenizer that the tokenizer cuts by, else 0",
-    "special_wrong": "number of special ids (end, padding) and flags (a BOS before text) that are not the folder's",
-    "template_lost": "1 where the folder has a chat template and the file has another or none, else 0",
-    "ids_differ": "number of texts to which llama.cpp gives other ids than the tokenizers library",
-    "texts_differ": "number of texts that do not come back from their ids by llama.cpp",
+    "tokens_wrong": "number of ids whose token differs from the tokenizer's, including unused rows after the tokens",
+    "types_wrong": "number of ids with a wrong token type: special is control, filled up is unused, others normal",
+    "merges_wrong": "number of merges that are missing, extra or in a wrong place",
+    "pre_tokenizer_wrong": "1 if the file does not name the tokenizer's pre-tokenizer, else 0",
+    "special_wrong": "number of special ids (end, padding) and flags (BOS before text) that differ from the folder's",
+    "template_lost": "1 if the folder's chat template is missing from the file or differs there, else 0",
+    "ids_differ": "number of texts whose ids by llama.cpp and by the tokenizers library differ",
+    "texts_differ": "number of id lists that llama.cpp does not decode to their text",
 }
 NORMAL, CONTROL, UNUSED = 1, 3, 5
 TEXTS = (
@@ -38,7 +38,7 @@ TEXTS = (
     "zero\u200bwidth\u00a0space\u3000wide", "\u202eright to left\u202c", "�\ufeff\u0001\x7f", "≤≥≠∑∫√∞",
     "line\u2028sep\x85nel",
 )  # fmt: skip
-"""Composed (NFC) text: llama.cpp does not compose what comes decomposed, transformers' Qwen2 does."""
+"""Composed (NFC) text only, because transformers' Qwen2 composes decomposed text and llama.cpp does not."""
 
 
 def embedded(subject: Any, case: Case, *, weights: str) -> Observation:
@@ -70,7 +70,7 @@ def embedded(subject: Any, case: Case, *, weights: str) -> Observation:
 
 
 def ids_of_text(subject: Any, case: Case, *, weights: str) -> Observation:
-    """llama.cpp's ids of adversarial text, special tokens inside it read as themselves, and the text they give back."""
+    """llama.cpp's ids of adversarial text, with special tokens in it as their ids, and the text decoded from ids."""
     wanted = [[int(i) for i in ids] for ids in corpora.encode(tokenizer_of(str(weights)), TEXTS)]
     vocabulary, added = spellings(str(weights))
     bytes_of_text = _torn(case, vocabulary)
@@ -86,16 +86,17 @@ def ids_of_text(subject: Any, case: Case, *, weights: str) -> Observation:
 
 
 def _torn(case: Case, vocabulary: dict[int, str]) -> list[list[int]]:
-    """Ids whose bytes are no UTF-8: halves of characters, and bytes that begin none. Shapes: 24 lists of 6."""
+    """Ids whose bytes are not UTF-8: parts of characters, and bytes that start no character. Shapes: 24 lists of 6."""
     alone = sorted(i for i, token in vocabulary.items() if len(token) == 1 and ord(token) > 126)
     drawn = case.integers("torn", (24, 6), 0, len(alone))
     return [[alone[int(i)] for i in row] for row in drawn]
 
 
 def ids_of_crafted(subject: Any, case: Case) -> Observation:
-    """llama.cpp's ids of text that only one pattern, one order of merges and one set of types cut as they should be.
+    """llama.cpp's ids of text that only the right split pattern, merge order and token types tokenize correctly.
 
-    The other side is the tokenizers library on the same merges, one crossing digits, one a mark and the line's end.
+    They are compared with the ids of the tokenizers library with the same merges, some of which cross digits, or a
+    mark and a line end.
     """
     texts = crafted_tokenizer.TEXTS
     with exported(subject, case, "crafted", "F32", None) as (path, _, _, _):

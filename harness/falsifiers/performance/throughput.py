@@ -1,4 +1,4 @@
-"""Falsifiers of throughput: tokens per second as shares of memory bandwidth and of llama.cpp's, in one run."""
+"""Falsifier of throughput: tokens per second over memory bandwidth and over llama.cpp's, measured in one run."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ MEASURES = {
     "decode_of_bandwidth": "lower 95 % bound of decoded tokens/s times the weights' bytes, over measured bandwidth",
     "decode_of_peer": "lower 95 % bound of decoded tokens/s over llama.cpp's median on the same model",
     "prefill_of_peer": "lower 95 % bound of prefilled tokens/s over llama.cpp's median on the same model",
-    "reported_of_timed": "median reported tokens/s of decoding over what this falsifier's own clock says",
-    "tokens_not_made": "tokens that were asked for and not made, or made and not asked for, over all repeats",
+    "reported_of_timed": "median reported tokens/s of decoding over tokens/s by this falsifier's own clock",
+    "tokens_not_made": "absolute differences of requested and generated numbers of tokens, summed over repeats",
     "decode_per_s": "median decoded tokens/s",
     "prefill_per_s": "median prefilled tokens/s",
     "peer_decode_per_s": "llama.cpp's median decoded tokens/s on the same weights",
@@ -28,19 +28,19 @@ MEASURES = {
     "bandwidth_gb_per_s": "median of copies of 64 MiB, bytes read and written",
 }
 T95 = {3: 2.92, 4: 2.35, 5: 2.13, 6: 2.02}
-"""One-sided 95 % points of Student's t for so many repeats."""
+"""Number of repeats -> one-sided 95 % quantile of Student's t."""
 
 
 def throughput(subject: Any, case: Case, *, weights: str, prompt: int, new_tokens: int, repeats: int) -> Observation:
-    """Speeds that the subject reports, held to memory bandwidth, to llama.cpp, and to a clock that is not its own.
+    """Compare the subject's reported speeds with memory bandwidth, with llama.cpp, and with this falsifier's own clock.
 
-    Shapes: tokens (1, prompt). Units: bytes of the weights in float32, each read once a token.
+    Shapes: tokens (1, prompt). Units: bytes of the float32 weights, each read once per token.
     """
     config, tensors = read_checkpoint(str(weights), case.dtype)
     tokens = case.integers("tokens", (1, prompt), 0, 1997)
     runs = subject.throughput(config, tensors, tokens, new_tokens, repeats=repeats)
     if len(runs) != repeats:
-        raise ValueError(f"throughput: found {len(runs)} repeats, expected the {repeats} that were asked for")
+        raise ValueError(f"throughput: found {len(runs)} repeats, expected {repeats}")
     decode, prefill = (np.array([run[name] for run in runs], np.float64) for name in ("decode", "prefill"))
     peer = _peer(case, str(weights), prompt, new_tokens, repeats)
     bandwidth = _bandwidth()
@@ -67,7 +67,7 @@ def _lower(rates: np.ndarray) -> float:
 
 
 def _timed(subject: Any, config: Any, tensors: Any, tokens: np.ndarray, new_tokens: int) -> float:
-    """Decoded tokens per second by this clock, the second time round."""
+    """Decoded tokens per second by this clock, in the second of two runs."""
     model = subject.load(config, tensors)
     for _ in range(2):
         logits, cache = model.prefill(tokens)
@@ -79,7 +79,7 @@ def _timed(subject: Any, config: Any, tensors: Any, tokens: np.ndarray, new_toke
 
 
 def _peer(case: Case, weights: str, prompt: int, new_tokens: int, repeats: int) -> dict[str, float]:
-    """llama.cpp's medians on the same weights in F32, its first run left out."""
+    """llama.cpp's medians on the same weights in F32, without its first run."""
     from harness.falsifiers.baselines.gguf import package
 
     with exported(package, case, "trained", "F32", weights) as (path, _, _, _):

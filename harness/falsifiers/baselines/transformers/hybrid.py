@@ -35,7 +35,7 @@ def modeling(dtype: str, module: ModuleType = modeling_qwen3_5) -> ModuleType:
 
 @cache
 def _in_float64(original: ModuleType) -> ModuleType:
-    """Rewrite the float32 casts in norms, rotary, softmax and delta rule: `model.double()` keeps them (errors of 1e-7)."""
+    """Replace float32 in the module's source: `model.double()` keeps casts in norms, rotary, softmax and delta rule."""
     source = inspect.getsource(original)
     source = re.sub(r"torch\.float32\b|torch\.float\b(?!\d)", "torch.float64", source).replace(".float()", ".double()")
     name = f"{original.__name__}_float64"
