@@ -14,9 +14,9 @@ from harness.dtypes import round_to
 class Case:
     """One example, the same for the candidate, the baseline and every mutant.
 
-    Arrays are a function of (seed, name, shape, distribution), are rounded to the
-    case's dtype, and are recorded by name: a counterexample stores them, and a
-    replayed case hands the stored ones out again.
+    An array depends only on (seed, name, shape, distribution) and is rounded to the
+    case's dtype. The case records arrays by name: a counterexample stores them, and a
+    replayed case returns the stored ones.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class Case:
         self.rng = np.random.default_rng(seed)
 
     def begin(self) -> None:
-        """Start the next subject: the free stream `rng` begins anew, arrays and answers stay."""
+        """Start the next subject: reset the stream `rng`; keep arrays and results of `once`."""
         self.rng = np.random.default_rng(self.seed)
 
     def array(self, name: str, values: np.ndarray | Callable[[], np.ndarray]) -> np.ndarray:
-        """Round `values` to the case's dtype and record them as `name`; stored bytes win."""
+        """Round `values` to the case's dtype and record them as `name`; a stored array replaces `values`."""
         if name not in self.arrays:
             if name in self._stored:
                 built = self._stored[name]
@@ -68,14 +68,14 @@ class Case:
         return self.array(name, lambda: self.stream(name).integers(low, high, shape))
 
     def stream(self, name: str) -> np.random.Generator:
-        """The random stream that belongs to `name`: independent of the order of calls."""
+        """The random stream of `name`, which does not depend on the order of calls."""
         digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
         return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
     def once(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call `function` once per case and argument bytes, however many subjects ask.
+        """Call `function` once per case and argument bytes, and reuse the result for all subjects.
 
-        For work that does not depend on the subject: the reference's answer.
+        Use it for work that does not depend on the subject, such as the reference's answer.
         """
         digest = hashlib.blake2b(digest_size=16)
         _feed(digest, (args, kwargs))

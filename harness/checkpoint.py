@@ -1,4 +1,4 @@
-"""Reading a Hugging Face checkpoint folder: config.json and safetensors, single file or sharded."""
+"""Read a Hugging Face checkpoint folder: config.json and safetensors, single file or sharded."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def read_config(folder: str | Path) -> dict[str, Any]:
 def read_weights(folder: str | Path) -> dict[str, np.ndarray]:
     """Every tensor by its Hugging Face name, in file order.
 
-    Units:  float32, float16 and float64 as stored; bfloat16 as float32 holding bfloat16 values.
-    Raises: UserError naming the file and the tensor when a shard is missing, cut short,
-            holds a tensor the index does not list, or lacks one that it does.
+    Units:  float32, float16 and float64 as stored; bfloat16 as float32 that holds bfloat16 values.
+    Raises: UserError naming the file and the tensor if a shard is missing or cut short,
+            or if its tensors differ from those that the index lists.
     """
     folder = Path(folder)
     weights: dict[str, np.ndarray] = {}
@@ -58,7 +58,7 @@ def digest(folder: str | Path) -> str:
 
 
 def _shards(folder: Path) -> dict[str, set[str] | None]:
-    """File name -> the tensors it must hold (None: whatever it holds)."""
+    """File name -> the tensors that it must hold (None: no requirement)."""
     if not (folder / INDEX).is_file():
         if not (folder / "model.safetensors").is_file():
             raise UserError(
@@ -79,16 +79,16 @@ def _shards(folder: Path) -> dict[str, set[str] | None]:
 
 
 def _read_file(path: Path) -> dict[str, np.ndarray]:
-    import ml_dtypes  # noqa: F401  (gives NumPy the bfloat16 type that safetensors asks for)
+    import ml_dtypes  # noqa: F401  (registers the NumPy bfloat16 type that safetensors needs)
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise UserError(f"{path}: file not found, though the checkpoint's index names it")
+        raise UserError(f"{path}: file not found, although the checkpoint's index lists it")
     try:
         with safe_open(path, framework="numpy") as file:
             return {name: _plain(file.get_tensor(name), path, name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as problem:
-        raise UserError(f"{path}: not a whole safetensors file ({problem}); copy or download it again") from None
+        raise UserError(f"{path}: not a complete safetensors file ({problem}); copy or download it again") from None
 
 
 def _plain(array: np.ndarray, path: Path, name: str) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Floating-point formats by name: unit round-off, range, and rounding of NumPy arrays.
 
-bfloat16 has no NumPy type; it travels as float32 that holds bfloat16 values.
+NumPy has no bfloat16; a bfloat16 array is a float32 array that holds bfloat16 values.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Format:
-    """One floating-point format: stored mantissa bits, range, and its NumPy carrier."""
+    """One floating-point format: stored mantissa bits, range, and the NumPy dtype that holds its values."""
 
     name: str
     mantissa: int
@@ -20,7 +20,7 @@ class Format:
     min_normal: float
     carrier: np.dtype
     lower_mantissa: int
-    """Stored bits of the strictly lower precision that the free mutant rounds to."""
+    """Mantissa bits of the built-in mutant that every claim gets, which rounds to a lower precision."""
 
     @property
     def unit_roundoff(self) -> float:
@@ -49,7 +49,7 @@ def round_to(values: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def _round_bfloat16(values: np.ndarray) -> np.ndarray:
-    # One rounding only: through float32 first, a float64 tie could be rounded twice.
+    # Round float64 directly: rounding to float32 first could round twice near a tie.
     fmt = FORMATS["bfloat16"]
     wide = values.astype(np.float64)
     quantum = fmt.min_normal * 2.0**-fmt.mantissa

@@ -1,8 +1,8 @@
-"""A user's mistake: one line that says what was found, what was expected, where, and what to do."""
+"""The exception for a user's mistake: one line with what was found, what was expected, where, and what to do."""
 
 
 class UserError(Exception):
-    """Shown as one line, without a traceback; the command exits with `code`."""
+    """The command prints the message as one line, without a traceback, and exits with `code`."""
 
     def __init__(self, message: str, *, code: int = 2) -> None:
         super().__init__(message)

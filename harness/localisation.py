@@ -1,4 +1,4 @@
-"""From per-stage errors to the stages they convict: pure, so that the harness and a falsifier of it share one rule."""
+"""Find bad stages from per-stage errors: pure functions, which the harness and its own falsifier share."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from harness.judging.measure import measure
 from harness.judging.pool import Pool
 
 BAD_U = 64
-"""One stage is one operation: above 64 unit round-offs, the bound that also unseats a baseline, it is bad."""
+"""Largest error, in unit round-offs, of a good stage, which is one operation; a baseline has the same bound."""
 
 
 def error_u(got: np.ndarray, want: np.ndarray, dtype: str) -> float:
-    """A stage's relative L2 error in unit round-offs of dtype; NaN when the two cannot be compared.
+    """A stage's relative L2 error in unit round-offs of dtype; NaN if the arrays cannot be compared.
 
     Shapes: got and want any, equal.
     """
@@ -25,12 +25,12 @@ def error_u(got: np.ndarray, want: np.ndarray, dtype: str) -> float:
 
 
 def convicted(alone: Mapping[str, float], through: Mapping[str, float]) -> dict[str, Any]:
-    """The independently bad stages, in order, and the first divergent one (None where nothing is wrong).
+    """The independently bad stages, in order, and the first divergent stage (None if no stage is bad).
 
-    Units: errors in unit round-offs by stage, in the order of computation: `alone` with every stage
-           fed the reference's inputs, `through` as they add up in a plain run. NaN is bad.
+    Units: errors in unit round-offs by stage, in the order of computation: `alone` from a run in which every
+           stage gets the reference's inputs, `through` from a plain run, where errors add up. NaN is bad.
     """
     bad = [name for name, error in alone.items() if not error <= BAD_U]
     first = next((name for name, error in through.items() if not error <= BAD_U), None)
-    # A stage convicted on its own outranks one that only shows an inherited error.
+    # A stage that is bad on its own takes precedence over a stage that may only show an inherited error.
     return {"first_divergent": bad[0] if bad else first, "independently_bad": bad}

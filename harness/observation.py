@@ -1,4 +1,4 @@
-"""What a falsifier saw in one case: named pairs (got, want) and named scalars."""
+"""The result of a falsifier in one case: named pairs (got, want) and named scalars."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 class Observation:
     """Named results of one call of a falsifier.
 
-    A keyword whose value is a 2-tuple is a pair (got, want) of arrays that
+    A keyword whose value is a 2-tuple is a pair (got, want) of arrays, which
     ``harness.judging.measure`` compares; any other value must be a real number and is a
-    measurement of its own, whose name the falsifier's module lists in ``MEASURES``.
-    ``series`` holds curves kept in the evidence (loss per step, error per token), ``where`` says of a measurement
-    what it is about (the tensor, the step), so that a violated limit can name it as it names a pair.
+    measurement, whose name the falsifier's module lists in ``MEASURES``.
+    ``series`` holds curves for the evidence (loss per step, error per token); ``where`` maps a measurement
+    to its place (a tensor, a step), which the message about a violated limit names.
 
     Raises: TypeError if a value is neither a pair nor a number, or `where` names no measurement.
     """

@@ -1,4 +1,4 @@
-"""How the claim is attacked, and the known-wrong versions that show the attack has teeth."""
+"""The test of the claim, and known-wrong versions (mutants) that it must catch."""
 
 from types import SimpleNamespace
 
@@ -8,9 +8,9 @@ from harness.observation import Observation
 
 
 def parity(subject, case, *, rows, hidden, std, eps):
-    """One call of `rmsnorm`, beside float64 NumPy. Holds no tolerance: the contract does.
+    """One call of `rmsnorm` against float64 NumPy. The tolerance is in the contract, not here.
 
-    `subject` is your kernel, the baseline or a mutant in turn; `case` gives each of them the same arrays.
+    `subject` is your kernel, the baseline or a mutant; `case` gives each of them the same arrays.
     """
     x = case.normal("x", (rows, hidden), std=std)
     weight = case.normal("weight", (hidden,), mean=1.0, std=0.2)
@@ -19,16 +19,16 @@ def parity(subject, case, *, rows, hidden, std, eps):
     return Observation(y=(subject.rmsnorm(x, weight, eps), want))
 
 
-# A mutant is a function: baseline -> wrong baseline. Each comes from a bug that was shipped.
+# A mutant is a function: baseline -> wrong baseline. Each repeats a bug that real software had.
 
 
 def eps_hardcoded(baseline):
-    """eps is 1e-5 whatever the model says (ggml-org/llama.cpp#2373)."""
+    """eps is always 1e-5, whatever the model's config has (ggml-org/llama.cpp#2373)."""
     return _like(baseline, lambda x, weight, eps: baseline.rmsnorm(x, weight, 1e-5))
 
 
 def mean_subtracted(baseline):
-    """A LayerNorm's step left in: rows are centred first."""
+    """Rows are centred first, as in LayerNorm."""
     return _like(baseline, lambda x, weight, eps: baseline.rmsnorm(x - x.mean(axis=-1, keepdims=True), weight, eps))
 
 

@@ -1,6 +1,6 @@
-"""Your implementation, the candidate. Named and shaped as the contract's falsifier calls it: NumPy in, NumPy out.
+"""Your implementation, the candidate. Names and arguments are those that the falsifier uses; arrays are NumPy's.
 
-With `ARRAYS = "torch"` at the top of this file you would get torch tensors on the run's device.
+With `ARRAYS = "torch"` at the top of this file, its functions get torch tensors on the run's device instead.
 """
 
 import numpy as np
