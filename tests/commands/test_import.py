@@ -163,7 +163,7 @@ BAD = {
     "tab.yaml": ("metadata:\n\tid: x\n", "a tab where only spaces may indent"),
     "open.yaml": ("metadata: {id: [a\n", "not YAML"),
     "two.yaml": (ONE + "---\n" + ONE, "2 YAML documents in one file"),
-    "none.yaml": ("metadata: {version: 1.0.0}\nbindings: []\n", "no test in it"),
+    "none.yaml": ("metadata: {version: 1.0.0}\nbindings: []\n", "found no test"),
     "latin.yaml": (b"metadata: {id: caf\xe9}\n", "byte 0xe9 is not UTF-8"),
     "deep.yaml": ("a: " + "[" * 60 + "]" * 60 + "\n", "nested deeper than 32 levels"),
     "bomb.yaml": (
@@ -171,11 +171,11 @@ BAD = {
         + "".join(f"{n}: &{n} [{', '.join([f'*{m}'] * 10)}]\n" for m, n in zip("abcdefgh", "bcdefghi", strict=True)),
         "more than 200,000 values",
     ),
-    "loop.yaml": ("a: &a [*a]\n", "the alias *a means nothing yet"),
+    "loop.yaml": ("a: &a [*a]\n", "the alias *a has no anchor before it"),
     "control.yaml": ("a: \x07\n", "not text"),
     "ours.yaml": (
         "metadata: {id: a, version: 1.0.0}\nfalsification_tests:\n- {id: A-1, falsifier: 'a:b', accept: {}}\n",
-        "is a harness contract already",
+        "already is a harness contract",
     ),
 }
 
@@ -254,7 +254,7 @@ def test_what_yaml_can_say_and_our_contracts_may_not(tmp_path: Path) -> None:
         "merge key",
         "alias *m",
         "'!mine'",
-        "no 64-bit integer",
+        "not a 64-bit integer",
         "'.inf'",
         "1.10.0",
     ):
@@ -269,7 +269,7 @@ def test_an_existing_contract_is_left_as_it_is(tmp_path: Path) -> None:
     target.write_text("mine\n")
     code, report = imported(tmp_path, tmp_path / "a.yaml")
     assert code == 2
-    assert "exists and is left as it is; --force replaces it" in report["failed"][0]
+    assert "exists and is not changed; --force replaces it" in report["failed"][0]
     assert target.read_text() == "mine\n"
     assert imported(tmp_path, tmp_path / "a.yaml", more=("--force",))[0] == 0
     first = target.read_bytes()
@@ -284,7 +284,7 @@ def test_an_id_that_another_file_there_has_is_named(tmp_path: Path) -> None:
     (tmp_path / "out" / "other.yaml").write_text("metadata: {id: a, version: 1.0.0}\nfalsification_tests: []\n")
     code, report = imported(tmp_path, tmp_path / "a.yaml", more=("--force",))
     assert code == 2
-    assert "its contract id 'a' is that of" in report["failed"][0]
+    assert "its contract id 'a' is already that of" in report["failed"][0]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["other.yaml"]
 
 
@@ -292,7 +292,7 @@ def test_the_source_itself_is_never_written_over(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(ONE)
     code, report = imported(tmp_path, tmp_path / "a.yaml", out=".", more=("--force",))
     assert code == 2
-    assert "would be written over" in report["failed"][0]
+    assert "would overwrite" in report["failed"][0]
     assert (tmp_path / "a.yaml").read_text() == ONE
 
 
@@ -325,7 +325,7 @@ def test_a_second_import_keeps_clear_of_the_first(tmp_path: Path) -> None:
     code, report = imported(tmp_path, tmp_path / "b.yaml")
     assert code == 0
     assert report["imported"][0]["renamed"] == {"FALSIFY-A-001": "B-FALSIFY-A-001"}
-    assert "depends_on 'nowhere': not among the contracts at hand; kept" in report["imported"][0]["notes"]
+    assert "depends_on 'nowhere': no such contract is imported or in the folder; kept" in report["imported"][0]["notes"]
     checked = check([tmp_path / "out"])
     assert not checked.problems
     assert [each.depends_on for each in checked.contracts] == [(), ("a",)]
@@ -341,7 +341,7 @@ def test_dependencies_that_go_in_a_circle_are_kept_and_said(tmp_path: Path) -> N
     code, report = imported(tmp_path, *(tmp_path / f"{name}.yaml" for name in "abc"))
     assert code == 0
     assert not check([tmp_path / "out"]).problems
-    assert sum("leads back here" in note for each in report["imported"] for note in each["notes"]) == 2
+    assert sum("makes a cycle" in note for each in report["imported"] for note in each["notes"]) == 2
     assert as_text(tmp_path / "out" / "c.yaml")["imported"]["source"]["metadata"]["depends_on"] == ["c"]
 
 
@@ -472,7 +472,9 @@ def test_any_structure_is_imported_whole_or_named(document: Any, flow: bool | No
         if code:
             assert len(report["failed"]) == 1
             assert "\n" not in report["failed"][0]
-            assert any(why in report["failed"][0] for why in ("no test in it", "is empty", "harness contract already"))
+            assert any(
+                why in report["failed"][0] for why in ("found no test", "is empty", "already is a harness contract")
+            )
         else:
             contract_ = Path(report["imported"][0]["contract"])
             assert not check([contract_]).problems
