@@ -148,7 +148,7 @@ def test_the_calls_are_the_ops_of_the_contracts_with_the_reference_s_own_names()
 # -- how it ends -------------------------------------------------------------------------------------------------
 
 ENDINGS = [
-    ("nothing written", "pass", r"BadAnswer: `.*program.py` exited with 0 on `relu`, but it wrote no outputs.safetensors"),
+    ("nothing written", "pass", r"BadAnswer: `.*program.py` exited with 0 on `relu`, but it wrote no outputs"),
     ("exit code", "print('bad day', file=sys.stderr); sys.exit(9)", "ProgramRefused: .*exit code 9 on `relu`: bad day"),
     ("segfault", "os.kill(os.getpid(), 11)", r"ProgramFailed: .*killed by signal 11 \(SIGSEGV\) on `relu`"),
     ("wrong name", 'write({"y": right}, x)', "holds y; expected out"),
