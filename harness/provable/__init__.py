@@ -1,1 +1,1 @@
-"""Contracts of the provable-contracts kind: read whatever they hold, and written as contracts of ours."""
+"""Import contracts of the provable-contracts format: read them without loss, and write them as our contracts."""

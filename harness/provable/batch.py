@@ -1,4 +1,4 @@
-"""Several foreign contracts imported together: ids kept apart, dependencies among them, one document each."""
+"""Import several foreign contracts together: unique ids, dependencies among them, one contract per file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.provable.source import read
 
 @dataclass
 class Imported:
-    """One contract of ours that was foreign: its id, its claims with what their tests are, and itself as data."""
+    """One imported contract: its document, its id, its claims with their entries, and the contract as data."""
 
     document: Document
     id: str
@@ -27,7 +27,7 @@ class Imported:
 
     @property
     def renamed(self) -> dict[str, str]:
-        """The source's id of a claim -> the one it has here, where they differ; the first of equal ones."""
+        """The source's claim id -> the new id, if they differ; for equal source ids, the first claim's."""
         return dict(reversed([(each.wanted, id_) for id_, each in self.claims if each.wanted not in ("", id_)]))
 
     @property
@@ -37,7 +37,7 @@ class Imported:
 
 @dataclass(frozen=True)
 class Batch:
-    """Files read as far as each goes alone: their contracts, the id of each, and why the others have none."""
+    """Several read files: their documents, the contract id of each, and a message for each file that failed."""
 
     documents: list[Document]
     ids: dict[Path, str]
@@ -45,7 +45,7 @@ class Batch:
 
     @classmethod
     def gather(cls, files: Iterable[Path]) -> Batch:
-        """Read the files; what cannot be read is a line in `failed`, and the others go on."""
+        """Read the files; a file that cannot be read adds a message to `failed` and does not stop the others."""
         documents: list[Document] = []
         failed: dict[Path, str] = {}
         for file in files:
@@ -57,7 +57,7 @@ class Batch:
         return cls([each for each in documents if each.source.path in ids], ids, failed | twice)
 
     def contracts(self, *, contracts: Collection[str], claims: Collection[str]) -> list[Imported]:
-        """The contracts, beside others whose contract ids and claim ids are given: theirs are in use."""
+        """Build the contracts; `contracts` and `claims` are ids that other contracts already use."""
         depends = _depends(self.documents, self.ids, contracts)
         owners = [self.ids[each.source.path] for each in self.documents for _ in each.entries]
         found = iter(apart(_wanted(self.documents, self.ids), owners, claims))
@@ -65,7 +65,7 @@ class Batch:
 
 
 def _contract_ids(documents: list[Document]) -> tuple[dict[Path, str], dict[Path, str]]:
-    """(file -> its contract id, file -> why it has none): equal ones get their folder's name in front."""
+    """(file -> contract id, file -> error message); equal ids get their folder's name as prefix."""
     wanted = Counter(document.wanted for document in documents)
     ids: dict[Path, str] = {}
     failed: dict[Path, str] = {}
@@ -81,12 +81,12 @@ def _contract_ids(documents: list[Document]) -> tuple[dict[Path, str], dict[Path
         owner[id_] = path
         ids[path] = id_
         if id_ != document.wanted:
-            document.notes.append(f"another file is {document.wanted!r} too, so this contract is {id_!r}")
+            document.notes.append(f"another file also has the id {document.wanted!r}, so this contract gets {id_!r}")
     return ids, failed
 
 
 def _wanted(documents: list[Document], ids: dict[Path, str]) -> list[str]:
-    """The claim ids asked for, by contract and entry; a number where the source has none."""
+    """The wanted claim id of each entry of each contract; the contract's id and a number if the source has none."""
     names = []
     for document in documents:
         for number, each in enumerate(document.entries, 1):
@@ -95,7 +95,7 @@ def _wanted(documents: list[Document], ids: dict[Path, str]) -> list[str]:
 
 
 def _depends(documents: list[Document], ids: dict[Path, str], contracts: Collection[str]) -> dict[str, list[str]]:
-    """Contract id -> ids it depends on, as far as they are at hand and lead nowhere back; the rest is a note."""
+    """Contract id -> ids of known contracts on which it depends, without cycles; dropped ones add a note."""
     known = {name: name for name in [*contracts, *ids.values()]}
     for document in documents:
         for name in (document.wanted, contract_id(document.source.path.stem)):
@@ -108,14 +108,16 @@ def _depends(documents: list[Document], ids: dict[Path, str], contracts: Collect
         ]
         missing = [each for each, need in zip(document.depends_on, needs, strict=True) if need is None]
         if missing:
-            document.notes.append(f"depends_on {', '.join(map(repr, missing))}: not among the contracts at hand; kept")
+            document.notes.append(
+                f"depends_on {', '.join(map(repr, missing))}: no such contract is imported or in the folder; kept"
+            )
         depends[ids[document.source.path]] = list(dict.fromkeys(need for need in needs if need))
     by_id = {ids[document.source.path]: document for document in documents}
     while circles := list(cycles(depends)):
         for first, second, *_ in circles:
             if second in depends[first]:
                 depends[first].remove(second)
-                by_id[first].notes.append(f"depends_on {second!r} leads back here; kept, but not as a dependency")
+                by_id[first].notes.append(f"depends_on {second!r} makes a cycle; kept, but not as a dependency")
     return depends
 
 
@@ -142,7 +144,7 @@ def _imported(document: Document, id_: str, found: Any, depends: dict[str, list[
 
 
 def _without(rest: dict[str, Any], written: dict[str, Any]) -> dict[str, Any]:
-    """What is kept, without what our own metadata says in the same words."""
+    """`rest` without the metadata that our own metadata repeats unchanged."""
     theirs = rest.get("metadata")
     if not isinstance(theirs, dict):
         return rest

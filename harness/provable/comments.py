@@ -1,4 +1,4 @@
-"""The comments of a YAML text, which its parser drops."""
+"""Find the comments of a YAML text, which the YAML parser drops."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 _START = re.compile(r"(?:^|(?<=[ \t]))#")
 _HEADER = re.compile(r"[|>][-+0-9]*")
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
-"""What the parser counts as the end of a line."""
+"""The line ends that the parser recognises."""
 
 
 class Comments:
-    """Finds what is a comment once every scalar is known: a # at a word's start that is in none of them."""
+    """Finds comments: a # at the start of a word, outside all scalars, which `cover` registers first."""
 
     def __init__(self, text: str) -> None:
         self._lines = _BREAK.split(text)
@@ -21,7 +21,7 @@ class Comments:
         self._inside: set[int] = set()
 
     def cover(self, event: Any) -> None:
-        """The place of a scalar, where a # is part of it."""
+        """Register a scalar's place; a # inside it is not a comment."""
         first, start = event.start_mark.line, event.start_mark.column
         last, end = event.end_mark.line, event.end_mark.column
         if event.style in ("|", ">"):
@@ -34,7 +34,7 @@ class Comments:
             self._covered.setdefault(last, []).append((0, end))
 
     def found(self) -> Iterator[str]:
-        """`line: text` of each, in order."""
+        """`line: text` of each comment, in order."""
         for number, line in enumerate(self._lines):
             if number in self._inside:
                 continue

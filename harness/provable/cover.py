@@ -1,4 +1,4 @@
-"""Which built-in claims are about the same op as a foreign contract, told from its names. They are not bound to it."""
+"""Find built-in claims about the same op as a foreign contract, by its names; does not bind them to it."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ COVER = (
     (r"gated-delta(-net)?|gdn", "model", "gated-delta-net"),
     (r"gguf", "packaging", "gguf"),
 )
-"""(words in a foreign contract's names, our contracts, what selects the claims there)."""
+"""(pattern of a foreign contract's names, folder of our contracts, selector of claims in it)."""
 
 
 def covered(names: Iterable[str]) -> dict[str, str]:
-    """`harness run` arguments -> the claims that they select, for each op that the names speak of."""
+    """`harness run` arguments -> the claims that they select, for each op in `names`."""
     words = "-".join(contract_id(name) for name in names)
     found = {}
     for pattern, folder, select in COVER:

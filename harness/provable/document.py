@@ -1,4 +1,4 @@
-"""One foreign contract on its way to ours: what has a field of ours, the tests as claims, all the rest kept."""
+"""Convert one foreign contract: map known fields to ours, make its tests claims, and keep everything else."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from harness.provable.names import contract_id
 from harness.provable.source import Source, is_text
 
 TESTS = ("falsification_tests", "falsification", "gates")
-"""The sections whose entries are tests."""
+"""Sections whose entries are tests."""
 STATEMENTS = ("proof_obligations", "invariants")
-"""What becomes claims where there are no tests: what should hold, with nothing that tries it."""
+"""Sections of untested statements, which become claims if the contract has no tests."""
 _FIELDS = {"id", "rule", "prediction", "test"}
-"""A map with one of these is a test; any other, where tests are expected, is a map of them."""
+"""In a section of tests, a map with one of these keys is one test; a map without them is a map of tests."""
 _SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?", re.ASCII)
 _AGAIN = re.compile(r" \(again, line \d+\)'*$")
 
 
 @dataclass
 class Document:
-    """A foreign contract taken apart; `rest` is what no field of ours holds."""
+    """A foreign contract in parts; `rest` holds everything for which our format has no field."""
 
     source: Source
     metadata: dict[str, Any]
@@ -34,9 +34,9 @@ class Document:
     entries: list[Entry]
     rest: dict[str, Any]
     wanted: str
-    """The contract id that it asks for, in our spelling."""
+    """The contract's own id in our spelling; `Batch` may change it."""
     depends_on: list[str] = field(default_factory=list)
-    """As written; what of it holds among the contracts at hand is for their batch to say."""
+    """As the source has it; `Batch` decides which of these dependencies apply."""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -44,14 +44,14 @@ class Document:
         return str(self.source.path)
 
     def sections(self) -> dict[str, int]:
-        """What is kept besides the tests: section -> how many entries it has, 0 for a single value."""
+        """The kept sections besides the tests: name -> number of entries, 0 for a single value."""
         return {key: len(each) if isinstance(each, (list, dict)) else 0 for key, each in self.rest.items()}
 
 
 def take_apart(source: Source) -> Document:
-    """The contract's parts.
+    """Split the contract into its parts.
 
-    Raises: UserError if the file is one of our own contracts already, or holds nothing that could be a claim.
+    Raises: UserError if the file already is a harness contract, or holds no test and no statement.
     """
     rest = dict(source.data)
     _refuse_our_own(source)
@@ -60,7 +60,7 @@ def take_apart(source: Source) -> Document:
         entries = entries or list(_entries(rest, section))
     if not entries:
         raise UserError(
-            f"{source.path}: no test in it; expected entries in falsification_tests, gates, falsification, "
+            f"{source.path}: found no test; expected entries in falsification_tests, gates, falsification, "
             f"proof_obligations or invariants (found {listed(map(ascii, source.data))})"
         )
     notes = [*source.notes, *_words(source.data)]
@@ -70,13 +70,13 @@ def take_apart(source: Source) -> Document:
 
 
 def _words(data: Any) -> Iterator[str]:
-    """What the source says in words that only a run can say here: discharged tests, wrong versions."""
+    """Notes on statements that an import cannot confirm: discharged tests, and wrong versions described in words."""
     keys = Counter(_keys(data))
     if keys["discharge_status"]:
-        yield f"discharge_status {keys['discharge_status']} times: kept, and believed nowhere; a run decides"
+        yield f"discharge_status {keys['discharge_status']} times: kept, but not used; only a run decides a verdict"
     wrong = [f"{name} {keys[name]}" for name in ("mutation", "counter_example_classes") if keys[name]]
     if wrong:
-        yield f"{', '.join(wrong)}: wrong versions in words; each is a mutant to write when its claim is bound"
+        yield f"{', '.join(wrong)}: wrong versions in words; write a mutant for each when you bind its claim"
 
 
 def _keys(data: Any) -> Iterator[str]:
@@ -87,15 +87,16 @@ def _keys(data: Any) -> Iterator[str]:
 
 
 def _refuse_our_own(source: Source) -> None:
+    """Raises: UserError if the file is a harness contract."""
     tests = source.data.get("falsification_tests")
     bound = isinstance(tests, list) and any(isinstance(t, dict) and {"falsifier", "accept"} <= t.keys() for t in tests)
     kept = source.data.get("imported")
     if bound or (isinstance(kept, dict) and "sha256" in kept):
-        raise UserError(f"{source.path}: is a harness contract already; `harness validate {source.path}` checks it")
+        raise UserError(f"{source.path}: already is a harness contract; check it with `harness validate {source.path}`")
 
 
 def _entries(rest: dict[str, Any], section: str) -> Iterator[Entry]:
-    """The entries of a section and of its repetitions, taken out of `rest`."""
+    """Remove a section and its repetitions from `rest`, and yield their entries."""
     for key in [key for key in rest if _AGAIN.sub("", key) == section]:
         value = rest[key]
         if isinstance(value, list) and value:
@@ -113,7 +114,7 @@ def _entries(rest: dict[str, Any], section: str) -> Iterator[Entry]:
 
 
 def _metadata(rest: dict[str, Any], source: Source, notes: list[str]) -> tuple[dict[str, Any], list[str], str]:
-    """(our metadata without its id, depends_on as written, the wanted id); what it takes leaves `rest`."""
+    """(our metadata without its id, the source's depends_on, the wanted id); removes the used keys from `rest`."""
     theirs = dict(rest["metadata"]) if isinstance(rest.get("metadata"), dict) else {}
     named = next((each for each in (theirs.get("id"), *(rest.get(k) for k in _IDS)) if is_text(each)), None)
     wanted = contract_id(named) if named else ""
@@ -136,7 +137,7 @@ _IDS = ("contract_id", "contract", "id")
 
 
 def _version(theirs: dict[str, Any], rest: dict[str, Any], notes: list[str]) -> str:
-    """A semantic version made of theirs, which is taken only where it is one."""
+    """The source's version if it is a semantic version, else one made from it, with a note."""
     found = theirs["version"] if "version" in theirs else rest.get("version")
     text = str(found) if isinstance(found, str) else ""
     if _SEMVER.fullmatch(text):
@@ -144,12 +145,12 @@ def _version(theirs: dict[str, Any], rest: dict[str, Any], notes: list[str]) -> 
         return text
     numbers = re.fullmatch(r"v?(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?", text, re.ASCII)
     version = ".".join(str(int(each or 0)) for each in numbers.groups()) if numbers else "0.0.0"
-    notes.append(f"version {text!r} is written {version}" if text else f"no version in words; written {version}")
+    notes.append(f"version {text!r} becomes {version}" if text else f"no version; it becomes {version}")
     return version
 
 
 def _equations(rest: dict[str, Any]) -> dict[str, str]:
-    """Name -> formula; what more they say of an equation stays in `rest`."""
+    """Name -> formula; other keys of an equation stay in `rest`."""
     theirs = rest.get("equations")
     if not isinstance(theirs, dict):
         return {}

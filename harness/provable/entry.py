@@ -1,4 +1,4 @@
-"""One test of a foreign contract, as a claim of ours that nothing is bound to."""
+"""Convert one test of a foreign contract to a claim without a falsifier (unbound)."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from harness.provable.kind import KEYS, Kind, kind_of, kind_of_entry
 from harness.provable.source import is_text
 
 NO_TEST = {
-    "proof_obligations": "a proof obligation; its contract names no test for it",
-    "invariants": "an invariant; its contract names no test for it",
+    "proof_obligations": "a proof obligation, for which its contract names no test",
+    "invariants": "an invariant, for which its contract names no test",
 }
 _RULES = ("title", "name", "description", "property", "condition", "claim", "statement", "prediction", "formal", "text")
 
 
 @dataclass
 class Entry:
-    """A claim under way: where it stood, what its test is, the id it asks for, and the claim without its id."""
+    """A claim in conversion: its section, its test's kind, its wanted id, and the claim without its id."""
 
     section: str
     kind: Kind
     wanted: str
-    """The id as the source has it; empty where it has none."""
+    """The source's id; '' if it has none."""
     claim: dict[str, Any]
     key: str | None = None
-    """Its key where the source has a map of tests."""
+    """The entry's key if the source has a map of tests."""
 
     def as_claim(self, id_: str) -> dict[str, Any]:
-        """The claim by the id it was given; the source's own id and key are kept beside it where they differ."""
+        """The claim with its final id; keeps the source's id and key in `imported` if they differ."""
         kept = dict(self.claim.get("imported", {}))
         if self.key is not None and self.key not in (id_, self.wanted or None):
             kept["key" if "key" not in kept else "key of the entry"] = self.key
@@ -40,10 +40,10 @@ class Entry:
 
 
 def entry(value: Any, section: str, key: str | None = None) -> Entry:
-    """An entry of a list of tests; `key` is its key where the source has a map of them.
+    """Convert an entry of a list of tests; `key` is its key if the source has a map of tests.
 
-    What has a field of ours goes there under its own name (the words of `test` become `unbound`); a rule that is
-    not written is repeated from what says most; all the rest is kept in `imported`, as it is.
+    Keys for which our format has a field keep their names, except that the text of `test` becomes `unbound`; a
+    missing rule is copied from the first text in `_RULES`; everything else is kept unchanged in `imported`.
     """
     rest = dict(value) if isinstance(value, dict) else {"text": value}
     wanted = rest.pop("id") if is_text(rest.get("id")) else key or ""
@@ -65,11 +65,11 @@ def _rule(rest: dict[str, Any], wanted: str) -> str:
     words = [rest[key] for key in _RULES if is_text(rest.get(key))]
     words += [value for value in rest.values() if is_text(value)]
     # `or`, not a default: an id may be empty.
-    return str(words[0]) if words else wanted or "the source writes no rule"
+    return str(words[0]) if words else wanted or "the source has no rule"
 
 
 def _why(rest: dict[str, Any], section: str, kind: Kind) -> str:
-    """What stands for the test's words where there is no `test` in words."""
+    """The text of `unbound` for an entry without a text in `test`."""
     for key in KEYS:
         if key in rest and kind_of(rest[key]) is kind and kind is not Kind.NONE:
             return _flat(rest[key])

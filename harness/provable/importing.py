@@ -1,4 +1,4 @@
-"""Files of the provable-contracts kind into contracts of ours, written where asked; and what share could run."""
+"""Import files of the provable-contracts format: write our contracts to a folder, and count executable tests."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from harness.provable.kind import Kind
 
 
 def import_files(paths: list[str], folder: Path, *, force: bool) -> dict[str, Any]:
-    """Write a contract into `folder` for each file; what was imported, what was not and why, as plain data.
+    """Write a contract into `folder` for each file; return the imports and the failures as plain data.
 
-    Raises: UserError if `folder` cannot be a folder.
+    Raises: UserError if `folder` is not a folder or cannot be written to.
     """
     files, failed = _files(paths)
     batch = Batch.gather(files)
     failed += batch.failed.values()
     replaced = {_target(folder, id_) for id_ in batch.ids.values()} if force else set()
     beside = _neighbours(folder, {path.resolve() for path in files})
-    # What --force replaces is not in the way of the ids that replace it.
+    # Contracts that --force replaces do not occupy their claim ids.
     taken = {
         str(claim.get("id")) for path, each in beside.items() if path not in replaced for claim in each.claims.values()
     }
@@ -42,7 +42,7 @@ def import_files(paths: list[str], folder: Path, *, force: bool) -> dict[str, An
 
 
 def _files(paths: list[str]) -> tuple[list[Path], list[str]]:
-    """The files meant, each once and in order of name, a folder's YAML files included."""
+    """The files at `paths`, including a folder's YAML files, each once and sorted by name; and error messages."""
     found: dict[Path, Path] = {}
     failed = []
     for path in map(Path, paths):
@@ -58,7 +58,7 @@ def _files(paths: list[str]) -> tuple[list[Path], list[str]]:
 
 
 def _neighbours(folder: Path, sources: set[Path]) -> dict[Path, Draft]:
-    """The contracts that are in the folder already, those that are imported left out."""
+    """The contracts that are already in the folder, without those that are being imported."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--out {folder}: is a file, expected a folder")
     files = [path for path in contracts_below(folder) if path.resolve() not in sources] if folder.is_dir() else []
@@ -70,24 +70,24 @@ def _target(folder: Path, id_: str) -> Path:
 
 
 def _write(each: Imported, target: Path, sources: list[Path], *, force: bool) -> str | None:
-    """Write the contract and read it back; the line that says why it was not written, None if it was.
+    """Write the contract and read it back; return None, or one line that says why it was not written.
 
     Raises: UserError if the folder cannot be written to.
     """
     source = each.document.source.path
     if target.resolve() in {path.resolve() for path in sources}:
-        return f"{source}: would be written over {target}, which is being imported; give another --out"
+        return f"{source}: would overwrite {target}, which is being imported; give another --out"
     if target.exists() and not force:
-        return f"{source}: {target} exists and is left as it is; --force replaces it, --out DIR writes elsewhere"
+        return f"{source}: {target} exists and is not changed; --force replaces it, --out DIR writes elsewhere"
     temporary = target.with_name(f".{target.name}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(text_of(each), encoding="utf-8", newline="\n")
         back = Draft.read(temporary, "contract")
         if back.problems:
-            return f"{source}: not written, for it would be no valid contract: {back.problems[0].message}"
+            return f"{source}: not written, because the result is not a valid contract: {back.problems[0].message}"
         if back.data != as_read(each.contract):
-            return f"{source}: not written, for it would not read back as what was read; please report this"
+            return f"{source}: not written, because it would not read back unchanged; please report this"
         os.replace(temporary, target)
     except OSError as error:
         raise UserError(f"--out {target.parent}: cannot be written to: {error.strerror}") from None
@@ -97,11 +97,11 @@ def _write(each: Imported, target: Path, sources: list[Path], *, force: bool) ->
 
 
 def _in_use(each: Imported, owner: Path) -> str:
-    return f"{each.document.source.path}: its contract id {each.id!r} is that of {owner} already; give another --out"
+    return f"{each.document.source.path}: its contract id {each.id!r} is already that of {owner}; give another --out"
 
 
 def text_of(each: Imported) -> str:
-    """The contract's file."""
+    """The text of the contract's file."""
     head = "# Imported by `harness import`. No claim runs until a falsifier is bound in place of `unbound`.\n"
     return head + dump(each.contract)
 

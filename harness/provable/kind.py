@@ -1,4 +1,4 @@
-"""What a test of a foreign contract is: a command, code, prose, or nothing. Told from its words; nothing is run."""
+"""Classify a foreign contract's test by its text as a command, code, prose or nothing, without running it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.contract.text.writer import Plain
 
 
 class Kind(StrEnum):
-    """The kinds, the most executable first."""
+    """The kinds of tests, the most executable first."""
 
     COMMAND = "command"
     CODE = "code"
@@ -39,7 +39,7 @@ KEYS = (
     "method",
     "procedure",
 )
-"""Where an entry may say how it is tested, by how often it does."""
+"""Keys in which an entry may state its test, the most frequent first."""
 
 _CODE = re.compile(
     r"#\[(tokio::)?test\]|#\[kani::proof\]|^\s*(pub |async )*fn \w+\s*\(|^\s*(async )?def \w+\(", re.MULTILINE
@@ -86,13 +86,13 @@ _BEFORE = re.compile(r"^(\$ |sudo |time |timeout \S+ |env |[A-Za-z_]\w*=\S* |cd 
 
 
 def kind_of_entry(entry: Mapping[str, Any]) -> Kind:
-    """The most executable kind among the ways in which an entry says it is tested."""
+    """The most executable kind among an entry's tests (`KEYS`)."""
     order = list(Kind)
     return min((kind_of(entry[key]) for key in KEYS if key in entry), key=order.index, default=Kind.NONE)
 
 
 def kind_of(test: Any) -> Kind:
-    """The kind of one `test:`; a list is what all of it is, a map what its own keys say."""
+    """The kind of one `test:`; a list has the least executable kind of its items, a map the kind of its own keys."""
     if isinstance(test, Plain) or test in ("", [], {}):
         return Kind.NONE
     if isinstance(test, Mapping):

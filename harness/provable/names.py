@@ -1,4 +1,4 @@
-"""Ids that our contracts may have, made from any text, and kept apart."""
+"""Make valid and unique contract ids and claim ids from any text."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 MOST = 100
-"""Characters of an id: it names a file, at times with another id in front."""
+"""Most characters of an id, which is part of a file name, sometimes after another id."""
 
 
 def contract_id(text: str) -> str:
-    """Kebab case: `C-GPUTRAIN_backend v2` -> `c-gputrain-backend-v2`; empty if nothing of it can be kept."""
+    """Kebab case: `C-GPUTRAIN_backend v2` -> `c-gputrain-backend-v2`; '' if no character is valid."""
     return _short(re.sub(r"[^a-z0-9]+", "-", _ascii(text).lower()).strip("-"))
 
 
 def claim_id(text: str) -> str:
-    """Upper case with hyphens: `falsify_sm.1` -> `FALSIFY-SM-1`; empty if nothing of it can be kept."""
+    """Upper case with hyphens: `falsify_sm.1` -> `FALSIFY-SM-1`; '' if no character is valid."""
     found = re.sub(r"[^A-Z0-9]+", "-", _ascii(text).upper()).strip("-")
     return _short(f"T-{found}" if found[:1].isdigit() else found)
 
 
 def apart(wanted: Sequence[str], owners: Sequence[str], taken: Collection[str] = ()) -> list[str]:
-    """Each wanted claim id once: one that two contracts (its `owners`) want, or that is taken, gets its contract's
-    id in front; a second one in the same contract, a number behind.
+    """Make the wanted claim ids unique: prefix the contract's id (from `owners`) if two contracts want the same id or
+    it is taken, and append a number if one contract wants it twice.
     """
     holders: dict[str, set[str]] = {}
     for name, owner in zip(wanted, owners, strict=True):
@@ -46,7 +46,7 @@ def apart(wanted: Sequence[str], owners: Sequence[str], taken: Collection[str] =
 
 
 def _short(name: str) -> str:
-    """A long one cut, with a digest of the whole so that two of them stay apart."""
+    """Shorten a long id and append a digest of the whole, so that different long ids stay different."""
     if len(name) <= MOST:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]

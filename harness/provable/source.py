@@ -1,7 +1,7 @@
-"""Reading a contract that others wrote: everything that YAML can say, and nothing of it dropped unsaid.
+"""Read a foreign contract in any YAML, without silent loss.
 
-Scalars keep their text; keys given twice are both kept; anchors, aliases and merge keys are written out;
-comments are kept with their line. What changes its form on the way is a note.
+Scalars keep their text; both values of a repeated key are kept; aliases and merge keys are expanded;
+comments are kept with their line. Every change of form adds a note.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from harness.provable.comments import Comments
 
 MAX_BYTES = 16 << 20
 MAX_VALUES = 200_000
-"""Values in one file with its aliases written out: nine lines of aliases can mean a billion."""
+"""Most values in one file with expanded aliases: nine lines of aliases can expand to a billion values."""
 MAX_DEPTH = 32
-"""Our own contracts may be nested 40 levels, and what is kept lies a few levels down."""
+"""Our own contracts may be nested 40 levels deep, and the kept source lies a few levels down."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One file: its data, its comments as `line: text`, and what could not be kept in its form."""
+    """One file: its data, its comments as `line: text`, and notes on changes of form."""
 
     path: Path
     data: dict[str, Any]
@@ -40,7 +40,7 @@ class Source:
 
 
 def read(path: Path) -> Source:
-    """The file as data; text is str, any other scalar `Plain`.
+    """Read the file as data; a text becomes str, any other scalar `Plain`.
 
     Raises: UserError, one line with the place, if it is not one YAML map.
     """
@@ -64,7 +64,7 @@ def read(path: Path) -> Source:
 
 @dataclass
 class _Open:
-    """A list or map whose end is still to come; `as_key`: it is the key of the map around it."""
+    """An unfinished list or map; `as_key`: it is a key of the surrounding map."""
 
     value: Any
     line: int
@@ -76,7 +76,7 @@ class _Open:
 
 
 class _Reader:
-    """Builds plain data from the events of one text."""
+    """Builds plain data from the parser events of one text."""
 
     def __init__(self, text: str) -> None:
         self.comments = Comments(text)
@@ -104,8 +104,8 @@ class _Reader:
             self._put(self._scalar(event, line), event.anchor, line, plain=event.implicit[0])
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
-                raise Refused(line, 1, f"the alias *{event.anchor} means nothing yet; write the value out")
-            self._note(f"the alias *{event.anchor} is written out", line)
+                raise Refused(line, 1, f"the alias *{event.anchor} has no anchor before it; write the value instead")
+            self._note(f"the alias *{event.anchor} is replaced by its value", line)
             self._put(self._copy(self._anchors[event.anchor], len(self._stack), line), None, line)
         elif isinstance(event, yaml.CollectionStartEvent):
             if len(self._stack) >= MAX_DEPTH:
@@ -123,7 +123,7 @@ class _Reader:
             for key, value in more.items():
                 done.value.setdefault(key, value)
         if done.as_key:
-            self._note("a list or map as a key is kept as text", done.line)
+            self._note("a key that is a list or map becomes text", done.line)
             self._put(json.dumps(done.value, ensure_ascii=False), done.anchor, done.line)
         else:
             self._put(done.value, done.anchor, done.line)
@@ -136,10 +136,10 @@ class _Reader:
         try:
             found = read_scalar(event.value)
         except ValueError:
-            self._note(f"{_brief(event.value)} is no 64-bit integer and is kept as text", line)
+            self._note(f"{_shortened(event.value)} is not a 64-bit integer and becomes text", line)
             return str(event.value)
         if isinstance(found, float) and not abs(found) < float("inf"):
-            self._note(f"{_brief(event.value)} is no finite number and is kept as text", line)
+            self._note(f"{_shortened(event.value)} is not a finite number and becomes text", line)
             return str(event.value)
         return str(event.value) if isinstance(found, str) else Plain(event.value)
 
@@ -171,14 +171,14 @@ class _Reader:
         if not isinstance(value, str):  # an alias of a list or map
             value = json.dumps(value, ensure_ascii=False)
         if merge:
-            self._note("the merge key << is written out", line)
+            self._note("the merge key << is replaced by its keys", line)
             top.merging = True
         key = str(value) if not isinstance(value, Plain) else str(value) or "null"
         if key in top.value:
             again = f"{key} (again, line {line})"
             while again in top.value:
                 again += "'"
-            self._note(f"the key {_brief(key)} is given twice; the second is kept as {_brief(again)}", line)
+            self._note(f"the key {_shortened(key)} is given twice; the second becomes {_shortened(again)}", line)
             key = again
         top.key = key
 
@@ -188,7 +188,7 @@ class _Reader:
     def _copy(self, value: Any, depth: int, line: int) -> Any:
         self._count(line)
         if depth > MAX_DEPTH:
-            raise Refused(line, 1, f"nested deeper than {MAX_DEPTH} levels with its aliases written out")
+            raise Refused(line, 1, f"nested deeper than {MAX_DEPTH} levels after expanding aliases")
         if isinstance(value, dict):
             return {key: self._copy(item, depth + 1, line) for key, item in value.items()}
         return [self._copy(item, depth + 1, line) for item in value] if isinstance(value, list) else value
@@ -196,16 +196,16 @@ class _Reader:
     def _count(self, line: int) -> None:
         self._values += 1
         if self._values > MAX_VALUES:
-            raise Refused(line, 1, f"more than {MAX_VALUES:,} values, aliases written out; split the file")
+            raise Refused(line, 1, f"more than {MAX_VALUES:,} values after expanding aliases; split the file")
 
     def _note(self, what: str, line: int) -> None:
         self.notes.append(f"line {line}: {what}")
 
 
-def _brief(text: str) -> str:
+def _shortened(text: str) -> str:
     return repr(text) if len(text) <= 60 else repr(text[:57]) + "..."
 
 
 def is_text(value: Any) -> bool:
-    """Whether a value is text that is not blank, as our own fields want it."""
+    """Whether a value is text and not blank, as our own fields require."""
     return isinstance(value, str) and not isinstance(value, Plain) and bool(value.strip())

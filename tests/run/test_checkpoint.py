@@ -86,9 +86,9 @@ def outside(folder):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda f: first_shard(f).unlink(), "file not found, though the checkpoint's index names it"),
-        (lambda f: first_shard(f).write_bytes(first_shard(f).read_bytes()[:-9]), "not a whole safetensors file"),
-        (lambda f: first_shard(f).write_bytes(b"GGUF" * 100), "not a whole safetensors file"),
+        (lambda f: first_shard(f).unlink(), "file not found, although the checkpoint's index lists it"),
+        (lambda f: first_shard(f).write_bytes(first_shard(f).read_bytes()[:-9]), "not a complete safetensors file"),
+        (lambda f: first_shard(f).write_bytes(b"GGUF" * 100), "not a complete safetensors file"),
         (unlisted, "not listed"),
         (outside, "expected a file in the folder"),
         (lambda f: (f / INDEX).write_text("{}"), "found no weight_map"),
