@@ -33,7 +33,7 @@ BAD = {
     "tab.yaml": ("metadata:\n\tid: x\n", "a tab where only spaces may indent"),
     "open.yaml": ("metadata: {id: [a\n", "not YAML"),
     "two.yaml": (ONE + "---\n" + ONE, "2 YAML documents in one file"),
-    "none.yaml": ("metadata: {version: 1.0.0}\nbindings: []\n", "no test in it"),
+    "none.yaml": ("metadata: {version: 1.0.0}\nbindings: []\n", "found no test"),
     "latin.yaml": (b"metadata: {id: caf\xe9}\n", "byte 0xe9 is not UTF-8"),
     "deep.yaml": ("a: " + "[" * 60 + "]" * 60 + "\n", "nested deeper than 32 levels"),
     "bomb.yaml": (
@@ -41,11 +41,11 @@ BAD = {
         + "".join(f"{n}: &{n} [{', '.join([f'*{m}'] * 10)}]\n" for m, n in zip("abcdefgh", "bcdefghi", strict=True)),
         "more than 200,000 values",
     ),
-    "loop.yaml": ("a: &a [*a]\n", "the alias *a means nothing yet"),
+    "loop.yaml": ("a: &a [*a]\n", "the alias *a has no anchor before it"),
     "control.yaml": ("a: \x07\n", "not text"),
     "ours.yaml": (
         "metadata: {id: a, version: 1.0.0}\nfalsification_tests:\n- {id: A-1, falsifier: 'a:b', accept: {}}\n",
-        "is a harness contract already",
+        "already is a harness contract",
     ),
 }
 
@@ -82,7 +82,7 @@ def test_an_existing_contract_is_left_as_it_is(tmp_path: Path) -> None:
     target.write_text("mine\n")
     code, report = imported(tmp_path, tmp_path / "a.yaml")
     assert code == 2
-    assert "exists and is left as it is; --force replaces it" in report["failed"][0]
+    assert "exists and is not changed; --force replaces it" in report["failed"][0]
     assert target.read_text() == "mine\n"
     assert imported(tmp_path, tmp_path / "a.yaml", more=("--force",))[0] == 0
     first = target.read_bytes()
@@ -95,7 +95,7 @@ def test_the_source_itself_is_never_written_over(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(ONE)
     code, report = imported(tmp_path, tmp_path / "a.yaml", out=".", more=("--force",))
     assert code == 2
-    assert "would be written over" in report["failed"][0]
+    assert "would overwrite" in report["failed"][0]
     assert (tmp_path / "a.yaml").read_text() == ONE
 
 

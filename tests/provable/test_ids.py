@@ -16,7 +16,7 @@ def test_an_id_that_another_file_there_has_is_named(tmp_path: Path) -> None:
     (tmp_path / "out" / "other.yaml").write_text("metadata: {id: a, version: 1.0.0}\nfalsification_tests: []\n")
     code, report = imported(tmp_path, tmp_path / "a.yaml", more=("--force",))
     assert code == 2
-    assert "its contract id 'a' is that of" in report["failed"][0]
+    assert "its contract id 'a' is already that of" in report["failed"][0]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["other.yaml"]
 
 
@@ -49,7 +49,7 @@ def test_a_second_import_keeps_clear_of_the_first(tmp_path: Path) -> None:
     code, report = imported(tmp_path, tmp_path / "b.yaml")
     assert code == 0
     assert report["imported"][0]["renamed"] == {"FALSIFY-A-001": "B-FALSIFY-A-001"}
-    assert "depends_on 'nowhere': not among the contracts at hand; kept" in report["imported"][0]["notes"]
+    assert "depends_on 'nowhere': no such contract is imported or in the folder; kept" in report["imported"][0]["notes"]
     checked = check([tmp_path / "out"])
     assert not checked.problems
     assert [each.depends_on for each in checked.contracts] == [(), ("a",)]
@@ -65,7 +65,7 @@ def test_dependencies_that_go_in_a_circle_are_kept_and_said(tmp_path: Path) -> N
     code, report = imported(tmp_path, *(tmp_path / f"{name}.yaml" for name in "abc"))
     assert code == 0
     assert not check([tmp_path / "out"]).problems
-    assert sum("leads back here" in note for each in report["imported"] for note in each["notes"]) == 2
+    assert sum("makes a cycle" in note for each in report["imported"] for note in each["notes"]) == 2
     assert as_text(tmp_path / "out" / "c.yaml")["imported"]["source"]["metadata"]["depends_on"] == ["c"]
 
 
