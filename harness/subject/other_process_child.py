@@ -20,7 +20,7 @@ def answer(call: Callable[[], Any], threads: int, deterministic: bool) -> Any:
     if "torch" in sys.modules:
         import torch
 
-        torch.use_deterministic_algorithms(deterministic)
+        torch.set_deterministic_debug_mode("error" if deterministic else "default")
     return call()
 
 
