@@ -12,6 +12,8 @@ import numpy as np
 from harness.errors import UserError
 
 INDEX = "model.safetensors.index.json"
+TYPES = ("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")
+"""Element types that NumPy can hold, by their names in a safetensors header; bfloat16 by widening."""
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
@@ -35,8 +37,8 @@ def read_weights(folder: str | Path) -> dict[str, np.ndarray]:
     """
     folder = Path(folder)
     weights: dict[str, np.ndarray] = {}
-    for shard, expected in _shards(folder).items():
-        tensors = _read_file(folder / shard)
+    for shard, expected in shards(folder).items():
+        tensors = read_tensors(folder / shard)
         if expected is not None and set(tensors) != expected:
             missing, extra = sorted(expected - set(tensors)), sorted(set(tensors) - expected)
             raise UserError(
@@ -57,28 +59,37 @@ def digest(folder: str | Path) -> str:
     return total.hexdigest()
 
 
-def _shards(folder: Path) -> dict[str, set[str] | None]:
-    """File name -> the tensors it must hold (None: whatever it holds)."""
+def shards(folder: Path) -> dict[str, set[str] | None]:
+    """File name -> the tensors it must hold (None: whatever it holds); files beside them are no part of the checkpoint.
+
+    Raises: UserError if the folder has no weights, or an index that does not say where they are.
+    """
     if not (folder / INDEX).is_file():
         if not (folder / "model.safetensors").is_file():
             raise UserError(
                 f"{folder}: found neither model.safetensors nor {INDEX}; expected a Hugging Face checkpoint folder"
             )
         return {"model.safetensors": None}
-    weight_map = _read_json(folder / INDEX).get("weight_map")
+    index = _read_json(folder / INDEX)
+    weight_map = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(weight_map, dict) or not weight_map:
         raise UserError(f"{folder / INDEX}: found no weight_map, expected tensor names mapped to files")
-    shards: dict[str, set[str] | None] = {}
+    found: dict[str, set[str] | None] = {}
     for tensor, name in weight_map.items():
-        if Path(name).name != name:
+        if not isinstance(name, str) or not name or Path(name).name != name:
             raise UserError(f"{folder / INDEX}: tensor {tensor} points to {name!r}, expected a file in the folder")
-        held = shards.setdefault(name, set())
+        held = found.setdefault(name, set())
         assert held is not None
         held.add(tensor)
-    return dict(sorted(shards.items()))
+    return dict(sorted(found.items()))
 
 
-def _read_file(path: Path) -> dict[str, np.ndarray]:
+def read_tensors(path: Path) -> dict[str, np.ndarray]:
+    """Every tensor of one safetensors file, in file order.
+
+    Units:  as stored; bfloat16 as float32 holding bfloat16 values.
+    Raises: UserError naming the file if it is missing or not whole, and the tensor whose type NumPy does not have.
+    """
     import ml_dtypes  # noqa: F401  (gives NumPy the bfloat16 type that safetensors asks for)
     from safetensors import SafetensorError, safe_open
 
@@ -86,17 +97,17 @@ def _read_file(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: file not found, though the checkpoint's index names it")
     try:
         with safe_open(path, framework="numpy") as file:
-            return {name: _plain(file.get_tensor(name), path, name) for name in file.keys()}  # noqa: SIM118
+            return {name: _tensor(file, path, name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as problem:
         raise UserError(f"{path}: not a whole safetensors file ({problem}); copy or download it again") from None
 
 
-def _plain(array: np.ndarray, path: Path, name: str) -> np.ndarray:
-    if array.dtype.name == "bfloat16":
-        return array.astype(np.float32)
-    if array.dtype.kind not in "fiub":
-        raise UserError(f"{path}: tensor {name} has type {array.dtype}, expected float32, float16 or bfloat16")
-    return array
+def _tensor(file: Any, path: Path, name: str) -> np.ndarray:
+    kind = file.get_slice(name).get_dtype()
+    if kind not in TYPES:
+        raise UserError(f"{path}: tensor {name} has type {kind}, expected one of {', '.join(TYPES)}")
+    array: np.ndarray = file.get_tensor(name)
+    return array.astype(np.float32) if kind == "BF16" else array
 
 
 def _read_json(path: Path) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.dtypes import FORMATS
 from harness.judging.measure import measure
-from harness.judging.pool import Pool
+from harness.measurements.pool import Pool
 
 BAD_U = 64
 """One stage is one operation: above 64 unit round-offs, the bound that also unseats a baseline, it is bad."""

@@ -1,13 +1,14 @@
-"""The measurements, from the glossary that `harness explain` reads, and the falsifiers' own from their source."""
+"""The measurements, from the table that the engine reads, and the falsifiers' own from their source."""
 
 from __future__ import annotations
 
 import ast
 from pathlib import Path
 
-from harness.words.glossary import IMPLICIT, MEASUREMENTS
+from harness.measurements.table import MEASUREMENTS
+from harness.words.glossary import IMPLICIT
 
-FALSIFIERS = Path(__file__).resolve().parents[2] / "falsifiers"
+FALSIFIERS = Path(__file__).resolve().parents[2] / "harness" / "falsifiers"
 INTRODUCTION = """# Measurements
 
 A limit names a measurement. The engine computes these from the pairs *(got, want)* that a falsifier returns; [how
@@ -24,9 +25,10 @@ def page() -> str:
     parts = [INTRODUCTION, _table({name: f"{each.what}; {each.reads}" for name, each in MEASUREMENTS.items()})]
     parts += ["## Always, besides", "No contract names these; a violation is told by its name.", _table(IMPLICIT)]
     parts.append(OWN)
-    for path in sorted(FALSIFIERS.glob("*.py")):
+    for path in sorted(FALSIFIERS.rglob("*.py")):
         if own := _measures(path):
-            parts += [f"### {path.stem}", _table(own)]
+            name = path.relative_to(FALSIFIERS).with_suffix("").as_posix().removesuffix("/__init__")
+            parts += [f"### {name}", _table(own)]
     return "\n\n".join(parts) + "\n"
 
 

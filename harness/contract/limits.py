@@ -9,25 +9,10 @@ from math import inf
 from typing import Any
 
 from harness.contract.problem import DataPath, Finding, listed, nearest
+from harness.measurements.table import MEASUREMENTS
 
 OPERATORS = ("le", "lt", "ge", "gt", "eq")
 GROUPS = ("any_of", "all_of")
-NEEDS_BASELINE = ("err_ratio", "worst_ratio", "worst_ratio_max", "baseline_err")
-RANGES = {
-    "max_abs_err": (0, inf),
-    "rel_l2_err": (0, inf),
-    "err_ratio": (0, inf),
-    "worst_ratio": (0, inf),
-    "worst_ratio_max": (0, inf),
-    "baseline_err": (0, inf),
-    "ulp": (0, inf),
-    "cosine": (-1, 1),
-    "argmax_agreement": (0, 1),
-    "kl": (-inf, inf),
-    "nonfinite_mismatch": (0, inf),
-    "mismatches": (0, inf),
-}
-"""The built-in measurements and the values they can take (kl by round-off also below 0)."""
 _LOSS = re.compile(r"loss|.*_loss|loss_.*|perplexity|.*_perplexity|ppl|nll")
 
 
@@ -71,8 +56,9 @@ def check_limits(accept: dict[str, Any], measures: Iterable[str] | None, has_bas
     """
     for limit in limits(accept):
         if measures is not None:
-            yield from _check_names(limit, {*RANGES, *measures})
-        if limit.measurement in NEEDS_BASELINE and not has_baseline:
+            yield from _check_names(limit, {*MEASUREMENTS, *measures})
+        entry = MEASUREMENTS.get(limit.measurement)
+        if entry and entry.needs_baseline and not has_baseline:
             message = f"{limit.measurement} compares with a baseline, but the claim has none; add baseline:"
             yield Finding(limit.path, message, at_key=True)
         for dtype in limit.dtypes() or (None,):
@@ -92,7 +78,8 @@ def _check_names(limit: Limit, known: set[str]) -> Iterator[Finding]:
 
 def _check_satisfiable(limit: Limit, dtype: str | None) -> Iterator[Finding]:
     """A limit whose bounds leave no number between them, or none that the measurement can take."""
-    low, high = RANGES.get(limit.measurement, (-inf, inf))
+    entry = MEASUREMENTS.get(limit.measurement)
+    low, high = entry.range if entry else (-inf, inf)
     sides = {"ge": [(low, True)], "le": [(high, True)]}
     written = []
     for operator in OPERATORS:
@@ -105,7 +92,7 @@ def _check_satisfiable(limit: Limit, dtype: str | None) -> Iterator[Finding]:
     upper, upper_meets = min(sides["le"], key=lambda bound: (bound[0], bound[1]))
     if not (lower < upper or (lower == upper and lower_meets and upper_meets)):
         where = f" in {dtype}" if dtype else ""
-        span = f" (it lies in [{low:g}, {high:g}])" if limit.measurement in RANGES else ""
+        span = f" (it lies in [{low:g}, {high:g}])" if entry else ""
         message = f"no {limit.measurement}{span} satisfies {' and '.join(written)}{where}; widen the limit"
         yield Finding(limit.path, message, at_key=True)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from harness import checkpoint
+from harness.errors import UserError
 from harness.formats import safetensors_header
 from harness.formats.architecture import with_rope
 from harness.formats.errors import Malformed
@@ -56,15 +58,16 @@ def _typed(flat: dict[str, Any]) -> list[str]:
 
 def _against_tensors(folder: Path, config: dict[str, Any]) -> list[str]:
     shapes: dict[str, tuple[int, ...]] = {}
-    shards = sorted(folder.glob("*.safetensors"))
-    if not shards:
-        return ["*.safetensors: none in the folder"]
+    problems = []
     try:
-        for shard in shards:
-            shapes |= {tensor.name: tensor.shape for tensor in safetensors_header.read(shard).tensors}
-    except Malformed as problem:
+        for shard, listed in checkpoint.shards(folder).items():
+            held = {tensor.name: tensor.shape for tensor in safetensors_header.read(folder / shard).tensors}
+            if listed is not None and (differ := sorted(listed ^ set(held))):
+                problems.append(f"{shard}: its tensors differ from {checkpoint.INDEX}, first {differ[0]!r}")
+            shapes |= held
+    except (Malformed, UserError) as problem:
         return [str(problem)]
-    return [
+    return problems + [
         f"config.json: found {key} {config.get(key)!r}, but the tensors say {value}{_given(key, config)}"
         for key, value in _measured(shapes, config).items()
         if config.get(key) != value

@@ -77,13 +77,14 @@ def _write(path: Path, made: Plan, keys: Mapping[str, Any], weights: Mapping[str
         if name != "general.architecture":  # the writer has written it
             _key(writer, name, value)
     for entry in made.entries:
-        tensor = apply(entry.steps, weights[entry.source].astype(np.float32), config)
+        tensor = apply(entry.steps, weights[entry.source], config)
         kind = gguf.GGMLQuantizationType[entry.type]
-        data = np.ascontiguousarray(tensor)
+        # Rounded once: a float64 that passes through float32 on its way to float16 may end one step off.
+        data = np.ascontiguousarray(tensor, np.float16 if entry.type == "F16" else np.float32)
         if entry.type not in ("F32", "F16"):
             with np.errstate(divide="ignore", over="ignore"):
                 data = gguf.quants.quantize(data, kind)
-        writer.add_tensor(entry.target, data.astype(np.float16) if entry.type == "F16" else data, raw_dtype=kind)
+        writer.add_tensor(entry.target, data, raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

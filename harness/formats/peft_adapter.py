@@ -98,7 +98,7 @@ def load(folder: str | Path, config: Mapping[str, Any]) -> dict[str, tuple[np.nd
     for name, r in ranks.items():
         A, B = (shapes[f"{PREFIX}{name}.lora_{part}.weight"] for part in "AB")
         _fits(str(path), layers, name, A, B, r)
-    tensors = read_tensors(path, header)
+    tensors = read_tensors(path)
     for key, tensor in tensors.items():
         if not np.isfinite(tensor).all():
             raise Malformed(f"{path}: tensor {key!r} holds NaN or infinity, expected finite numbers")

@@ -1,47 +1,53 @@
-"""All tensors of a checkpoint folder, after its headers have been held to what the format asks."""
+"""The tensors of a checkpoint folder or of one file, after the headers have been held to what the format asks."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-import ml_dtypes
 import numpy as np
 
+from harness import checkpoint
+from harness.errors import UserError
 from harness.formats import safetensors_header
 from harness.formats.errors import Malformed
 
-TYPES = {
-    "F32": np.dtype(np.float32),
-    "F16": np.dtype(np.float16),
-    "BF16": np.dtype(ml_dtypes.bfloat16),
-    "F64": np.dtype(np.float64),
-}
+FLOATS = ("F32", "F16", "BF16", "F64")
 
 
 def read_weights(folder: str | Path) -> dict[str, np.ndarray]:
-    """{name: tensor} of every *.safetensors of a folder, all of them as float32.
+    """{name: tensor} of a Hugging Face checkpoint: what its index lists, or model.safetensors, and no file beside.
 
-    Raises: Malformed naming the file and the tensor: not whole, twice there, or of another type.
+    Units:  float64 as stored, all others as float32.
+    Raises: Malformed naming the file and the tensor: not whole, not as the index says, or no floating-point numbers.
     """
-    weights: dict[str, np.ndarray] = {}
-    shards = sorted(Path(folder).glob("*.safetensors"))
-    if not shards:
-        raise Malformed(f"{folder}: found no *.safetensors, expected a Hugging Face checkpoint folder")
-    for path in shards:
-        for name, tensor in read_tensors(path, safetensors_header.read(path)).items():
-            if name in weights:
-                raise Malformed(f"{path}: tensor {name!r} is in another file of the folder too")
-            weights[name] = tensor
-    return weights
+    folder = Path(folder)
+    try:
+        for shard in checkpoint.shards(folder):
+            _check(folder / shard)
+        return _wide(checkpoint.read_weights(folder))
+    except UserError as problem:
+        raise Malformed(str(problem)) from None
 
 
-def read_tensors(path: Path, header: safetensors_header.SafetensorsHeader) -> dict[str, np.ndarray]:
-    """{name: tensor} of one file whose header has been read, as float32. Raises: Malformed naming an unknown type."""
-    tensors: dict[str, np.ndarray] = {}
-    data = np.memmap(path, np.uint8, mode="r", offset=header.data_offset) if header.tensors else np.zeros(0, np.uint8)
-    for tensor in header.tensors:
-        if tensor.type not in TYPES:
-            raise Malformed(f"{path}: tensor {tensor.name!r} has type {tensor.type}, expected {', '.join(TYPES)}")
-        raw = np.array(data[tensor.begin : tensor.end])
-        tensors[tensor.name] = raw.view(TYPES[tensor.type]).astype(np.float32).reshape(tensor.shape)
-    return tensors
+def read_tensors(path: Path) -> dict[str, np.ndarray]:
+    """{name: tensor} of one file.
+
+    Units:  float64 as stored, all others as float32.
+    Raises: Malformed naming the file and the tensor: not whole, or no floating-point numbers.
+    """
+    _check(path)
+    try:
+        return _wide(checkpoint.read_tensors(path))
+    except UserError as problem:
+        raise Malformed(str(problem)) from None
+
+
+def _check(path: Path) -> None:
+    for tensor in safetensors_header.read(path).tensors:
+        if tensor.type not in FLOATS:
+            raise Malformed(f"{path}: tensor {tensor.name!r} has type {tensor.type}, expected {', '.join(FLOATS)}")
+
+
+def _wide(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: tensor.astype(np.promote_types(tensor.dtype, np.float32)) for name, tensor in tensors.items()}

@@ -15,8 +15,8 @@ from harness.judging.findings import IMPLICIT, findings, sample
 from harness.judging.limits import Finding, Group, Limit, evaluate, parse
 from harness.judging.measure import Row
 from harness.judging.mutant_kills import fate, vacuous, weak
-from harness.judging.pool import Pool
 from harness.judging.verdict import Verdict
+from harness.measurements.pool import Pool
 
 SINGLE = "candidate computes in float32 where float64 is asked"
 BASELINE_MAX_U = 64

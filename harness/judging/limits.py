@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.judging.measure import Row
-from harness.judging.pool import COUNTS, MEASUREMENTS, Pool, value
+from harness.judging.pool import value
+from harness.measurements.pool import Pool
+from harness.measurements.row import Row
+from harness.measurements.table import MEASUREMENTS
 
 OPERATORS = {"le": operator.le, "lt": operator.lt, "ge": operator.ge, "gt": operator.gt, "eq": operator.eq}
 UPPER = ("le", "lt")
@@ -189,6 +191,7 @@ def _measured(
         found = [(float(s["value"]), s) for s in sample.scalars if s["name"] == name and s["case"] in chosen]
         seen = {s["case"] for _, s in found}
         return _nearest(op, bound, found) if seen == chosen else (math.nan, None)
+    counts = MEASUREMENTS[name].counts
     pairs = sorted({row["pair"] for row in sample.rows if row["case"] in chosen})
     pools = (
         Pool(
@@ -196,7 +199,7 @@ def _measured(
         )
         for pair in pairs
     )
-    return _nearest(op, bound, [value(name, pool) for pool in pools if name in COUNTS or _has_floats(pool)])
+    return _nearest(op, bound, [value(name, pool) for pool in pools if counts or _has_floats(pool)])
 
 
 def dtype_cases(sample: Sample, dtype: str) -> set[int]:

@@ -8,8 +8,10 @@ from typing import Any
 
 from harness.judging.findings import sample
 from harness.judging.limits import Limit, Sample, dtype_cases, flat, margin, parse
-from harness.judging.measure import Row
-from harness.judging.pool import MEASUREMENTS, Pool, of_rows
+from harness.judging.pool import of_rows
+from harness.measurements.pool import Pool
+from harness.measurements.row import Row
+from harness.measurements.table import MEASUREMENTS
 
 
 def spread(claim: Mapping[str, Any], record: Mapping[str, Any], subject: Mapping[str, Any]) -> list[dict[str, Any]]:

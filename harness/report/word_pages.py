@@ -17,8 +17,9 @@ from harness.contract.ship import Criterion, Ship, Target, find_ship, load_ship
 from harness.contract.validate import Checked, check
 from harness.errors import UserError
 from harness.evidence import newest_run
+from harness.measurements.table import MEASUREMENTS
 from harness.words import explanation, glossary
-from harness.words.glossary import FREE, IMPLICIT, MEASUREMENTS, OPERATORS, VERDICTS
+from harness.words.glossary import FREE, IMPLICIT, OPERATORS, VERDICTS
 
 ID = re.compile(r"\bid:\s*[\"']?([A-Za-z0-9][A-Za-z0-9-]*)")
 Lines = Iterator[tuple[int, str]]

@@ -10,10 +10,11 @@ import numpy as np
 from harness.contract.cases import CaseSpec
 from harness.evidence.counterexample import Attempt
 from harness.judging.findings import findings
+from harness.measurements.table import MEASUREMENTS
 from harness.subject.boundary import Unsupported
 from harness.trial.experiment import Experiment, faults, observe, rows, scalars
 
-POOLED = ("err_ratio", "baseline_err")
+POOLED = tuple(name for name, entry in MEASUREMENTS.items() if not entry.alone)
 """Measurements that mean something over many cases only; shrinking follows the others."""
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from harness.case import Case
 from harness.contract.cases import CaseSpec
 from harness.judging.measure import Row, encode, measure
+from harness.measurements.table import MEASUREMENTS
 from harness.observation import Observation
 from harness.subject.boundary import Boundary, Trace, Unsupported
 
@@ -41,7 +42,8 @@ class Experiment:
     @property
     def special(self) -> bool:
         """Whether the claim is on special values, which are judged beside the baseline's own."""
-        return "nonfinite_mismatch" in self.extras and self.baseline is not None
+        own = (entry for name, entry in MEASUREMENTS.items() if name in self.extras)
+        return self.baseline is not None and any(entry.replaces_errors for entry in own)
 
     def make(self, spec: CaseSpec, stored: dict[str, np.ndarray] | None = None) -> Case:
         """A case ready for its first subject."""

@@ -14,7 +14,8 @@ from harness.contract.names.modules import Missing, Modules
 from harness.contract.names.reference import find, is_path, path_file
 from harness.contract.names.resolve import Binding
 from harness.contract.names.source import Imported
-from harness.words.glossary import FREE, IMPLICIT, MEASUREMENTS
+from harness.measurements.table import MEASUREMENTS
+from harness.words.glossary import FREE, IMPLICIT
 from harness.words.glossary import OPERATORS as WORDS
 
 Lines = Iterator[tuple[int, str]]
@@ -161,8 +162,7 @@ def _when(entry: Mapping[str, Any]) -> list[tuple[str, Any]]:
 def measured(name: str, table: Mapping[str, str]) -> str:
     """What a measurement is, whether built in or the falsifier's own."""
     if name in MEASUREMENTS:
-        what, reads = MEASUREMENTS[name]
-        return f"{what}; {reads}"
+        return f"{MEASUREMENTS[name].what}; {MEASUREMENTS[name].reads}"
     return table.get(name, "a measurement of the falsifier's own")
 
 

@@ -6,72 +6,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from harness.judging.verdict import Verdict
+from harness.measurements.table import MEASUREMENTS
 from harness.words.meaning import MEANING
 
 Page = tuple[str, Iterator[tuple[int, str]]]
 """A title, and paragraphs with their indent."""
 
 
-class Meaning(NamedTuple):
-    """What a measurement is, and how its number reads."""
-
-    what: str
-    reads: str
-
-
-MEASUREMENTS = {
-    "max_abs_err": Meaning(
-        "the largest absolute difference between the candidate's output and the float64 reference, over all cases",
-        "0 is exact; it has the units of the output, so a limit on it means something for one range of values only",
-    ),
-    "rel_l2_err": Meaning(
-        "the root mean square of the error, divided by that of the reference; the worst case counts",
-        "about 1e-16 is float64 round-off, 1e-7 float32, 1e-3 float16, 1e-2 bfloat16; 1 is no relation at all",
-    ),
-    "err_ratio": Meaning(
-        "the candidate's error, pooled over all cases of a dtype, divided by that of the trusted baseline in the same "
-        "dtype; both errors are against float64",
-        "1 is as exact as the baseline; correct code that adds in another order stays near 1, a bug reaches thousands",
-    ),
-    "worst_ratio": Meaning(
-        "the same ratio for the worst single case, in root mean square",
-        "it finds a bug of one shape or one setting, which pooling would dilute",
-    ),
-    "worst_ratio_max": Meaning(
-        "the same ratio for the worst single element of the worst case",
-        "it finds a bug in one row or one element, which the mean of a case would dilute",
-    ),
-    "baseline_err": Meaning(
-        "the trusted baseline's own error against the float64 reference",
-        "above the limit (64 unit round-offs if none is written) the claim is UNSOUND: such a baseline decides nothing",
-    ),
-    "ulp": Meaning(
-        "the largest error in units in the last place: steps from one number of the dtype to the next",
-        "0.5 is correctly rounded, 1 is one number off",
-    ),
-    "cosine": Meaning(
-        "the cosine of the angle between output and reference, both as one long vector; the worst case counts",
-        "1 is the same direction, whatever the length; 0 is no relation",
-    ),
-    "argmax_agreement": Meaning(
-        "the share of rows whose largest entry is at the same place as the reference's, over all cases",
-        "1 is every next token the same",
-    ),
-    "kl": Meaning(
-        "the Kullback-Leibler divergence from the reference's distribution (softmax of its rows) to the candidate's, "
-        "in nats, mean over rows; the worst case counts",
-        "0 is the same distribution",
-    ),
-    "nonfinite_mismatch": Meaning(
-        "how many elements are NaN or infinite where reference and baseline are both finite, plus how many rows are "
-        "finite where both hold a NaN or an infinity",
-        "0 is the only right answer; where reference and baseline disagree nothing is counted",
-    ),
-    "mismatches": Meaning(
-        "how many elements differ from the reference rounded to the dtype: ids, masks, bytes, bits",
-        "0 is equality",
-    ),
-}
 IMPLICIT = {
     "shape": "the output has the reference's shape",
     "dtype": "the output has the dtype that was asked for",
@@ -159,8 +100,8 @@ def pages(word: str) -> Iterator[Page]:
     if word.upper() in VERDICTS:
         yield _verdict(Verdict(word.upper()))
     if folded in MEASUREMENTS:
-        what, reads = MEASUREMENTS[folded]
-        yield f"{folded}: a measurement", iter([(0, f"It is {what}."), (0, f"How it reads: {reads}.")])
+        entry = MEASUREMENTS[folded]
+        yield f"{folded}: a measurement", iter([(0, f"It is {entry.what}."), (0, f"How it reads: {entry.reads}.")])
     if folded in IMPLICIT:
         yield f"{folded}: an implicit limit, of every claim", iter([(0, f"It holds where {IMPLICIT[folded]}.")])
     if folded in OPERATORS:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.commands.main import main
-from harness.contract.limits import OPERATORS, RANGES
+from harness.contract.limits import OPERATORS
 from harness.contract.names.modules import Modules
 from harness.contract.validate import check
 from harness.judging.findings import IMPLICIT
@@ -39,7 +39,6 @@ def refused(capsys: pytest.CaptureFixture[str], *args: str) -> str:
 
 def test_the_glossary_has_a_word_for_all_that_the_engine_knows() -> None:
     assert set(glossary.VERDICTS) == {verdict.value for verdict in Verdict}
-    assert set(glossary.MEASUREMENTS) == set(RANGES)
     assert set(glossary.OPERATORS) == set(OPERATORS)
     assert set(glossary.IMPLICIT) == set(IMPLICIT)
     assert set(glossary.FREE) == {*FREE, "lower_precision"}

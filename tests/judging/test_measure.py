@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from harness.dtypes import FORMATS, round_mantissa, round_to
 from harness.judging.measure import measure
-from harness.judging.pool import MEASUREMENTS, Pool, value
+from harness.judging.pool import value
+from harness.measurements.pool import Pool
+from harness.measurements.table import MEASUREMENTS
 
 RNG = np.random.default_rng(0)
 

@@ -1,0 +1,210 @@
+"""The built-in measurements: one entry each, which says all that the engine, its messages and the docs know of it.
+
+A new measurement is a new entry, with the functions that it names beside it. `harness validate` reads this file, so it
+loads no NumPy: a function that needs NumPy imports it.
+"""
+
+from __future__ import annotations
+
+import math
+from math import inf
+
+from harness.measurements import sums
+from harness.measurements.entry import Measurement
+from harness.measurements.pool import OfRow, Pool, Value
+from harness.measurements.row import number
+
+
+def _err_ratio(pool: Pool) -> Value:
+    unit = pool.pooled_baseline(pool.rms_error) + pool.slack
+    return pool.pooled(pool.rms_error) / unit, pool.worst(pool.rms_error)[1]
+
+
+def _err_ratio_share(pool: Pool) -> OfRow:
+    """`err_ratio` is pooled when it is judged; of a row it is that row's share in the pool."""
+    unit = pool.pooled_baseline(pool.rms_error) + pool.slack
+    return lambda row: pool.rms_error(row) / unit
+
+
+def _least_cosine(pool: Pool) -> Value:
+    found, row = pool.worst(lambda row: -number(row, "cosine"))
+    return -found, row
+
+
+def _agreement(pool: Pool) -> Value:
+    total = sum(row.get("rows", 0) for row in pool.rows)
+    worst = min(pool.rows, key=lambda row: row.get("agree", 0) / max(row.get("rows", 0), 1))
+    compared = all("agree" in row for row in pool.rows) and total
+    return (sum(row["agree"] for row in pool.rows) / total if compared else math.nan), worst
+
+
+def _of(key: str) -> OfRow:
+    """What a row holds under `key`."""
+    return lambda row: number(row, key)
+
+
+MEASUREMENTS = {
+    "max_abs_err": Measurement(
+        what=(
+            "the largest absolute difference between the candidate's output and the float64 reference, over all cases"
+        ),
+        reads=(
+            "0 is exact; it has the units of the output, so a limit on it means something for one range of values only"
+        ),
+        range=(0, inf),
+        needs_baseline=False,
+        alone=True,
+        counts=False,
+        sums=None,
+        replaces_errors=False,
+        pooled=lambda pool: pool.worst(_of("err_max")),
+        of_row=lambda pool: _of("err_max"),
+    ),
+    "rel_l2_err": Measurement(
+        what="the root mean square of the error, divided by that of the reference; the worst case counts",
+        reads=("about 1e-16 is float64 round-off, 1e-7 float32, 1e-3 float16, 1e-2 bfloat16; 1 is no relation at all"),
+        range=(0, inf),
+        needs_baseline=False,
+        alone=True,
+        counts=False,
+        sums=None,
+        replaces_errors=False,
+        pooled=lambda pool: pool.worst(pool.rms_error),
+        of_row=lambda pool: pool.rms_error,
+    ),
+    "err_ratio": Measurement(
+        what=(
+            "the candidate's error, pooled over all cases of a dtype, divided by that of the trusted baseline in "
+            "the same dtype; both errors are against float64"
+        ),
+        reads=(
+            "1 is as exact as the baseline; correct code that adds in another order stays near 1, a bug reaches "
+            "thousands"
+        ),
+        range=(0, inf),
+        needs_baseline=True,
+        alone=False,
+        counts=False,
+        sums=None,
+        replaces_errors=False,
+        pooled=_err_ratio,
+        of_row=_err_ratio_share,
+    ),
+    "worst_ratio": Measurement(
+        what="the same ratio for the worst single case, in root mean square",
+        reads="it finds a bug of one shape or one setting, which pooling would dilute",
+        range=(0, inf),
+        needs_baseline=True,
+        alone=True,
+        counts=False,
+        sums=None,
+        replaces_errors=False,
+        pooled=lambda pool: pool.worst(pool.ratio(pool.rms_error)),
+        of_row=lambda pool: pool.ratio(pool.rms_error),
+    ),
+    "worst_ratio_max": Measurement(
+        what="the same ratio for the worst single element of the worst case",
+        reads="it finds a bug in one row or one element, which the mean of a case would dilute",
+        range=(0, inf),
+        needs_baseline=True,
+        alone=True,
+        counts=False,
+        sums=None,
+        replaces_errors=False,
+        pooled=lambda pool: pool.worst(pool.ratio(pool.max_error)),
+        of_row=lambda pool: pool.ratio(pool.max_error),
+    ),
+    "baseline_err": Measurement(
+        what="the trusted baseline's own error against the float64 reference",
+        reads=(
+            "above the limit (64 unit round-offs if none is written) the claim is UNSOUND: such a baseline decides "
+            "nothing"
+        ),
+        range=(0, inf),
+        needs_baseline=True,
+        alone=False,
+        counts=False,
+        sums=None,
+        replaces_errors=False,
+        pooled=lambda pool: (pool.pooled_baseline(pool.rms_error), None),
+        of_row=None,
+    ),
+    "ulp": Measurement(
+        what="the largest error in units in the last place: steps from one number of the dtype to the next",
+        reads="0.5 is correctly rounded, 1 is one number off",
+        range=(0, inf),
+        needs_baseline=False,
+        alone=True,
+        counts=False,
+        sums=sums.ulp,
+        replaces_errors=False,
+        pooled=lambda pool: pool.worst(_of("ulp")),
+        of_row=lambda pool: _of("ulp"),
+    ),
+    "cosine": Measurement(
+        what=("the cosine of the angle between output and reference, both as one long vector; the worst case counts"),
+        reads="1 is the same direction, whatever the length; 0 is no relation",
+        range=(-1, 1),
+        needs_baseline=False,
+        alone=True,
+        counts=False,
+        sums=sums.cosine,
+        replaces_errors=False,
+        pooled=_least_cosine,
+        of_row=None,
+    ),
+    "argmax_agreement": Measurement(
+        what="the share of rows whose largest entry is at the same place as the reference's, over all cases",
+        reads="1 is every next token the same",
+        range=(0, 1),
+        needs_baseline=False,
+        alone=True,
+        counts=False,
+        sums=sums.agree,
+        replaces_errors=False,
+        pooled=_agreement,
+        of_row=None,
+    ),
+    "kl": Measurement(
+        what=(
+            "the Kullback-Leibler divergence from the reference's distribution (softmax of its rows) to the "
+            "candidate's, in nats, mean over rows; the worst case counts"
+        ),
+        reads="0 is the same distribution",
+        range=(-inf, inf),  # by round-off also below 0
+        needs_baseline=False,
+        alone=True,
+        counts=False,
+        sums=sums.kl,
+        replaces_errors=False,
+        pooled=lambda pool: pool.worst(_of("kl")),
+        of_row=lambda pool: _of("kl"),
+    ),
+    "nonfinite_mismatch": Measurement(
+        what=(
+            "how many elements are NaN or infinite where reference and baseline are both finite, plus how many "
+            "rows are finite where both hold a NaN or an infinity"
+        ),
+        reads="0 is the only right answer; where reference and baseline disagree nothing is counted",
+        range=(0, inf),
+        needs_baseline=True,
+        alone=True,
+        counts=True,
+        sums=sums.nonfinite,
+        replaces_errors=True,
+        pooled=lambda pool: pool.total(_of("nonfinite_mismatch")),
+        of_row=lambda pool: _of("nonfinite_mismatch"),
+    ),
+    "mismatches": Measurement(
+        what="how many elements differ from the reference rounded to the dtype: ids, masks, bytes, bits",
+        reads="0 is equality",
+        range=(0, inf),
+        needs_baseline=False,
+        alone=True,
+        counts=True,
+        sums=sums.mismatches,
+        replaces_errors=False,
+        pooled=lambda pool: pool.total(_of("mismatches")),
+        of_row=lambda pool: _of("mismatches"),
+    ),
+}
