@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from harness.contract.claim import Claim
@@ -21,9 +21,6 @@ class CaseSpec:
     seed: int
     dtype: str
     params: dict[str, Any]
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def plan(claim: Claim, seed: int) -> list[CaseSpec]:

@@ -16,6 +16,7 @@ from harness.contract.claim import Claim
 from harness.contract.text.reader import load_yaml
 from harness.errors import UserError
 from harness.evidence import manifest
+from harness.evidence.body import RunBody
 
 PARTIAL = ".partial"
 SEAL = "digest.json"
@@ -52,10 +53,10 @@ class Run:
         """Claims already deposited whose bytes still match their digest."""
         return {path.name for path in sorted((self.folder / "claims").iterdir()) if whole(path)}
 
-    def seal(self, summary: dict[str, Any]) -> Path:
+    def seal(self, body: RunBody) -> Path:
         """Write run.json and the manifest, then drop `.partial` from the name."""
         shutil.rmtree(self.folder / "staging", ignore_errors=True)
-        write_json(self.folder / "run.json", summary)
+        write_json(self.folder / "run.json", body)
         manifest.write(self.folder)
         target = self.folder.with_name(self.id)
         os.replace(self.folder, target)

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+Number = float | str
+"""A float as JSON can carry it: one that is not finite is the text nan, inf or -inf."""
 Row = dict[str, Any]
 BLOCK = 1 << 15
 """Elements: a block of two float64 arrays fits a cache."""
 
 
-def encode(value: float) -> float | str:
-    """A float as JSON can carry it: one that is not finite is the string nan, inf or -inf."""
+def encode(value: float) -> Number:
+    """A float as JSON can carry it."""
     return float(value) if math.isfinite(value) else str(float(value))
 
 

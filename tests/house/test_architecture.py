@@ -16,6 +16,7 @@ STANDARD = set(sys.stdlib_module_names) | {"__future__"}
 ROOMS = (
     ("__init__", "errors", "dtypes", "mutant"),
     ("observation", "case", "checkpoint"),
+    ("measurements",),
     ("contract",),
     ("judging",),
     ("localisation",),
@@ -49,6 +50,7 @@ LOADED = {("subject", "candidates"), ("run", "consumers"), ("commands", "formats
 
 THIRD_PARTY = {
     "reference": {"numpy"},
+    "measurements": {"numpy"},
     "judging": {"numpy"},
     "localisation": {"numpy"},
     "dtypes": {"numpy"},
@@ -61,7 +63,7 @@ THIRD_PARTY = {
     "provable": {"yaml"},
     "words": set(),
     "subject": {"numpy", "torch", "cloudpickle"},
-    "evidence": {"numpy", "safetensors"},
+    "evidence": {"numpy", "safetensors", "jsonschema_rs"},
     "trial": {"numpy", "psutil", "hypothesis"},
     "run": {"numpy", "psutil", "torch", "hypothesis"},
     "report": {"rich", "jinja2", "vl_convert"},

@@ -38,7 +38,7 @@ def boundary(subject, dtype="float32"):
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_the_default_candidate_survives_and_every_mutant_dies_by_a_wide_margin(name, tmp_path):
-    found = examine(changed(CLAIMS[name], examples=1), dict(MUTANTS[name]), tmp_path)["judgement"]
+    found = examine(changed(CLAIMS[name], examples=1), dict(MUTANTS[name]), tmp_path).judgement
     assert found.verdict is Verdict.PARTIAL, found.reason
     assert not [mutant["name"] for mutant in found.mutants if mutant["weak"]]
 
@@ -119,7 +119,7 @@ def test_a_users_kernel_with_a_scale_that_is_missing_is_told_which_gradient(tmp_
         encoding="utf-8",
     )
     claim = changed(CLAIMS["FALSIFY-SOFTMAX-BACKWARD-001"], examples=1)
-    found = examine(claim, {}, tmp_path, candidate="kernel.py")["judgement"]
+    found = examine(claim, {}, tmp_path, candidate="kernel.py").judgement
     assert found.verdict is Verdict.FALSIFIED
     assert found.violated[0]["pair"] == "dx"
 

@@ -116,7 +116,7 @@ def test_mistakes_are_named():
 @pytest.mark.parametrize("name", CLAIMS)
 def test_the_default_candidate_survives_and_every_mutant_dies_by_a_wide_margin(name, tmp_path):
     claim = changed(CLAIMS[name], examples=1)
-    found = examine(claim, dict(CHECKED.bindings[name].mutants), tmp_path)["judgement"]
+    found = examine(claim, dict(CHECKED.bindings[name].mutants), tmp_path).judgement
     assert found.verdict is Verdict.PARTIAL, found.reason
     assert not [mutant["name"] for mutant in found.mutants if mutant["weak"]]
 

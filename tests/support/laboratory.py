@@ -8,7 +8,8 @@ from typing import Any
 
 from harness.contract.claim import Claim
 from harness.contract.validate import check
-from harness.judging.judge import Judgement
+from harness.evidence.examined import Examined
+from harness.judging.judgement import Judgement
 from harness.trial.examine import examine as examine_job
 from harness.trial.job import Job
 
@@ -28,9 +29,7 @@ def changed(claim: Claim, **fields: Any) -> Claim:
     return Claim(claim.contract, claim.path, claim.line, {**copy.deepcopy(claim.source), **fields})
 
 
-def examine(
-    claim: Claim, mutants: dict[str, str], folder: Path, candidate: str = "torch", seed: int = 0
-) -> dict[str, Any]:
+def examine(claim: Claim, mutants: dict[str, str], folder: Path, candidate: str = "torch", seed: int = 0) -> Examined:
     """Record and judgement, as a claim's own process would have them."""
     job = Job(
         claim=claim,
@@ -51,5 +50,4 @@ def judged(claim_id: str, folder: Path, kernel: str | None = None, **fields: Any
     if kernel is not None:
         (folder / "kernel.py").write_text(kernel, encoding="utf-8")
         candidate = "kernel.py"
-    found: Judgement = examine(changed(claim, **fields), mutants, folder, candidate)["judgement"]
-    return found
+    return examine(changed(claim, **fields), mutants, folder, candidate).judgement

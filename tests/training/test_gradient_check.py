@@ -59,7 +59,7 @@ def judged(claim_id: str, folder: Path, mistake: str, **given: Any) -> Any:
     """The judgement of a claim on a trainer with one mistake; without the claim's mutants, and hardly shrunk."""
     (folder / "trainer.py").write_text(TRAINER.format(mistake=mistake), encoding="utf-8")
     claim, _ = shipped(claim_id)
-    return examine(changed(claim, budget_s=0.5, **given), {}, folder, "trainer.py")["judgement"]
+    return examine(changed(claim, budget_s=0.5, **given), {}, folder, "trainer.py").judgement
 
 
 def test_a_gradient_that_should_be_zero_is_falsified_in_float64_too(tmp_path: Path) -> None:

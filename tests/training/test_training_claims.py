@@ -129,7 +129,7 @@ def on_numpy(claim_id, source, folder, **fields):
     """The judgement of a claim, without its mutants, on a candidate given as source."""
     claim, _ = found_once(claim_id)
     (folder / "kernel.py").write_text(source, encoding="utf-8")
-    return examine(changed(claim, mutants=[], **fields), {}, folder, "kernel.py")["judgement"]
+    return examine(changed(claim, mutants=[], **fields), {}, folder, "kernel.py").judgement
 
 
 @pytest.mark.parametrize("claim_id", sorted({claim_id for claim_id, *_ in MISTAKES}))

@@ -114,7 +114,7 @@ def judged(claim_id: str, folder: Path, source: str, explore: dict[str, Any], **
     (folder / "trainer.py").write_text(source, encoding="utf-8")
     claim, _ = shipped(claim_id)
     found = examine(changed(claim, budget_s=0.5, explore=explore, examples=1, **changes), {}, folder, "trainer.py")
-    return found["judgement"]
+    return found.judgement
 
 
 def settle(found: Any, tensor: str | None) -> None:
