@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from harness.contract.claim import Claim
 from harness.contract.text.reader import load_yaml
@@ -20,6 +20,12 @@ from harness.evidence.body import RunBody
 
 PARTIAL = ".partial"
 SEAL = "digest.json"
+
+
+class ClaimSeal(TypedDict):
+    """digest.json."""
+
+    files: dict[str, str]
 
 
 class Run:
@@ -43,7 +49,8 @@ class Run:
     def deposit(self, claim: str) -> Path:
         """Move a finished claim from staging into the evidence by one rename, with its digest."""
         source, target = self.folder / "staging" / claim, self.folder / "claims" / claim
-        write_json(source / SEAL, {"files": manifest.digests(source, skip=(SEAL,))})
+        seal: ClaimSeal = {"files": manifest.digests(source, skip=(SEAL,))}
+        write_json(source / SEAL, seal)
         if target.exists():
             shutil.rmtree(target)
         os.replace(source, target)

@@ -1,4 +1,4 @@
-"""Is a sealed run what it says? Every file hashed again, every claim judged again, every number computed again."""
+"""Is a sealed run what it says? Every file hashed again, held to its schema, every claim judged again."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.evidence import manifest, store, summary
-from harness.evidence.body import RunBody
+from harness.evidence import manifest, shape, store, summary
+from harness.evidence.body import SCHEMA, RunBody
 from harness.judging.cause import root_cause_class
 from harness.judging.judge import judge
 from harness.judging.result import Result
@@ -20,9 +20,15 @@ def check(folder: Path) -> list[str]:
     if faults:
         return faults  # files that were tampered with cannot be judged again
     try:
+        body: RunBody = store.read_json(folder / "run.json")
+        if body["schema"] != SCHEMA:
+            wrong = f"found schema {body['schema']!r}, expected {SCHEMA}; another version of Harness made it, run again"
+            return [f"{folder / 'run.json'}: {wrong}"]
+        faults = shape.faults(folder)
+        if faults:
+            return faults  # nor can files of another shape
         for claim, path in store.claims(folder):
             faults += _judge_again(claim, path)
-        body: RunBody = store.read_json(folder / "run.json")
         now = summary.again(folder, body)
     except (UserError, KeyError, TypeError, ValueError) as problem:
         return [*faults, f"{folder}: cannot be judged again: {type(problem).__name__}: {problem}"]
