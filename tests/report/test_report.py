@@ -10,11 +10,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 from harness.evidence import store
-from harness.evidence.provenance import PARTS
 from harness.judging import ship
-from harness.judging.cause import root_cause_class
 from harness.judging.limits import flat, parse
-from harness.report import difference, work
+from harness.report import work
 from harness.report.curve import CASES, POINTS, curves
 from harness.report.dossier import dossier
 from harness.report.markdown import LIMIT, ROOM, cell, fenced, folded, markdown
@@ -23,7 +21,6 @@ from harness.report.outline import earlier, outline
 from harness.report.payload import exact
 from harness.report.spread import spread
 from harness.report.state import states
-from harness.report.why import root_cause, whys
 from tests.support import report_lab as lab
 
 
@@ -126,22 +123,6 @@ def test_a_candidate_that_errs_otherwise_is_likened_to_no_mutant(runs, tmp_path)
     (tmp_path / "kernel<b>.py").write_text("def double(x):\n    return x * 2.5\n", encoding="utf-8")
     found = dossier(states([lab.run(tmp_path, "-k", "doubles")])[0], "FALSIFY-DOUBLES-001")
     assert "known-wrong version" not in " ".join(found["whys"])
-
-
-def test_what_the_machine_decided_is_called_so():
-    masked = {"verdict": "UNVERIFIED", "reason": "no CUDA device", "cause": "device_missing"}
-    masked["root_cause_class"] = root_cause_class("device_missing")
-    assert root_cause(masked) == "infrastructure masking: no CUDA device"
-    assert whys(masked, None)[-1] == "The device asked for was not there: no CUDA device."
-
-
-def test_the_words_of_a_reason_make_no_class():
-    """The reason speaks of memory, seconds, signals and packages; that it was raised says whose fault it is not."""
-    reason = "KV memory bank has 3 rows, killed by signal after 9 seconds; `peft` is not installed"
-    for verdict, cause in (("ERROR", "raised"), ("UNVERIFIED", "capability_missing")):
-        result = {"verdict": verdict, "reason": reason, "cause": cause, "root_cause_class": root_cause_class(cause)}
-        assert root_cause(result) is None
-        assert whys(result, None) == [f"{verdict}: {reason}."]
 
 
 def test_an_earlier_state_is_the_history(runs):
@@ -263,43 +244,6 @@ def test_a_seed_that_a_browser_would_round_travels_as_text():
         "n": [2**53, str(-(2**60))],
         "f": 1e300,
     }
-
-
-def test_what_differs_is_named(runs):
-    _, before, _ = runs
-    body = store.read_json(before / "run.json")
-    contract = body["contracts"][0]
-    edited = {**contract, "sha256": "0", "files": {**contract["files"], "own.py": "0"}}
-    after = {
-        **body,
-        "device": "cuda:0",
-        "code": {**body["code"], "reference": "0"},
-        "versions": {**body["versions"], "torch": "9"},
-        "contracts": [edited, *body["contracts"][1:], {**contract, "id": "another"}],
-    }
-    told = [each.text for each in difference.differences(body, after)]
-    assert told == [
-        "contract another is new",
-        f"contract {contract['id']} was edited",
-        f"own.py, which contract {contract['id']} binds, was edited",
-        "code of reference was edited",
-        "device cpu → cuda:0",
-        f"torch {body['versions']['torch']} → 9",
-    ]
-    of_claim = difference.of_claim(difference.differences(body, after), "trouble")
-    assert difference.told(of_claim).startswith("code of reference")
-    assert difference.told([]) == difference.UNEXPLAINED
-
-
-def test_each_part_of_the_code_is_named_when_it_alone_changed(runs):
-    _, before, _ = runs
-    body = store.read_json(before / "run.json")
-    assert {"harness", *PARTS} == set(body["code"])
-    for part in body["code"]:
-        after = {**body, "code": {**body["code"], part: "0"}}
-        assert difference.told(difference.differences(body, after)) == f"code of {part} was edited"
-    without = {**body, "code": {name: sha for name, sha in body["code"].items() if name != "formats"}}
-    assert difference.told(difference.differences(body, without)) == "code of formats was edited"
 
 
 def test_edited_and_unsealed_evidence_is_refused(runs, tmp_path):
