@@ -23,7 +23,7 @@ from harness.trial.experiment import Experiment
 from harness.trial.stages import localise
 from tests.support.laboratory import CONTRACTS, ROOT, changed, examine, shipped
 
-HEAD = "import torch\nfrom harness.candidates.torch import decoder as right\nARRAYS = 'torch'\n"
+HEAD = "import torch\nfrom harness.candidates.torch.model import decoder as right\nARRAYS = 'torch'\n"
 BUGS = {
     "k_bias_dropped": (
         "def load(config, weights, *, dtype, device):\n"
