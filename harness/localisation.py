@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -24,7 +24,14 @@ def error_u(got: np.ndarray, want: np.ndarray, dtype: str) -> float:
     return Pool(dtype, [row], []).rms_error(row) / FORMATS[dtype].unit_roundoff
 
 
-def convicted(alone: Mapping[str, float], through: Mapping[str, float]) -> dict[str, Any]:
+class Convicted(TypedDict):
+    """The stages whose errors are too large."""
+
+    first_divergent: str | None
+    independently_bad: list[str]
+
+
+def convicted(alone: Mapping[str, float], through: Mapping[str, float]) -> Convicted:
     """The independently bad stages, in order, and the first divergent stage (None if no stage is bad).
 
     Units: errors in unit round-offs by stage, in the order of computation: `alone` from a run in which every

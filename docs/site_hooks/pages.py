@@ -13,6 +13,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]  # this checkout's harnes
 
 import command_line  # noqa: E402
 import contract_reference  # noqa: E402
+import evidence_reference  # noqa: E402
 import measurements  # noqa: E402
 import ops  # noqa: E402
 
@@ -21,6 +22,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add the generated pages to the files of docs/."""
     pages = {
         "reference/contract.md": contract_reference.page(),
+        "reference/evidence.md": evidence_reference.page(),
         "reference/measurements.md": measurements.page(),
         "reference/ops.md": ops.page(),
         "reference/command-line.md": command_line.page(),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from harness.commands.arguments import JSON
+
+if TYPE_CHECKING:
+    from harness.report.movement import MeasurementMove, Movement, MutantMove, TargetMove, VerdictMove
 
 NAME = "compare"
 HELP = "what moved between two runs, and why"
@@ -44,14 +47,13 @@ def run(args: argparse.Namespace) -> int:
     return 1 if found["worse"] else 0
 
 
-def _text(ids: Mapping[str, str], found: Mapping[str, Any]) -> Iterator[str]:
-    from harness.evidence.summary import NOT_SELECTED
-    from harness.report.cause import UNEXPLAINED
+def _text(ids: Mapping[str, str], found: Movement) -> Iterator[str]:
+    from harness.report.difference import UNEXPLAINED
 
     yield f"{ids['before']} → {ids['after']}"
     yield from _section("what differs", [cause["text"] for cause in found["causes"]] or [UNEXPLAINED])
     yield from _section("ship-%", [_target(t) for t in found["targets"]])
-    told = [c for c in found["verdicts"] if c["reason"] != NOT_SELECTED]
+    told = [c for c in found["verdicts"] if c["selected"]]
     left = len(found["verdicts"]) - len(told)
     for way in ("worse", "better", "other"):
         lines = [_verdict(change) for change in told if change["direction"] == way]
@@ -71,22 +73,22 @@ def _section(title: str, lines: list[str]) -> Iterator[str]:
             yield f"  and {len(lines) - SHOWN} more (--json has all)"
 
 
-def _target(change: Mapping[str, Any]) -> str:
+def _target(change: TargetMove) -> str:
     if change["was"] == change["now"]:
         return f"{change['id']}: {change['now']}, as before"
     return f"{change['id']}: {change['was'] or 'not there'} → {change['now'] or 'gone'}"
 
 
-def _verdict(change: Mapping[str, Any]) -> str:
+def _verdict(change: VerdictMove) -> str:
     states_ = f"{change['before'] or 'new'} → {change['after'] or 'gone'}"
     return f"{change['id']}: {states_} ({change['reason']}); because: {change['because']}"
 
 
-def _mutant(change: Mapping[str, Any]) -> str:
+def _mutant(change: MutantMove) -> str:
     return f"{change['claim']}: {change['mutant']} {change['before']} → {change['after']}"
 
 
-def _measurement(change: Mapping[str, Any]) -> str:
+def _measurement(change: MeasurementMove) -> str:
     old, new = change["before"], change["after"]
     values = f"{old['value']:.3g} → {new['value']:.3g}, {new['margin']:.3g} × the limit"
     return f"{change['claim']}: {change['limit']} in {change['dtype']}: {values}"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from harness.commands.arguments import JSON, positive
+
+if TYPE_CHECKING:
+    from harness.judging.result import MutantRow, Result
 
 NAME = "mutants"
 HELP = "which mutant dies by which claim and limit, by what margin"
@@ -36,7 +39,9 @@ def run(args: argparse.Namespace) -> int:
         results = {name: result for folder in folders for name, result in read_results(folder).items()}
     else:
         results = _fresh(args.paths, args.workers)
-    rows = [row for claim, result in sorted(results.items()) for row in _rows(claim, result)]
+    rows: list[MutantRow] = [
+        {"claim": claim, **fate} for claim, result in sorted(results.items()) for fate in result["mutants"]
+    ]
     if args.json:
         print_json({"mutants": rows})
     else:
@@ -44,11 +49,6 @@ def run(args: argparse.Namespace) -> int:
     if not rows:
         return 3
     return 1 if any(alive(row) for row in rows) else 0
-
-
-def _rows(claim: str, result: dict[str, Any]) -> list[dict[str, Any]]:
-    keys = ("name", "free", "status", "killed", "by", "margin", "weak", "kills", "reason")
-    return [{"claim": claim, **{key: mutant.get(key) for key in keys}} for mutant in result["mutants"]]
 
 
 def _is_evidence(path: Path) -> bool:
@@ -59,7 +59,7 @@ def _is_evidence(path: Path) -> bool:
     return (path / manifest.NAME).is_file() or any((p / "run.json").is_file() for p in path.iterdir())
 
 
-def _fresh(paths: list[str], workers: int | None) -> dict[str, dict[str, Any]]:
+def _fresh(paths: list[str], workers: int | None) -> dict[str, Result]:
     """Run the contracts with each claim's baseline as its own candidate, in evidence that is not kept."""
     from harness.report.progress import TerminalProgress
     from harness.run import session

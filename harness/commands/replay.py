@@ -26,8 +26,9 @@ def run(args: argparse.Namespace) -> int:
     print(f"  inputs    {again.arrays} arrays, {'the stored bytes' if again.same_inputs else 'NOT the stored bytes'}")
     print(f"  outputs   {'the same bytes as recorded' if again.same_outputs else 'other bytes than recorded'}")
     for finding in again.broken:
-        row = finding.row or {}
-        place = f" at {row['pair']}{row['at']}: found {row['got']}, reference {row['want']}" if "at" in row else ""
+        row, place = finding.row, ""
+        if row and "at" in row:
+            place = f" at {row['pair']}{row['at']}: found {row['got']}, reference {row['want']}"
         print(f"  violates  {finding.limit} ({finding.measure} = {finding.value:.6g}){place}")
     if not again.broken:
         print("  violates  nothing on its own" + ("" if about["reproducible"] else ": it was not reproducible"))

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from harness.contract.claim import Claim
@@ -22,9 +22,6 @@ class CaseSpec:
     seed: int
     dtype: str
     params: dict[str, Any]
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def plan(claim: Claim, seed: int) -> list[CaseSpec]:

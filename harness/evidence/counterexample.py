@@ -6,13 +6,15 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from harness.contract.cases import CaseSpec
 from harness.errors import UserError
 from harness.judging.limits import Finding
+from harness.judging.record import CaseEntry
+from harness.judging.result import Violation
 
 NAME = "counterexample"
 
@@ -27,7 +29,44 @@ class Attempt:
     pairs: dict[str, tuple[np.ndarray, np.ndarray]]
 
 
-def save(folder: Path, found: Attempt, about: dict[str, Any]) -> dict[str, Any]:
+class Stored(TypedDict):
+    """Shape and dtype of one array in the .safetensors."""
+
+    shape: list[int]
+    dtype: str
+
+
+class About(TypedDict):
+    """What a counterexample was found with and what it violates."""
+
+    claim: str
+    contract: str
+    contract_path: str
+    candidate: str
+    candidate_folder: str
+    weights: str | None
+    weights_sha256: str | None
+    device: str
+    seed: int
+    reproducible: bool
+    shrunk_from: CaseEntry
+    violated: list[Violation]
+
+
+class Counterexample(About):
+    """counterexample.json."""
+
+    case: CaseEntry
+    arrays: dict[str, Stored]
+    outputs_sha256: dict[str, str]
+
+
+def case_entry(spec: CaseSpec) -> CaseEntry:
+    """A case as JSON holds it."""
+    return {"index": spec.index, "seed": spec.seed, "dtype": spec.dtype, "params": spec.params}
+
+
+def save(folder: Path, found: Attempt, about: About) -> Counterexample:
     """Write counterexample.json and .safetensors; returns the JSON."""
     from safetensors.numpy import save_file
 
@@ -35,9 +74,9 @@ def save(folder: Path, found: Attempt, about: dict[str, Any]) -> dict[str, Any]:
     for pair, (got, want) in found.pairs.items():
         tensors |= {f"got.{pair}": got, f"want.{pair}": want}
     save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, folder / f"{NAME}.safetensors")
-    text = {
+    text: Counterexample = {
         **about,
-        "case": found.spec.as_json(),
+        "case": case_entry(found.spec),
         "arrays": {name: {"shape": list(a.shape), "dtype": str(a.dtype)} for name, a in found.arrays.items()},
         "outputs_sha256": {pair: digest(got) for pair, (got, _) in found.pairs.items()},
     }
@@ -45,7 +84,7 @@ def save(folder: Path, found: Attempt, about: dict[str, Any]) -> dict[str, Any]:
     return text
 
 
-def load(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def load(path: Path) -> tuple[Counterexample, dict[str, np.ndarray]]:
     """A saved counterexample and its input arrays.
 
     Raises: UserError if either file is missing or damaged.

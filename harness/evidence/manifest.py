@@ -5,11 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from harness.contract.claim import canonical
 
 NAME = "manifest.json"
+
+
+class Files(TypedDict):
+    """What a manifest's own digest is taken over."""
+
+    schema: int
+    files: dict[str, str]
+
+
+class Manifest(Files):
+    """manifest.json."""
+
+    digest: str
 
 
 def file_digest(path: Path) -> str:
@@ -26,10 +39,10 @@ def digests(folder: Path, skip: tuple[str, ...] = ()) -> dict[str, str]:
 
 def write(folder: Path) -> str:
     """Write the manifest over what the folder holds now; returns its digest."""
-    body: dict[str, Any] = {"schema": 1, "files": digests(folder, skip=(NAME,))}
-    body["digest"] = hashlib.sha256(canonical(body)).hexdigest()
+    sealed: Files = {"schema": 1, "files": digests(folder, skip=(NAME,))}
+    body: Manifest = {**sealed, "digest": hashlib.sha256(canonical(sealed)).hexdigest()}
     (folder / NAME).write_bytes(canonical(body) + b"\n")
-    return str(body["digest"])
+    return body["digest"]
 
 
 def enclosing(path: str | Path) -> Path | None:

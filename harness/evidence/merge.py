@@ -9,24 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import UserError
 from harness.evidence import store
-from harness.evidence.summary import NOT_SELECTED, count, settle
+from harness.evidence.body import Merged, RunBody
+from harness.evidence.summary import count, fields, settle, settled
 from harness.judging import ship
+from harness.judging.result import MergedRow, Result
 from harness.judging.verdict import ORDER, Verdict
 
-Body = dict[str, Any]
+if TYPE_CHECKING:
+    from harness.subject.identity import Identity
+
+Parts = Mapping[str, str | None]
+"""What something is identified by, part by part."""
+Runs = Sequence[tuple[Path, RunBody]]
+"""Folder and run.json of each run."""
 
 
-def merge(runs: Sequence[tuple[Path, Body]], ship_yaml: Mapping[str, Any]) -> Body:
+def merge(runs: Runs, ship_yaml: Mapping[str, Any]) -> Merged:
     """Claims, counts and targets over all runs (folder, run.json); each claim says from which `run` it comes.
 
     Raises: UserError if the runs are not of one candidate, code and weights, or differ in a contract both have.
     """
     _refuse_others(runs)
-    rows: dict[str, Body] = {}
+    rows: dict[str, MergedRow] = {}
     depends_on: dict[str, list[str]] = {}
     for folder, body in runs:
         depends_on |= {c["id"]: c["depends_on"] for c in body["contracts"]}
@@ -38,14 +46,14 @@ def merge(runs: Sequence[tuple[Path, Body]], ship_yaml: Mapping[str, Any]) -> Bo
                     "give one of the claims another id and run again"
                 )
             rows[row["id"]] = _stronger(held, row)
-    for claim, (verdict, reason) in settle(rows, depends_on).items():
-        rows[claim] |= {"verdict": verdict, "reason": reason}
+    for claim, final in settle(rows, depends_on).items():
+        rows[claim].update(fields(final))
     claims = list(rows.values())
     verdicts = {row["id"]: Verdict(row["verdict"]) for row in claims}
     return {"counts": count(claims), "claims": claims, "targets": ship.targets(ship_yaml, verdicts)}
 
 
-def plan(folders: Sequence[Path]) -> Body:
+def plan(folders: Sequence[Path]) -> dict[str, Any]:
     """The ship.yaml of all runs as one, as data: runs may know different targets, but not the same one differently.
 
     Raises: UserError naming the target that two runs define differently.
@@ -63,7 +71,7 @@ def plan(folders: Sequence[Path]) -> Body:
     return {"targets": {name: entry for name, (_, entry) in found.items()}}
 
 
-def mergeable(runs: Sequence[tuple[Path, Body]]) -> bool:
+def mergeable(runs: Runs) -> bool:
     """Whether the runs are of one candidate, code and weights, and of the same contracts where they share any."""
     try:
         _refuse_others(runs)
@@ -72,7 +80,7 @@ def mergeable(runs: Sequence[tuple[Path, Body]]) -> bool:
     return True
 
 
-def _refuse_others(runs: Sequence[tuple[Path, Body]]) -> None:
+def _refuse_others(runs: Runs) -> None:
     """One line that names what differs, and between which runs."""
     contracts: dict[str, tuple[Path, Any]] = {}
     first, *_ = runs
@@ -93,7 +101,7 @@ def _refuse_others(runs: Sequence[tuple[Path, Body]]) -> None:
                 )
 
 
-def _identities(a: Body, b: Body) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+def _identities(a: RunBody, b: RunBody) -> list[tuple[str, Parts, Parts]]:
     """(what, its parts in one run, its parts in the other)."""
     return [
         ("candidate", _candidate(a["candidate"]), _candidate(b["candidate"])),
@@ -102,34 +110,36 @@ def _identities(a: Body, b: Body) -> list[tuple[str, dict[str, Any], dict[str, A
     ]
 
 
-def _weights(body: Body) -> Body:
-    return {"sha256": (body.get("weights") or {}).get("sha256")}
+def _weights(body: RunBody) -> Parts:
+    return {"sha256": body["weights"]["sha256"] if body["weights"] else None}
 
 
-def _candidate(found: Body) -> Body:
+def _candidate(found: Identity) -> Parts:
     """A folder or file may lie elsewhere on another host, where its digest says what it holds."""
-    spec = str(found["spec"])
+    spec = found["spec"]
     scheme = spec.partition(":")[0]
     if scheme in ("hf", "gguf") and not spec.endswith(".py"):
-        return {**found, "spec": scheme}
-    return {**found, "spec": spec.rpartition("/")[2] if ".py" in spec else spec}
+        spec = scheme
+    elif ".py" in spec:
+        spec = spec.rpartition("/")[2]
+    return {"spec": spec, "sha256": found["sha256"], "reader": found.get("reader")}
 
 
-def _unblocked(folder: Path, body: Body) -> list[Body]:
+def _unblocked(folder: Path, body: RunBody) -> list[MergedRow]:
     """The run's claims with the verdicts they had before another contract's red one blocked them."""
-    rows = [{**row, "run": body["id"]} for row in body["claims"]]
+    rows: list[MergedRow] = [{**row, "run": body["id"]} for row in body["claims"]]
     for row in rows:
         if row["verdict"] == Verdict.BLOCKED:
-            result = store.read_json(folder / "claims" / row["id"] / "result.json")
-            row |= {"verdict": result["verdict"], "reason": result["reason"]}
+            result: Result = store.read_json(folder / "claims" / row["id"] / "result.json")
+            row.update(fields(settled(result)))
     return rows
 
 
-def _stronger(a: Body, b: Body) -> Body:
+def _stronger(a: MergedRow, b: MergedRow) -> MergedRow:
     """The red one if either is red, else the one that discharges most; among equals the one that was selected."""
     pair = sorted((a, b), key=lambda row: ORDER.index(Verdict(row["verdict"])))
     if Verdict(pair[0]["verdict"]).red:
         return pair[0]
     if a["verdict"] == b["verdict"]:
-        return b if a["reason"] == NOT_SELECTED else a
+        return a if a["selected"] else b
     return pair[1]

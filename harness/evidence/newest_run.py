@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from harness.contract.claim import Claim
 from harness.contract.names.reference import short
 from harness.evidence import manifest, store
+from harness.evidence.body import RunBody
+from harness.judging.result import ClaimRow, Result
+from harness.measurements.row import Number
 from harness.words import explanation
 
 
@@ -19,7 +21,7 @@ def told(claim: Claim, runs: Path) -> Iterator[tuple[int, str]]:
         yield 0, f"None in {runs}/."
         return
     run_, row = found
-    result = store.read_json(run_ / "claims" / claim.id / "result.json")
+    result: Result = store.read_json(run_ / "claims" / claim.id / "result.json")
     stale = "" if result["claim_digest"] == claim.digest else " Since then the claim has changed: STALE."
     yield 0, f"{row['verdict']} in {short(run_)}, on {result['device']}: {row['reason']}.{stale}"
     for name, by_dtype in result["measurements"].items():
@@ -34,17 +36,17 @@ def told(claim: Claim, runs: Path) -> Iterator[tuple[int, str]]:
         yield 2, f"$ harness replay {short(run_)}/claims/{claim.id}/counterexample.json"
 
 
-def run_of(runs: Path, claim: str) -> tuple[Path, dict[str, Any]] | None:
+def run_of(runs: Path, claim: str) -> tuple[Path, ClaimRow] | None:
     """The newest sealed run in which a claim was tried, and its line in run.json."""
     folders = (
         [runs] if (runs / manifest.NAME).is_file() else sorted(runs.iterdir(), reverse=True) if runs.is_dir() else []
     )
     for run_ in folders:
         if (run_ / manifest.NAME).is_file() and (run_ / "claims" / claim / "result.json").is_file():
-            rows = store.read_json(run_ / "run.json")["claims"]
-            return run_, next(row for row in rows if row["id"] == claim)
+            body: RunBody = store.read_json(run_ / "run.json")
+            return run_, next(row for row in body["claims"] if row["id"] == claim)
     return None
 
 
-def _number(value: Any) -> str:
+def _number(value: Number) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)

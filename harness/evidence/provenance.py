@@ -12,6 +12,7 @@ from harness import __version__, checkpoint
 from harness.contract.claim import Contract
 from harness.contract.names.packages import CONTENT, HARNESS, full_name
 from harness.contract.validate import Checked
+from harness.evidence.body import SCHEMA, Begun, Checkpoint, ContractEntry, Host, Options, RunBody, Running
 
 PARTS = tuple(name for name in CONTENT if name != "candidates")
 """Packages below `harness` with a digest of their own. The engine is all else but `candidates`, whose identity is that
@@ -19,10 +20,10 @@ of the candidate."""
 ENGINE = "harness"
 
 
-def started(options: dict[str, Any], checked: Checked, host: dict[str, Any]) -> dict[str, Any]:
+def started(options: Options, checked: Checked, host: Host) -> Begun:
     """The part of run.json that is known before the first claim runs."""
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "harness": __version__,
         "began": datetime.now(UTC).isoformat(timespec="seconds"),
         "options": options,
@@ -39,7 +40,14 @@ def started(options: dict[str, Any], checked: Checked, host: dict[str, Any]) -> 
     }
 
 
-def _weights(folder: str | None) -> dict[str, Any] | None:
+def begun_part(body: Running | RunBody) -> Begun:
+    """The part of a run.json that was known before the first claim ran."""
+    found: Any = {key: value for key, value in body.items() if key in Begun.__annotations__}
+    part: Begun = found
+    return part
+
+
+def _weights(folder: str | None) -> Checkpoint | None:
     """The checkpoint folder that stood in for the built-in models, by what it holds; a wrong one is refused later."""
     if folder is None:
         return None
@@ -47,7 +55,7 @@ def _weights(folder: str | None) -> dict[str, Any] | None:
     return {"folder": folder, "sha256": checkpoint.digest(folder) if known else None}
 
 
-def describe(contract: Contract, checked: Checked) -> dict[str, Any]:
+def describe(contract: Contract, checked: Checked) -> ContractEntry:
     """A contract's place and identity: its own digest, and those of the files outside our packages that it binds."""
     return {
         "id": contract.id,

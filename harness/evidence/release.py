@@ -11,9 +11,11 @@ from typing import Any
 from harness.contract.problem import nearest
 from harness.errors import UserError
 from harness.evidence import stale, store
+from harness.evidence.body import Merged, RunBody
 from harness.evidence.merge import merge, plan
 from harness.evidence.verify import check
 from harness.judging.gate import Decision, decide
+from harness.judging.ship import TargetRow
 from harness.judging.verdict import Verdict
 
 
@@ -36,8 +38,8 @@ class Answer:
 
     folders: list[Path]
     faults: list[str]
-    runs: list[tuple[Path, dict[str, Any]]]
-    merged: dict[str, Any]
+    runs: list[tuple[Path, RunBody]]
+    merged: Merged
     decisions: list[Decision]
 
     @property
@@ -55,6 +57,9 @@ class Answer:
         return [row["id"] for row in self.merged["claims"] if Verdict(row["verdict"]).red and row["id"] not in named]
 
 
+NOTHING: Merged = {"counts": {}, "claims": [], "targets": []}
+
+
 def answer(question: Question) -> Answer:
     """Verify the runs, mark what is stale, merge, and decide each target.
 
@@ -63,8 +68,8 @@ def answer(question: Question) -> Answer:
     folders = store.sealed_runs(map(Path, question.evidence))
     faults = [fault for folder in folders for fault in check(folder)]
     if faults:
-        return Answer(folders, faults, [], {}, [])
-    runs = [(folder, store.read_json(folder / "run.json")) for folder in folders]
+        return Answer(folders, faults, [], NOTHING, [])
+    runs: list[tuple[Path, RunBody]] = [(folder, store.read_json(folder / "run.json")) for folder in folders]
     now = datetime.now(UTC)
     for folder, body in runs:
         if question.contracts is not None:
@@ -72,7 +77,7 @@ def answer(question: Question) -> Answer:
         if question.max_age is not None:
             faults += stale.by_age(folder, body, question.max_age, now)
     if faults:
-        return Answer(folders, faults, [], {}, [])
+        return Answer(folders, faults, [], NOTHING, [])
     merged = merge(runs, _plan(folders))
     wanted = _wanted(question.targets, merged)
     return Answer(folders, [], runs, merged, [decide(each, merged["claims"], question.min_ship) for each in wanted])
@@ -85,7 +90,7 @@ def _plan(folders: list[Path]) -> dict[str, Any]:
     return found
 
 
-def _wanted(names: list[str], merged: dict[str, Any]) -> list[dict[str, Any]]:
+def _wanted(names: list[str], merged: Merged) -> list[TargetRow]:
     targets = {target["id"]: target for target in merged["targets"]}
     for name in names:
         if name not in targets:

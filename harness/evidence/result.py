@@ -3,43 +3,48 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from harness import checkpoint
 from harness.contract.claim import Claim
 from harness.contract.text.writer import dump
 from harness.evidence import counterexample
+from harness.evidence.examined import Examined, FollowUp
 from harness.evidence.store import write_json
-from harness.judging.judge import brief
+from harness.judging.cause import root_cause_class
+from harness.judging.judgement import violation
+from harness.judging.result import Result, Smallest, Stages, Violation
 from harness.words import narrative
 
 
-def write(folder: Path, claim: Claim, found: dict[str, Any], *, device: str, seconds: float) -> dict[str, Any]:
+def write(folder: Path, claim: Claim, found: Examined, *, device: str, seconds: float) -> Result:
     """Write claim.yaml, result.json, README.md and, after a violation, the counterexample and stages."""
-    judgement = found["judgement"]
-    result: dict[str, Any] = {
+    judgement, follow_up = found.judgement, found.follow_up
+    stages = follow_up.stages if follow_up else None
+    result: Result = {
         "id": claim.id,
         "contract": claim.contract,
         "claim_digest": claim.digest,
         "verdict": judgement.verdict.value,
         "reason": judgement.reason,
+        "cause": judgement.cause,
+        "root_cause_class": root_cause_class(judgement.cause),
         "measurements": judgement.measurements,
         "violated": judgement.violated,
         "mutants": judgement.mutants,
-        "first_divergent_stage": (found.get("stages") or {}).get("first_divergent"),
+        "first_divergent_stage": _first_divergent(stages),
         "if_fails": claim.if_fails,
         "device": device,
         "seconds": round(seconds, 3),
-        "record": found["record"],
+        "record": found.record,
     }
     (folder / "claim.yaml").write_text(entry_yaml(claim), encoding="utf-8")
-    if "attempt" in found:
-        result["counterexample"] = _save_counterexample(folder, claim, found)
-    if "stages" in found:
-        write_json(folder / "stages.json", found["stages"])
+    if follow_up:
+        result["counterexample"] = _save_counterexample(folder, claim, follow_up, judgement.violated)
+    if stages:
+        write_json(folder / "stages.json", stages)
     write_json(folder / "result.json", result)
     (folder / "log.txt").touch()
-    (folder / "README.md").write_text(narrative.claim_page(claim, result, found.get("stages")), encoding="utf-8")
+    (folder / "README.md").write_text(narrative.claim_page(claim, result, stages), encoding="utf-8")
     return result
 
 
@@ -49,23 +54,30 @@ def entry_yaml(claim: Claim) -> str:
     return dump(text)
 
 
-def _save_counterexample(folder: Path, claim: Claim, found: dict[str, Any]) -> dict[str, Any]:
-    attempt, job = found["attempt"], found["job"]
-    broken = found["judgement"].violated
-    about = {
+def _first_divergent(stages: Stages | None) -> str | None:
+    return None if stages is None or "unsupported" in stages else stages["first_divergent"]
+
+
+def _save_counterexample(folder: Path, claim: Claim, found: FollowUp, violated: list[Violation]) -> Smallest:
+    made_from = found.made_from
+    about: counterexample.About = {
         "claim": claim.id,
         "contract": claim.contract,
         "contract_path": str(Path(claim.path).resolve()),
-        "candidate": job.candidate,
-        "candidate_folder": str(Path(job.candidate_folder).resolve()),
-        "weights": job.weights,
-        "weights_sha256": checkpoint.digest(job.weights) if job.weights else None,
-        "device": job.device,
-        "seed": job.seed,
-        "reproducible": found["reproducible"],
-        "shrunk_from": found["start"].as_json(),
-        "violated": [brief(finding) for finding in attempt.broken] or broken,
+        "candidate": made_from.candidate,
+        "candidate_folder": str(Path(made_from.candidate_folder).resolve()),
+        "weights": made_from.weights,
+        "weights_sha256": checkpoint.digest(made_from.weights) if made_from.weights else None,
+        "device": made_from.device,
+        "seed": made_from.seed,
+        "reproducible": found.reproducible,
+        "shrunk_from": counterexample.case_entry(found.start),
+        "violated": [violation(finding) for finding in found.attempt.broken] or violated,
     }
-    text = counterexample.save(folder, attempt, about)
-    keys = ("case", "violated", "reproducible", "shrunk_from")
-    return {key: text[key] for key in keys}
+    text = counterexample.save(folder, found.attempt, about)
+    return {
+        "case": text["case"],
+        "violated": text["violated"],
+        "reproducible": text["reproducible"],
+        "shrunk_from": text["shrunk_from"],
+    }

@@ -10,7 +10,9 @@ from harness.contract.claim import Claim
 from harness.contract.validate import Checked
 from harness.errors import UserError
 from harness.evidence import store, summary
+from harness.evidence.body import Begun, Outcome, RunBody
 from harness.evidence.provenance import code_digests
+from harness.judging.result import Result
 
 
 @dataclass(frozen=True)
@@ -19,11 +21,11 @@ class Sealed:
 
     id: str
     folder: Path
-    outcome: dict[str, Any]
-    results: dict[str, dict[str, Any]]
+    outcome: Outcome
+    results: dict[str, Result]
 
 
-def seal(run: store.Run, begun: dict[str, Any], checked: Checked, selected: list[Claim], seconds: float) -> Sealed:
+def seal(run: store.Run, begun: Begun, checked: Checked, selected: list[Claim], seconds: float) -> Sealed:
     """Seal a run whose claims have ended; what was selected and did not run is UNVERIFIED.
 
     Units:  seconds is the wall time of the claims.
@@ -41,7 +43,7 @@ def seal(run: store.Run, begun: dict[str, Any], checked: Checked, selected: list
         {claim.id for claim in selected},
         ship,
     )
-    body = {
+    body: RunBody = {
         "status": "sealed",
         "id": run.id,
         **begun,

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from harness.contract.validate import check
 from harness.errors import UserError
+from harness.evidence.body import ContractEntry, RunBody
 from harness.evidence.provenance import code_digests, describe
+from harness.evidence.summary import Settled, fields
+from harness.judging.cause import Cause
+from harness.judging.result import ClaimRow
 from harness.judging.verdict import Verdict
 from harness.subject import candidate
-from harness.subject.identity import identity
+from harness.subject.identity import Identity, identity
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -28,7 +31,7 @@ def duration(text: str) -> timedelta:
     return timedelta(**{UNITS[found[2]]: int(found[1])})
 
 
-def by_contracts(folder: Path, body: dict[str, Any], contracts: str) -> None:
+def by_contracts(folder: Path, body: RunBody, contracts: str) -> None:
     """Mark what survived under a contract or code that is no longer the one at hand."""
     checked = check([Path(contracts)])
     at_hand = {contract.id: _identity(describe(contract, checked)) for contract in checked.contracts}
@@ -40,10 +43,10 @@ def by_contracts(folder: Path, body: dict[str, Any], contracts: str) -> None:
         contract = row["contract"]
         changed = ([f"contract {contract}"] if at_hand.get(contract) != sealed[contract] else []) + code
         if changed:
-            _mark(row, f"{', '.join(changed)} changed since {folder.name}")
+            _mark(row, f"{', '.join(changed)} changed since {folder.name}", Cause.CHANGED_SINCE)
 
 
-def by_age(folder: Path, body: dict[str, Any], limit: timedelta, now: datetime) -> list[str]:
+def by_age(folder: Path, body: RunBody, limit: timedelta, now: datetime) -> list[str]:
     """Mark what survived in a run that began longer ago than `limit`; the faults of its time, one line each."""
     try:
         began = datetime.fromisoformat(body["began"])
@@ -55,17 +58,17 @@ def by_age(folder: Path, body: dict[str, Any], limit: timedelta, now: datetime) 
         return [f"{folder / 'run.json'}: began {body['began']}, which is in the future; set the clocks and run again"]
     if not age <= limit:
         for row in body["claims"]:
-            _mark(row, f"{folder.name} began {_told(age)} ago, --max-age is {_told(limit)}")
+            _mark(row, f"{folder.name} began {_told(age)} ago, --max-age is {_told(limit)}", Cause.TOO_OLD)
     return []
 
 
-def _mark(row: dict[str, Any], reason: str) -> None:
+def _mark(row: ClaimRow, reason: str, cause: Cause) -> None:
     verdict = Verdict(row["verdict"])
     if verdict.survived or verdict is Verdict.BLOCKED:
-        row["verdict"], row["reason"] = Verdict.STALE.value, reason
+        row.update(fields(Settled(Verdict.STALE.value, reason, cause.value)))
 
 
-def _at_hand(sealed: dict[str, Any]) -> bool:
+def _at_hand(sealed: Identity) -> bool:
     """Whether the candidate is still the one of the run; one whose source is not on this machine cannot be asked."""
     spec = sealed["spec"]
     if ":" in spec and not spec.endswith(".py") and spec.partition(":")[0] not in candidate.READERS:
@@ -77,7 +80,7 @@ def _at_hand(sealed: dict[str, Any]) -> bool:
     return bool(found["sha256"] == sealed["sha256"])
 
 
-def _identity(contract: dict[str, Any]) -> tuple[str, dict[str, str]]:
+def _identity(contract: ContractEntry) -> tuple[str, dict[str, str]]:
     return contract["sha256"], contract["files"]
 
 

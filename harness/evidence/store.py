@@ -11,15 +11,22 @@ import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from harness.contract.claim import Claim
 from harness.contract.text.reader import load_yaml
 from harness.errors import UserError
 from harness.evidence import manifest
+from harness.evidence.body import RunBody
 
 PARTIAL = ".partial"
 SEAL = "digest.json"
+
+
+class ClaimSeal(TypedDict):
+    """digest.json."""
+
+    files: dict[str, str]
 
 
 class Run:
@@ -43,7 +50,8 @@ class Run:
     def deposit(self, claim: str) -> Path:
         """Move a finished claim from staging into the evidence by one rename, with its digest."""
         source, target = self.folder / "staging" / claim, self.folder / "claims" / claim
-        write_json(source / SEAL, {"files": manifest.digests(source, skip=(SEAL,))})
+        seal: ClaimSeal = {"files": manifest.digests(source, skip=(SEAL,))}
+        write_json(source / SEAL, seal)
         if target.exists():
             shutil.rmtree(target)
         os.replace(source, target)
@@ -53,10 +61,10 @@ class Run:
         """Claims already deposited whose bytes still match their digest."""
         return {path.name for path in sorted((self.folder / "claims").iterdir()) if whole(path)}
 
-    def seal(self, summary: dict[str, Any]) -> Path:
+    def seal(self, body: RunBody) -> Path:
         """Write run.json and the manifest, then drop `.partial` from the name."""
         shutil.rmtree(self.folder / "staging", ignore_errors=True)
-        write_json(self.folder / "run.json", summary)
+        write_json(self.folder / "run.json", body)
         manifest.write(self.folder)
         target = self.folder.with_name(self.id)
         os.replace(self.folder, target)

@@ -5,27 +5,60 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypedDict
 
+from harness.evidence.body import Outcome, RunBody
 from harness.evidence.store import claims, read_json
 from harness.judging import ship
+from harness.judging.cause import Cause, root_cause_class
+from harness.judging.result import ClaimRow, Fate, Result, ShortFate
 from harness.judging.verdict import ORDER, Verdict
 
-NOT_SELECTED = "not selected by -k"
-KEYS = ("measurements", "violated", "mutants", "first_divergent_stage", "seconds")
+
+class Settled(NamedTuple):
+    """A claim's final verdict beside the other claims of its run, with reason and cause."""
+
+    verdict: str
+    reason: str
+    cause: str | None
 
 
-def settle(results: Mapping[str, Mapping[str, Any]], depends_on: Mapping[str, list[str]]) -> dict[str, tuple[str, str]]:
-    """Final verdict and reason per claim: a survivor whose contract rests on a red one is BLOCKED."""
+class Final(TypedDict):
+    """The keys of a claim that say its final verdict."""
+
+    verdict: str
+    reason: str
+    cause: str | None
+    root_cause_class: str | None
+
+
+def settled(found: Result | ClaimRow) -> Settled:
+    """What a result or a row says by itself."""
+    return Settled(found["verdict"], found["reason"], found["cause"])
+
+
+def fields(final: Settled) -> Final:
+    """A final verdict as keys of a result or a row."""
+    return {
+        "verdict": final.verdict,
+        "reason": final.reason,
+        "cause": final.cause,
+        "root_cause_class": root_cause_class(final.cause),
+    }
+
+
+def settle(results: Mapping[str, Result | ClaimRow], depends_on: Mapping[str, list[str]]) -> dict[str, Settled]:
+    """Final verdict per claim: a survivor whose contract rests on a red one is BLOCKED."""
     red = {r["contract"] for r in results.values() if Verdict(r["verdict"]).red}
     below = {contract: reach(contract, depends_on) & red for contract in depends_on}
     out = {}
     for claim, result in results.items():
         blockers = sorted(below.get(result["contract"], set()) - {result["contract"]})
         if Verdict(result["verdict"]).survived and blockers:
-            out[claim] = (Verdict.BLOCKED.value, f"survived, but {', '.join(blockers)} is red")
+            reason = f"survived, but {', '.join(blockers)} is red"
+            out[claim] = Settled(Verdict.BLOCKED.value, reason, Cause.DEPENDS_ON_RED.value)
         else:
-            out[claim] = (result["verdict"], result["reason"])
+            out[claim] = settled(result)
     return out
 
 
@@ -41,32 +74,31 @@ def reach(start: str, depends_on: Mapping[str, list[str]]) -> set[str]:
     return seen
 
 
-def read_results(run: Path) -> dict[str, dict[str, Any]]:
+def read_results(run: Path) -> dict[str, Result]:
     """result.json of every claim in a run."""
     return {claim: read_json(folder / "result.json") for claim, folder in claims(run)}
 
 
 def outcome(
     order: Sequence[tuple[str, str]],
-    results: Mapping[str, Mapping[str, Any]],
+    results: Mapping[str, Result],
     depends_on: Mapping[str, list[str]],
     selected: Collection[str],
     ship_yaml: Mapping[str, Any],
-) -> dict[str, Any]:
+) -> Outcome:
     """Counts, claims in `order` (claim id, contract id), and targets; what did not run is listed too."""
     final = settle(results, depends_on)
-    rows = []
-    for claim, contract in order:
-        if claim in results and claim in selected:
-            rows.append(_row(claim, contract, results[claim], *final[claim]))
-        else:
-            reason = "it did not run" if claim in selected else NOT_SELECTED
-            rows.append(_row(claim, contract, {}, Verdict.UNVERIFIED.value, reason))
+    rows = [
+        _row(claim, contract, results[claim], final[claim])
+        if claim in results and claim in selected
+        else _not_run(claim, contract, claim in selected)
+        for claim, contract in order
+    ]
     verdicts = {row["id"]: Verdict(row["verdict"]) for row in rows}
     return {"counts": count(rows), "claims": rows, "targets": ship.targets(ship_yaml, verdicts)}
 
 
-def again(run: Path, body: Mapping[str, Any]) -> dict[str, Any]:
+def again(run: Path, body: RunBody) -> Outcome:
     """The outcome of a sealed run, computed again from its claims, ship.yaml and run.json's lists."""
     from harness.contract.text.reader import load_yaml
 
@@ -80,7 +112,7 @@ def again(run: Path, body: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def count(rows: list[dict[str, Any]]) -> dict[str, int]:
+def count(rows: Sequence[ClaimRow]) -> dict[str, int]:
     """Verdict -> how many, in order of precedence, zeros left out."""
     counts = Counter(row["verdict"] for row in rows)
     return {verdict.value: counts[verdict.value] for verdict in ORDER if counts[verdict.value]}
@@ -93,15 +125,42 @@ def exit_code(counts: Mapping[str, int]) -> int:
     return 0 if any(Verdict(v).survived for v in counts) else 3
 
 
-def _row(claim: str, contract: str, result: Mapping[str, Any], verdict: str, reason: str) -> dict[str, Any]:
-    empty: dict[str, Any] = {
+def _row(claim: str, contract: str, result: Result, final: Settled) -> ClaimRow:
+    return {
+        "id": claim,
+        "contract": contract,
+        **fields(final),
+        "selected": True,
+        "measurements": result["measurements"],
+        "violated": result["violated"],
+        "mutants": [_short(fate) for fate in result["mutants"]],
+        "first_divergent_stage": result["first_divergent_stage"],
+        "seconds": result["seconds"],
+    }
+
+
+def _not_run(claim: str, contract: str, selected: bool) -> ClaimRow:
+    """A claim without a result: -k left it out, or its turn never came."""
+    reason = "it did not run" if selected else "not selected by -k"
+    cause = Cause.DID_NOT_RUN if selected else Cause.NOT_SELECTED
+    return {
+        "id": claim,
+        "contract": contract,
+        **fields(Settled(Verdict.UNVERIFIED.value, reason, cause.value)),
+        "selected": selected,
         "measurements": {},
         "violated": [],
         "mutants": [],
         "first_divergent_stage": None,
         "seconds": 0.0,
     }
-    row: dict[str, Any] = {"id": claim, "contract": contract, "verdict": verdict, "reason": reason}
-    row |= {key: result.get(key, empty[key]) for key in KEYS}
-    row["mutants"] = [{k: m[k] for k in ("name", "status", "killed", "by", "margin")} for m in row["mutants"]]
-    return row
+
+
+def _short(fate: Fate) -> ShortFate:
+    return {
+        "name": fate["name"],
+        "status": fate["status"],
+        "killed": fate["killed"],
+        "by": fate["by"],
+        "margin": fate["margin"],
+    }

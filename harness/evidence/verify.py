@@ -1,16 +1,17 @@
-"""Is a sealed run what it says? Every file hashed again, every claim judged again, every number computed again."""
+"""Is a sealed run what it says? Every file hashed again, held to its schema, every claim judged again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from harness.errors import UserError
-from harness.evidence import manifest, store, summary
+from harness.evidence import manifest, shape, store, summary
+from harness.evidence.body import SCHEMA, RunBody
+from harness.judging.cause import root_cause_class
 from harness.judging.judge import judge
-
-JUDGED = ("reason", "measurements", "violated", "mutants")
+from harness.judging.result import Result
 
 
 def check(folder: Path) -> list[str]:
@@ -19,31 +20,56 @@ def check(folder: Path) -> list[str]:
     if faults:
         return faults  # files that were tampered with cannot be judged again
     try:
+        body: RunBody = store.read_json(folder / "run.json")
+        if body["schema"] != SCHEMA:
+            wrong = f"found schema {body['schema']!r}, expected {SCHEMA}; another version of Harness made it, run again"
+            return [f"{folder / 'run.json'}: {wrong}"]
+        faults = shape.faults(folder)
+        if faults:
+            return faults  # nor can files of another shape
         for claim, path in store.claims(folder):
             faults += _judge_again(claim, path)
-        body = store.read_json(folder / "run.json")
         now = summary.again(folder, body)
     except (UserError, KeyError, TypeError, ValueError) as problem:
         return [*faults, f"{folder}: cannot be judged again: {type(problem).__name__}: {problem}"]
+    pairs = {
+        "counts": (body["counts"], now["counts"]),
+        "claims": (body["claims"], now["claims"]),
+        "targets": (body["targets"], now["targets"]),
+    }
     return faults + [
-        f"{folder / 'run.json'}: {key} differ from what the claims give" for key in now if now[key] != body[key]
+        f"{folder / 'run.json'}: {key} differ from what the claims give"
+        for key, (held, again) in pairs.items()
+        if held != again
     ]
 
 
 def _judge_again(claim: str, folder: Path) -> list[str]:
-    result: dict[str, Any] = store.read_json(folder / "result.json")
+    result: Result = store.read_json(folder / "result.json")
     if not store.whole(folder):
         return [f"{folder}: its files differ from its own {store.SEAL}"]
     read = store.entry(folder)
     if read.digest != result["claim_digest"] or read.id != claim:
         return [f"{folder / 'claim.yaml'}: is not the claim that result.json was judged by"]
-    judgement = judge(read.source, result["record"])
-    now = {"verdict": judgement.verdict.value} | {key: getattr(judgement, key) for key in JUDGED}
+    again = judge(read.source, result["record"])
+    pairs: dict[str, tuple[object, object]] = {
+        "verdict": (result["verdict"], again.verdict),
+        "reason": (result["reason"], again.reason),
+        "cause": (result["cause"], again.cause),
+        "root_cause_class": (result["root_cause_class"], root_cause_class(again.cause)),
+        "measurements": (result["measurements"], again.measurements),
+        "violated": (result["violated"], again.violated),
+        "mutants": (result["mutants"], again.mutants),
+    }
     return [
-        f"{folder / 'result.json'}: {key} is {result[key]!r}, judged again {now[key]!r}"
-        for key in now
-        if now[key] != result[key]
+        f"{folder / 'result.json'}: {key} is {_shown(held)}, judged again {_shown(now)}"
+        for key, (held, now) in pairs.items()
+        if held != now
     ]
+
+
+def _shown(value: object) -> str:
+    return repr(value.value if isinstance(value, StrEnum) else value)
 
 
 def verified(paths: Sequence[str]) -> list[Path]:

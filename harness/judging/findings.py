@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from harness.judging.limits import Finding, Sample, evaluate, parse
-from harness.judging.measure import Row
+from harness.judging.record import Entry, Params, Record, Subject
+from harness.measurements.row import Row
 
 IMPLICIT = ("shape", "dtype", "finite", "inputs_unchanged", "outputs_unchanged")
 
 
-def findings(claim: Mapping[str, Any], record: Mapping[str, Any], subject: Mapping[str, Any]) -> list[Finding]:
-    """Every limit, implicit ones first, against one subject."""
-    seen = sample(claim, record, subject)
+def findings(claim: Entry, record: Record, subject: Subject, only: int | None = None) -> list[Finding]:
+    """Every limit, implicit ones first, against one subject; on the case `only`, if one is asked for alone."""
+    seen = sample(claim, record, subject, only)
     return faults(subject, seen.cases) + [f for limit in parse(claim["accept"]) for f in evaluate(limit, seen)]
 
 
-def faults(subject: Mapping[str, Any], cases: dict[int, dict[str, Any]]) -> list[Finding]:
+def faults(subject: Subject, cases: dict[int, Params]) -> list[Finding]:
     """Violations of the implicit limits: only what failed is listed."""
     seen: dict[str, tuple[int, str, Row | None]] = {}
     for row in subject["rows"]:
-        for key, name in (("shape", "shape"), ("kind", "dtype"), ("nonfinite", "finite")):
-            if key in row:
-                text = f"{row[key]} not finite" if key == "nonfinite" else row[key]
+        told = {
+            "shape": row.get("shape"),
+            "dtype": row.get("kind"),
+            "finite": f"{row['nonfinite']} not finite" if "nonfinite" in row else None,
+        }
+        for name, text in told.items():
+            if text is not None:
                 seen.setdefault(name, (row["case"], f"`{row['pair']}`: {text}", row))
     for fault in subject["faults"]:
         seen.setdefault(fault["limit"], (fault["case"], fault["detail"], None))
@@ -45,7 +48,7 @@ def faults(subject: Mapping[str, Any], cases: dict[int, dict[str, Any]]) -> list
     ]
 
 
-def sample(claim: Mapping[str, Any], record: Mapping[str, Any], subject: Mapping[str, Any]) -> Sample:
+def sample(claim: Entry, record: Record, subject: Subject, only: int | None = None) -> Sample:
     """What limits are evaluated on: the subject's rows beside the baseline's, for the cases to judge."""
     given = claim.get("given", {})
     baseline = record["subjects"].get("baseline")
@@ -58,13 +61,13 @@ def sample(claim: Mapping[str, Any], record: Mapping[str, Any], subject: Mapping
         scalars=subject["scalars"],
         baseline=baseline["rows"] if baseline else [],
         scale=claim.get("scale"),
-        judged=_judged(record, subject),
+        judged=_judged(record, subject, only),
     )
 
 
-def _judged(record: Mapping[str, Any], subject: Mapping[str, Any]) -> frozenset[int] | None:
+def _judged(record: Record, subject: Subject, only: int | None) -> frozenset[int] | None:
     """The cases to judge: one that is asked for alone, or all that a mutant applies to."""
-    if "judged" in record:
-        return frozenset(record["judged"])
+    if only is not None:
+        return frozenset({only})
     skipped = subject.get("skipped", [])
     return frozenset(c["index"] for c in record["cases"]) - frozenset(skipped) if skipped else None

@@ -5,20 +5,45 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TypedDict
 
 from harness.judging import ship
+from harness.judging.result import ClaimRow
+from harness.judging.ship import CriterionRow, Parts, TargetRow
 from harness.judging.verdict import Verdict
+
+
+class Shortfall(TypedDict):
+    """A criterion that keeps a target from shipping, and why, claim by claim."""
+
+    id: str
+    title: str
+    verdict: str
+    claims: list[str]
+    why: list[str]
+
+
+class DecisionEntry(TypedDict):
+    """A decision as `harness gate --json` prints it."""
+
+    id: str
+    open: bool
+    exit_code: int
+    ship_percent: float
+    parts: Parts
+    min_ship: float | None
+    red: list[Shortfall]
+    short: list[Shortfall]
 
 
 @dataclass(frozen=True)
 class Decision:
     """Whether one target may ship, and what stands in the way."""
 
-    target: Mapping[str, Any]
-    red: list[dict[str, Any]]
+    target: TargetRow
+    red: list[Shortfall]
     """Criteria with a red claim, each with `why`."""
-    short: list[dict[str, Any]]
+    short: list[Shortfall]
     """Ship-blocking criteria that are not discharged, each with `why`."""
     least: Fraction | None
     """The ship-% that was asked for; None: every ship-blocking criterion discharged."""
@@ -37,7 +62,7 @@ class Decision:
         asked = "" if self.least is None else f"; at least {float(self.least):g} % asked"
         return f"{'CLOSED' if self.code else 'OPEN'}, {ship.line(self.target)}{asked}"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> DecisionEntry:
         """The decision as plain data."""
         return {
             "id": self.target["id"],
@@ -51,13 +76,14 @@ class Decision:
         }
 
 
-def decide(target: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], least: Fraction | None) -> Decision:
+def decide(target: TargetRow, rows: Sequence[ClaimRow], least: Fraction | None) -> Decision:
     """Red by anything red among its criteria; else short of the ship-% asked for, or of a ship-blocking criterion."""
     by_id = {row["id"]: row for row in rows}
-    red, short = [], []
+    red: list[Shortfall] = []
+    short: list[Shortfall] = []
     for criterion in target["criteria"]:
         verdict = Verdict(criterion["verdict"])
-        told = {
+        told: Shortfall = {
             "id": criterion["id"],
             "title": criterion["title"],
             "verdict": criterion["verdict"],
@@ -71,20 +97,21 @@ def decide(target: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], least: 
     return Decision(target, red, short, least)
 
 
-def ship_percent(target: Mapping[str, Any]) -> Fraction:
+def ship_percent(target: TargetRow) -> Fraction:
     """ship-% to the last digit: 49.996 is not 50."""
     weights = [(Fraction(c["weight"]), Fraction(c["credit"])) for c in target["criteria"]]
     total = sum(weight for weight, _ in weights)
     return 100 * sum((weight * credit for weight, credit in weights), Fraction(0)) / total if total else Fraction(0)
 
 
-def _why(criterion: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _why(criterion: CriterionRow, rows: Mapping[str, ClaimRow]) -> list[str]:
     """Claims that fall short for the same reason, together; then the parts without a claim."""
     by: dict[str, list[str]] = {}
     for claim in criterion["claims"]:
-        row = rows.get(claim, {"verdict": Verdict.UNVERIFIED.value, "reason": "in none of these runs"})
-        if Verdict(row["verdict"]) is not Verdict.DISCHARGED:
-            by.setdefault(f"{row['verdict']} ({row['reason']})", []).append(claim)
+        row = rows.get(claim)
+        verdict = Verdict(row["verdict"]) if row else Verdict.UNVERIFIED
+        if verdict is not Verdict.DISCHARGED:
+            by.setdefault(f"{verdict} ({row['reason'] if row else 'in none of these runs'})", []).append(claim)
     told = [f"{', '.join(claims)}: {why}" for why, claims in by.items()]
     told += [f"open: {part}" for part in criterion["open"]]
     return told or ["no claim covers it"]

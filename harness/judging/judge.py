@@ -6,17 +6,18 @@ It reads no file, runs nothing and keeps nothing, so anyone can judge the eviden
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from harness.dtypes import FORMATS
+from harness.judging.cause import Cause
 from harness.judging.findings import IMPLICIT, findings, sample
+from harness.judging.judgement import Judgement, violation
 from harness.judging.limits import Finding, Group, Limit, evaluate, parse
-from harness.judging.measure import Row
 from harness.judging.mutant_kills import fate, vacuous, weak
+from harness.judging.record import Entry, Record, Subject
+from harness.judging.result import Fate, Measurements
 from harness.judging.verdict import Verdict
 from harness.measurements.pool import Pool
+from harness.measurements.row import Row
 
 SINGLE = "candidate computes in float32 where float64 is asked"
 BASELINE_MAX_U = 64
@@ -27,89 +28,80 @@ MOST = 300
 """Characters of an unbound claim's own words that its reason repeats."""
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """A verdict with everything it was derived from."""
-
-    verdict: Verdict
-    reason: str
-    violated: list[dict[str, Any]]
-    measurements: dict[str, dict[str, Any]]
-    mutants: list[dict[str, Any]]
-
-
-def judge(claim: Mapping[str, Any], record: Mapping[str, Any]) -> Judgement:
-    """Judge one claim (its YAML entry as data) on its record (`result.json`'s `record`).
-
-    The record holds `platform`, `cases`, and per subject its status, rows, scalars and faults.
-    """
+def judge(claim: Entry, record: Record) -> Judgement:
+    """Judge one claim (its YAML entry as data) on its record (`result.json`'s `record`)."""
     if "unbound" in claim:
-        return _only(Verdict.UNVERIFIED, why_unbound(claim))
+        return _only(Verdict.UNVERIFIED, why_unbound(claim), Cause.UNBOUND)
     if record.get("error"):
-        return _only(Verdict.ERROR, record["error"])
-    candidate = record["subjects"].get("candidate", {"status": "unsupported", "reason": "it did not run"})
+        return _only(Verdict.ERROR, record["error"], _cause(record, Cause.RAISED))
+    candidate = record["subjects"].get("candidate")
+    if candidate is None:
+        return _only(Verdict.UNVERIFIED, "it did not run", Cause.DID_NOT_RUN)
     if candidate["status"] == "crashed":
-        return _only(Verdict.ERROR, candidate["reason"])
+        return _only(Verdict.ERROR, candidate["reason"], _cause(candidate, Cause.RAISED))
     if candidate["status"] != "ran":
-        return _only(Verdict.UNVERIFIED, candidate["reason"])
+        return _only(Verdict.UNVERIFIED, candidate["reason"], _cause(candidate, Cause.CAPABILITY_MISSING))
     baseline = record["subjects"].get("baseline")
     if baseline and baseline["status"] != "ran":
         verdict = Verdict.UNVERIFIED if baseline["status"] == "unsupported" else Verdict.ERROR
-        return _only(verdict, f"the baseline did not run: {baseline['reason']}")
+        return _only(verdict, f"the baseline did not run: {baseline['reason']}", Cause.BASELINE_FAILED)
     limits = parse(claim["accept"])
     found = findings(claim, record, candidate)
     mutants = [fate(name, subject, claim, record) for name, subject in record["mutants"].items()]
-    verdict, reason = _verdict(claim, record, found, limits, mutants)
+    verdict, reason, cause = _verdict(claim, record, found, limits, mutants)
     return Judgement(
         verdict=verdict,
         reason=reason,
-        violated=[brief(finding) for finding in found if not finding.holds],
+        cause=cause,
+        violated=[violation(finding) for finding in found if not finding.holds],
         measurements=_measurements(found),
         mutants=mutants,
     )
 
 
-def why_unbound(claim: Mapping[str, Any]) -> str:
+def _cause(ended: Record | Subject, otherwise: Cause) -> Cause:
+    """The cause that was recorded; `otherwise` where only the status is known."""
+    return Cause(ended.get("cause", otherwise))
+
+
+def why_unbound(claim: Entry) -> str:
     """The verdict's reason for a claim that binds no falsifier: its own words, on one line."""
     words = " ".join(str(claim["unbound"]).split())
     return f"no falsifier is bound: {words if len(words) <= MOST else words[: MOST - 3] + '...'}"
 
 
-def _only(verdict: Verdict, reason: str) -> Judgement:
-    return Judgement(verdict, reason, [], {}, [])
+def _only(verdict: Verdict, reason: str, cause: Cause) -> Judgement:
+    return Judgement(verdict, reason, cause, [], {}, [])
 
 
 def _verdict(
-    claim: Mapping[str, Any],
-    record: Mapping[str, Any],
-    found: list[Finding],
-    limits: list[Limit | Group],
-    mutants: list[dict[str, Any]],
-) -> tuple[Verdict, str]:
+    claim: Entry, record: Record, found: list[Finding], limits: list[Limit | Group], mutants: list[Fate]
+) -> tuple[Verdict, str, Cause | None]:
     unsound = _unsound(claim, record)
     if unsound:
-        return Verdict.UNSOUND, unsound
+        return Verdict.UNSOUND, unsound, None
     broken = [finding for finding in found if not finding.holds]
     single = _single(broken, record["subjects"]["candidate"], claim.get("scale"))
     if broken and single:
-        return Verdict.UNVERIFIED, f"{SINGLE}: {single}"
+        return Verdict.UNVERIFIED, f"{SINGLE}: {single}", Cause.FLOAT32_IN_FLOAT64
     if broken:
-        return Verdict.FALSIFIED, _tell(max(broken, key=lambda f: (f.measure in IMPLICIT, f.margin)))
+        return Verdict.FALSIFIED, _tell(max(broken, key=lambda f: (f.measure in IMPLICIT, f.margin))), None
     toothless = vacuous(claim, limits, mutants)
     if toothless:
-        return Verdict.VACUOUS, toothless
+        return Verdict.VACUOUS, toothless, None
     platform = record["platform"]
     where = claim.get("discharges_on", ["cpu", "cuda"])
     not_run = [m["name"] for m in mutants if m["status"] == "not_run"]
-    if platform in where and not not_run:
-        return Verdict.DISCHARGED, f"survived on {platform}" + weak(mutants)
-    missing = (
-        f"mutants not run here: {', '.join(not_run)}" if platform in where else f"discharges on {', '.join(where)}"
-    )
-    return Verdict.PARTIAL, f"survived on {platform}; {missing}" + weak(mutants)
+    seen = f"survived on {platform}"
+    if platform not in where:
+        return Verdict.PARTIAL, f"{seen}; discharges on {', '.join(where)}{weak(mutants)}", Cause.OTHER_PLATFORM
+    if not_run:
+        missing = f"mutants not run here: {', '.join(not_run)}"
+        return Verdict.PARTIAL, f"{seen}; {missing}{weak(mutants)}", Cause.MUTANT_NOT_RUN
+    return Verdict.DISCHARGED, seen + weak(mutants), None
 
 
-def _unsound(claim: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+def _unsound(claim: Entry, record: Record) -> str:
     baseline = record["subjects"].get("baseline")
     if not baseline:
         return ""
@@ -123,7 +115,7 @@ def _unsound(claim: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     return f"the baseline itself violates {_tell(broken[0])}" if broken else ""
 
 
-def nearly_single(judgement: Judgement, claim: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
+def nearly_single(judgement: Judgement, claim: Entry, record: Record) -> bool:
     """Whether all that is wrong are float64 cases that are right as far as float32 goes: worth asking why."""
     if judgement.verdict is not Verdict.FALSIFIED:
         return False
@@ -132,7 +124,7 @@ def nearly_single(judgement: Judgement, claim: Mapping[str, Any], record: Mappin
     return _within_float32(broken, _wide(candidate), claim.get("scale"))
 
 
-def _wide(candidate: Mapping[str, Any]) -> list[Row]:
+def _wide(candidate: Subject) -> list[Row]:
     return [row for row in candidate["rows"] if row["dtype"] == "float64" and not row.get("exact")]
 
 
@@ -144,7 +136,7 @@ def _within_float32(broken: list[Finding], wide: list[Row], scale: float | None)
     return bool(wide) and all(pool.rms_error(row) <= bound for row in wide)
 
 
-def _single(broken: list[Finding], candidate: Mapping[str, Any], scale: float | None) -> str:
+def _single(broken: list[Finding], candidate: Subject, scale: float | None) -> str:
     """How all that is wrong in float64 cases is float32 precision, right as far as float32 goes; else nothing."""
     wide = _wide(candidate)
     if not _within_float32(broken, wide, scale):
@@ -155,36 +147,14 @@ def _single(broken: list[Finding], candidate: Mapping[str, Any], scale: float | 
     return f"it rounds {', '.join(f'`{name}`' for name in names)} first" if names else ""
 
 
-def _measurements(found: list[Finding]) -> dict[str, dict[str, Any]]:
-    out: dict[str, dict[str, Any]] = {}
+def _measurements(found: list[Finding]) -> Measurements:
+    out: Measurements = {}
     for finding in found:
         if finding.measure not in IMPLICIT:
             held = out.setdefault(finding.measure, {}).get(finding.dtype)
             number = finding.value if math.isfinite(finding.value) else str(finding.value)
             out[finding.measure][finding.dtype] = number if held is None else held
     return out
-
-
-def brief(finding: Finding) -> dict[str, Any]:
-    """A finding as plain JSON data."""
-
-    def plain(number: float) -> float | str | None:
-        return number if math.isfinite(number) else str(number)
-
-    row = finding.row or {}
-    return {
-        "limit": finding.limit,
-        "measure": finding.measure,
-        "dtype": finding.dtype,
-        "value": plain(finding.value),
-        "bound": plain(finding.bound),
-        "margin": finding.margin if math.isfinite(finding.margin) else None,
-        "case": finding.case,
-        "pair": finding.pair,
-        "at": row.get("at"),
-        "got": row.get("got"),
-        "want": row.get("want"),
-    }
 
 
 def _tell(finding: Finding) -> str:

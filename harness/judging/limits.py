@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.judging.pool import value
+from harness.judging.record import Params, Scalar
 from harness.measurements.pool import Pool
 from harness.measurements.row import Row
 from harness.measurements.table import MEASUREMENTS
 
+Accept = Mapping[str, Any]
+"""The accept block of a claim, or a part of it, as YAML gives it."""
 OPERATORS = {"le": operator.le, "lt": operator.lt, "ge": operator.ge, "gt": operator.gt, "eq": operator.eq}
 UPPER = ("le", "lt")
 """A comparison with NaN is false, and a limit that is not true is violated."""
@@ -25,7 +28,7 @@ class Limit:
     measure: str
     op: str
     bound: Any
-    when: dict[str, Any]
+    when: Params
     dtype: str | None = None
     """The dtype this bound is for, where a map gives one bound per dtype."""
     other_dtypes: tuple[str, ...] = ()
@@ -38,7 +41,7 @@ class Limit:
         where += [f"{key}={'|'.join(map(_short, v if isinstance(v, list) else [v]))}" for key, v in self.when.items()]
         return f"{self.measure} {self.op} {_short(self.bound)}" + (f" [{', '.join(where)}]" if where else "")
 
-    def selects(self, params: dict[str, Any]) -> bool:
+    def selects(self, params: Params) -> bool:
         """Whether a case with these parameters is judged by this limit."""
         if self.dtype not in (None, params.get("dtype")) or params.get("dtype") in self.other_dtypes:
             return False
@@ -78,16 +81,25 @@ class Finding:
 class Sample:
     """What limits are evaluated on: rows and scalars of one subject, beside the baseline's rows."""
 
-    cases: dict[int, dict[str, Any]]
+    cases: dict[int, Params]
     rows: list[Row]
-    scalars: list[Row]
+    scalars: list[Scalar]
     baseline: list[Row]
     scale: float | None = None
     judged: frozenset[int] | None = None
     """Cases to judge, when not all: a single case beside the whole baseline's pool."""
 
 
-def parse(accept: dict[str, Any]) -> list[Limit | Group]:
+class Measured(NamedTuple):
+    """A number, the case and pair that decide it, and its row where it was measured from a pair."""
+
+    value: float
+    case: int | None = None
+    pair: str | None = None
+    row: Row | None = None
+
+
+def parse(accept: Accept) -> list[Limit | Group]:
     """The accept block as a list, all of which must hold."""
     found: list[Limit | Group] = []
     for name, entry in accept.items():
@@ -99,7 +111,7 @@ def parse(accept: dict[str, Any]) -> list[Limit | Group]:
     return found
 
 
-def measures(accept: dict[str, Any]) -> frozenset[str]:
+def measures(accept: Accept) -> frozenset[str]:
     """Every measurement name the block limits or refers to."""
     return frozenset(
         name
@@ -128,13 +140,13 @@ def evaluate(limit: Limit | Group, sample: Sample) -> list[Finding]:
     return [_finding(limit, dtype, chosen, sample) for dtype, chosen in sorted(by_dtype.items())]
 
 
-def _as_one(part: dict[str, Any]) -> list[Limit | Group]:
+def _as_one(part: Accept) -> list[Limit | Group]:
     """One member of a group: a map of several limits is a conjunction."""
     members = parse(part)
     return members if len(members) == 1 else [Group("all_of", tuple(members))]
 
 
-def _limits(name: str, entry: dict[str, Any]) -> list[Limit]:
+def _limits(name: str, entry: Accept) -> list[Limit]:
     when = dict(entry.get("when", {}))
     out: list[Limit] = []
     for op in OPERATORS:
@@ -165,32 +177,30 @@ def _evaluate_any(group: Group, sample: Sample) -> list[Finding]:
 def _finding(limit: Limit, dtype: str, chosen: set[int], sample: Sample) -> Finding:
     bound = limit.bound
     if isinstance(bound, str):
-        bound = _measured(bound, limit.op, 0.0, dtype, chosen, sample)[0]
+        bound = _measured(bound, limit.op, 0.0, dtype, chosen, sample).value
     bound = float(bound)
-    number, row = _measured(limit.measure, limit.op, bound, dtype, chosen, sample)
-    holds = bool(OPERATORS[limit.op](number, bound))
+    found = _measured(limit.measure, limit.op, bound, dtype, chosen, sample)
+    holds = bool(OPERATORS[limit.op](found.value, bound))
     return Finding(
         limit=limit.label,
         measure=limit.measure,
         dtype=dtype,
-        value=number,
+        value=found.value,
         bound=bound,
         holds=holds,
-        margin=margin(limit.op, number, bound),
-        case=row["case"] if row else None,
-        pair=row.get("pair") if row else None,
-        row=row,
+        margin=margin(limit.op, found.value, bound),
+        case=found.case,
+        pair=found.pair,
+        row=found.row,
     )
 
 
-def _measured(
-    name: str, op: str, bound: float, dtype: str, chosen: set[int], sample: Sample
-) -> tuple[float, Row | None]:
+def _measured(name: str, op: str, bound: float, dtype: str, chosen: set[int], sample: Sample) -> Measured:
     """The measurement over the chosen cases; among several pairs or scalars, the one nearest violation."""
     if name not in MEASUREMENTS:
-        found = [(float(s["value"]), s) for s in sample.scalars if s["name"] == name and s["case"] in chosen]
-        seen = {s["case"] for _, s in found}
-        return _nearest(op, bound, found) if seen == chosen else (math.nan, None)
+        held = [s for s in sample.scalars if s["name"] == name and s["case"] in chosen]
+        found = [Measured(float(s["value"]), s["case"], s.get("pair")) for s in held]
+        return _nearest(op, bound, found) if {each.case for each in found} == chosen else Measured(math.nan)
     counts = MEASUREMENTS[name].counts
     pairs = sorted({row["pair"] for row in sample.rows if row["case"] in chosen})
     pools = (
@@ -199,7 +209,12 @@ def _measured(
         )
         for pair in pairs
     )
-    return _nearest(op, bound, [value(name, pool) for pool in pools if counts or _has_floats(pool)])
+    return _nearest(op, bound, [_of_pool(name, pool) for pool in pools if counts or _has_floats(pool)])
+
+
+def _of_pool(name: str, pool: Pool) -> Measured:
+    number, row = value(name, pool)
+    return Measured(number, row["case"], row["pair"], row) if row else Measured(number)
 
 
 def dtype_cases(sample: Sample, dtype: str) -> set[int]:
@@ -215,17 +230,18 @@ def _has_floats(pool: Pool) -> bool:
     return any(not row.get("exact") for row in pool.rows)
 
 
-def _nearest(op: str, bound: float, found: Sequence[tuple[float, Row | None]]) -> tuple[float, Row | None]:
+def _nearest(op: str, bound: float, found: Sequence[Measured]) -> Measured:
     """The value a limit minds most: the largest for an upper one, the smallest for a lower one, the farthest
     from the bound for `eq`; NaN before all."""
-    for number, row in found:
-        if math.isnan(number):
-            return number, row
+    for each in found:
+        if math.isnan(each.value):
+            return each
     if not found:
-        return math.nan, None
+        return Measured(math.nan)
     if op == "eq":
-        return max(found, key=lambda item: abs(item[0] - bound))
-    return max(found, key=lambda item: item[0]) if op in UPPER else min(found, key=lambda item: item[0])
+        return max(found, key=lambda each: abs(each.value - bound))
+    pick = max if op in UPPER else min
+    return pick(found, key=lambda each: each.value)
 
 
 def margin(op: str, number: float, bound: float) -> float:

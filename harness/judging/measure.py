@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from harness.dtypes import FORMATS, Format
-from harness.measurements.row import Row, blocks, encode
+from harness.measurements.row import Row, Sums, blocks, encode
 from harness.measurements.table import MEASUREMENTS
 
 
@@ -36,7 +36,7 @@ def measure(
     if got.shape != want.shape:
         return {**row, "shape": f"found {got.shape}, expected {want.shape}"}
     if want.dtype.kind != "f":
-        return {**row, **_exact(got, want)}
+        return _joined(row, _exact(got, want))
     if got.dtype.kind != "f":
         return {**row, "kind": f"found {got.dtype}, expected floating point"}
     own = [entry for name, entry in MEASUREMENTS.items() if name in extras and entry.sums]
@@ -44,18 +44,25 @@ def measure(
     if instead and baseline is not None:
         row["exact"] = True  # errors beside infinities mean nothing: the row counts through these sums alone
     else:
-        row.update(_errors(got, want, FORMATS[dtype]))
+        row = _joined(row, _errors(got, want, FORMATS[dtype]))
         instead = [entry for entry in own if not entry.replaces_errors]
     for entry in instead:
         assert entry.sums is not None
         found = entry.sums(got, want, dtype, baseline)
-        row.update({key: encode(sum_) if isinstance(sum_, float) else sum_ for key, sum_ in found.items()})
+        row = _joined(row, {key: encode(sum_) if isinstance(sum_, float) else sum_ for key, sum_ in found.items()})
     return row
 
 
-def _exact(got: np.ndarray, want: np.ndarray) -> Row:
+def _joined(row: Row, sums: Sums) -> Row:
+    """The row with more sums; those of single measurements are keys that the type of a row does not list."""
+    found: Any = {**row, **sums}
+    joined: Row = found
+    return joined
+
+
+def _exact(got: np.ndarray, want: np.ndarray) -> Sums:
     differs = np.asarray(got != want)
-    out: Row = {"exact": True, "mismatches": int(differs.sum())}
+    out: Sums = {"exact": True, "mismatches": int(differs.sum())}
     if out["mismatches"]:
         at = np.unravel_index(int(differs.argmax()), want.shape)
         out |= {"at": [int(i) for i in at], "got": _plain(got[at]), "want": _plain(want[at])}
@@ -66,7 +73,7 @@ def _plain(value: Any) -> float | int | str:
     return encode(float(value)) if np.asarray(value).dtype.kind == "f" else int(value)
 
 
-def _errors(got: np.ndarray, want: np.ndarray, fmt: Format) -> Row:
+def _errors(got: np.ndarray, want: np.ndarray, fmt: Format) -> Sums:
     """Sums over the elements inside the domain: finite reference, not within 16 u of overflow."""
     edge = fmt.max * (1 - 16 * fmt.unit_roundoff)
     err_sq = ref_sq = 0.0
@@ -88,7 +95,7 @@ def _errors(got: np.ndarray, want: np.ndarray, fmt: Format) -> Row:
         score = np.where(bad, np.inf, error)
         if score.size and score.max() > err_max:
             err_max, where = float(score.max()), start + int(score.argmax())
-    row: Row = {
+    row: Sums = {
         "n": count,
         "err_sq": encode(err_sq),
         "ref_sq": encode(ref_sq),

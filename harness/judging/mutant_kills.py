@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from harness.judging.findings import IMPLICIT, findings
 from harness.judging.limits import Group, Limit
+from harness.judging.record import Entry, Record, Subject
+from harness.judging.result import Fate, ShortFate
 
 STRONG_MARGIN = 10.0
 """A mutant killed by less than this many times the limit is called weak."""
 
 
-def fate(name: str, subject: Mapping[str, Any], claim: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+def fate(name: str, subject: Subject, claim: Entry, record: Record) -> Fate:
     """Whether a mutant is killed, by which limit, by what margin, and everything that kills it."""
-    out: dict[str, Any] = {"name": name, "free": bool(subject.get("free")), "status": subject["status"]}
-    if subject["status"] != "ran":
-        nothing: dict[str, Any] = {
-            "killed": False,
-            "by": None,
-            "margin": None,
-            "weak": False,
-            "implicit": False,
-            "kills": {},
-        }
-        return {**out, **nothing, "reason": subject["reason"]}
-    broken = [finding for finding in findings(claim, record, subject) if not finding.holds]
+    broken = [f for f in findings(claim, record, subject) if not f.holds] if subject["status"] == "ran" else []
     kills: dict[str, float] = {}
     for finding in broken:
         kills[finding.limit] = max(kills.get(finding.limit, 0.0), finding.margin)
@@ -34,18 +23,20 @@ def fate(name: str, subject: Mapping[str, Any], claim: Mapping[str, Any], record
     best = implicit[0] if implicit else max(broken, key=lambda f: f.margin, default=None)
     margin = best.margin if best and math.isfinite(best.margin) else None
     return {
-        **out,
+        "name": name,
+        "free": bool(subject.get("free")),
+        "status": subject["status"],
         "killed": best is not None,
         "by": best.limit if best else None,
         "margin": margin,
         "weak": bool(best) and margin is not None and margin < STRONG_MARGIN,
         "implicit": bool(implicit),
         "kills": {label: (m if math.isfinite(m) else None) for label, m in kills.items()},
-        "reason": "",
+        "reason": "" if subject["status"] == "ran" else subject["reason"],
     }
 
 
-def vacuous(claim: Mapping[str, Any], limits: list[Limit | Group], mutants: list[dict[str, Any]]) -> str:
+def vacuous(claim: Entry, limits: list[Limit | Group], mutants: list[Fate]) -> str:
     """Why the falsifier's power is not shown: a mutant alive, or a limit that kills none."""
     ran = [m for m in mutants if m["status"] not in ("not_run", "inapplicable")]
     for mutant in ran:
@@ -66,11 +57,11 @@ def vacuous(claim: Mapping[str, Any], limits: list[Limit | Group], mutants: list
     return ""
 
 
-def weak(mutants: list[dict[str, Any]]) -> str:
-    weak = [m["name"] for m in mutants if m.get("weak")]
+def weak(mutants: list[Fate]) -> str:
+    weak = [m["name"] for m in mutants if m["weak"]]
     return f"; weak: {', '.join(weak)} killed by less than {STRONG_MARGIN:g}x" if weak else ""
 
 
-def alive(mutant: Mapping[str, Any]) -> bool:
+def alive(mutant: ShortFate) -> bool:
     """Whether a mutant was tried and not killed."""
     return not mutant["killed"] and mutant["status"] not in ("inapplicable", "not_run")

@@ -3,17 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from harness.judging.verdict import Verdict, worst
 
+Entry = Mapping[str, Any]
+"""A part of ship.yaml, as YAML gives it; `harness validate` has checked its shape."""
 
-def targets(ship: Mapping[str, Any], verdicts: Mapping[str, Verdict]) -> list[dict[str, Any]]:
+
+class Parts(TypedDict):
+    """How many criteria of a target are where."""
+
+    discharged: int
+    partial: int
+    red: int
+    open: int
+
+
+class CriterionRow(TypedDict):
+    """One acceptance criterion with the credit that its claims carry."""
+
+    id: str
+    title: str
+    weight: float
+    effort_hours: float
+    credit: float
+    verdict: str
+    claims: list[str]
+    open: list[str]
+    ship_blocking: bool
+
+
+class TargetRow(TypedDict):
+    """One target with its ship-%, as run.json has it."""
+
+    id: str
+    title: str
+    ship_percent: float
+    parts: Parts
+    criteria: list[CriterionRow]
+
+
+def targets(ship: Entry, verdicts: Mapping[str, Verdict]) -> list[TargetRow]:
     """Every target with its ship-% and criteria, from ship.yaml as data and the claims' verdicts."""
     return [target(name, entry, verdicts) for name, entry in ship.get("targets", {}).items()]
 
 
-def target(name: str, entry: Mapping[str, Any], verdicts: Mapping[str, Verdict]) -> dict[str, Any]:
+def target(name: str, entry: Entry, verdicts: Mapping[str, Verdict]) -> TargetRow:
     """ship-% = 100 · Σ weight·credit / Σ weight, with its parts."""
     rows = [criterion(c, verdicts) for c in entry["criteria"]]
     weights = [float(c["weight"]) for c in entry["criteria"]]
@@ -28,7 +64,7 @@ def target(name: str, entry: Mapping[str, Any], verdicts: Mapping[str, Verdict])
     }
 
 
-def criterion(entry: Mapping[str, Any], verdicts: Mapping[str, Verdict]) -> dict[str, Any]:
+def criterion(entry: Entry, verdicts: Mapping[str, Verdict]) -> CriterionRow:
     """The credit of a criterion is the least of its claims'; none, or a part without a claim, is 0."""
     claims = list(entry.get("claims", []))
     held = [verdicts.get(claim, Verdict.UNVERIFIED) for claim in claims]
@@ -48,17 +84,15 @@ def criterion(entry: Mapping[str, Any], verdicts: Mapping[str, Verdict]) -> dict
     }
 
 
-def line(target: Mapping[str, Any]) -> str:
+def line(target: TargetRow) -> str:
     """`50 % (0 discharged, 8 partial, 0 red, 0 open)`: never the number without its parts."""
     parts = target["parts"]
-    inside = ", ".join(f"{parts[key]} {key}" for key in ("discharged", "partial", "red", "open"))
+    inside = f"{parts['discharged']} discharged, {parts['partial']} partial, {parts['red']} red, {parts['open']} open"
     return f"{target['ship_percent']:g} % ({inside})"
 
 
-def _parts(rows: list[dict[str, Any]]) -> dict[str, int]:
-    counts = {"discharged": 0, "partial": 0, "red": 0, "open": 0}
-    for row in rows:
-        verdict = Verdict(row["verdict"])
-        key = "red" if verdict.red else verdict.value.lower() if verdict.survived else "open"
-        counts[key] += 1
-    return counts
+def _parts(rows: list[CriterionRow]) -> Parts:
+    verdicts = [Verdict(row["verdict"]) for row in rows]
+    discharged, partial = verdicts.count(Verdict.DISCHARGED), verdicts.count(Verdict.PARTIAL)
+    red = sum(verdict.red for verdict in verdicts)
+    return {"discharged": discharged, "partial": partial, "red": red, "open": len(rows) - discharged - partial - red}

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.measurements.pool import OfRow, Pool, Value
-from harness.measurements.row import Row
+from harness.measurements.row import Sums
 
 if TYPE_CHECKING:
     import numpy as np
 
-Sums = Callable[["np.ndarray", "np.ndarray", str, "np.ndarray | None"], Row]
+Summing = Callable[["np.ndarray", "np.ndarray", str, "np.ndarray | None"], Sums]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Measurement:
     """Whether a limit on it means something for a single case; shrinking follows such limits only."""
     counts: bool
     """Whether it counts elements, so that rows without errors (integers, special values) carry it too."""
-    sums: Sums | None
+    sums: Summing | None
     """(got, want, dtype, baseline's output) -> the raw sums of one pair, beside those of the errors (n, err_sq,
     err_max, ref_sq, ref_max); None where the errors are enough. Called where a limit names the measurement, for
     floating-point arrays of one shape; the baseline's output is None unless `replaces_errors`."""

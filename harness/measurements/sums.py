@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from harness.measurements.row import Row, blocks
+from harness.measurements.row import Sums, blocks
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-def ulp(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> Row:
+def ulp(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> Sums:
     """The largest error of an element, in units in the last place."""
     import numpy as np
 
@@ -29,7 +29,7 @@ def ulp(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> 
     return {"ulp": worst}
 
 
-def cosine(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> Row:
+def cosine(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> Sums:
     """The cosine of the angle between the two, each as one long vector; NaN where one has no length."""
     dot = got_sq = want_sq = 0.0
     for _start, g, w in blocks(got, want):
@@ -38,13 +38,13 @@ def cosine(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) 
     return {"cosine": dot / norm if norm > 0 else math.nan}
 
 
-def agree(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> Row:
+def agree(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> Sums:
     """How many rows, along the last axis, have their largest entry at the same place."""
     same = got.argmax(axis=-1) == want.argmax(axis=-1)
     return {"agree": int(same.sum()), "rows": int(same.size)}
 
 
-def kl(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> Row:
+def kl(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> Sums:
     """Kullback-Leibler divergence of softmax rows on the last axis, reference to candidate: mean, largest; in nats."""
     import numpy as np
 
@@ -58,7 +58,7 @@ def kl(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> R
     return {"kl": float(divergence.mean()), "kl_max": float(divergence.max())}
 
 
-def mismatches(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> Row:
+def mismatches(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> Sums:
     """How many elements differ from the reference rounded to the dtype; NaN equals NaN."""
     import numpy as np
 
@@ -68,7 +68,7 @@ def mismatches(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | No
     return {"mismatches": int((~((got == rounded) | (np.isnan(got) & np.isnan(rounded)))).sum())}
 
 
-def nonfinite(got: np.ndarray, want: np.ndarray, dtype: str, baseline: np.ndarray | None) -> Row:
+def nonfinite(got: np.ndarray, want: np.ndarray, dtype: str, baseline: np.ndarray | None) -> Sums:
     """The rule for special values, on rows along the last axis.
 
     An element finite in both the rounded reference and the baseline must be finite; a row in which
@@ -83,7 +83,7 @@ def nonfinite(got: np.ndarray, want: np.ndarray, dtype: str, baseline: np.ndarra
     finite = np.isfinite(rounded) & np.isfinite(baseline) & ~np.isfinite(got)
     spoilt = (~np.isfinite(rounded)).any(-1) & (~np.isfinite(baseline)).any(-1)
     swallowed = spoilt & np.isfinite(got).all(-1)
-    row: Row = {"nonfinite_mismatch": int(finite.sum() + swallowed.sum())}
+    row: Sums = {"nonfinite_mismatch": int(finite.sum() + swallowed.sum())}
     if row["nonfinite_mismatch"]:
         at = np.unravel_index(int((finite | swallowed[..., None]).argmax()), want.shape)
         row |= {"at": [int(i) for i in at], "got": float(got[at]), "want": float(want[at])}

@@ -32,10 +32,12 @@ def _least_cosine(pool: Pool) -> Value:
 
 
 def _agreement(pool: Pool) -> Value:
-    total = sum(row.get("rows", 0) for row in pool.rows)
-    worst = min(pool.rows, key=lambda row: row.get("agree", 0) / max(row.get("rows", 0), 1))
-    compared = all("agree" in row for row in pool.rows) and total
-    return (sum(row["agree"] for row in pool.rows) / total if compared else math.nan), worst
+    compared = [(number(row, "agree"), number(row, "rows"), row) for row in pool.rows if "agree" in row]
+    total = sum(rows for _, rows, _ in compared)
+    if not total or len(compared) < len(pool.rows):  # a row of another shape has no such sums
+        return math.nan, next((row for row in pool.rows if "agree" not in row), pool.rows[0])
+    _, _, worst = min(compared, key=lambda each: each[0] / max(each[1], 1))
+    return sum(agree for agree, _, _ in compared) / total, worst
 
 
 def _of(key: str) -> OfRow:

@@ -18,6 +18,7 @@ from harness.pytest_plugin.session_end import CONTRACTS, VERDICT, SessionEnd
 
 if TYPE_CHECKING:
     from harness.contract.validate import Checked
+    from harness.judging.result import Result
     from harness.run.shared_session import SharedSession
 
 KEY = re.compile(rb"^[\"']?falsification_tests[\"']?[ \t]*:", re.MULTILINE)
@@ -123,7 +124,8 @@ class ClaimItem(pytest.Item):
     def __init__(self, *, claim: Any, **given: Any) -> None:
         super().__init__(**given)
         self.claim = claim
-        self.result: dict[str, Any] = {}
+        self.result: Result
+        """Set when the item is set up."""
         self.user_properties.append((VERDICT, Verdict.UNVERIFIED.value))  # until something is known
 
     def setup(self) -> None:
@@ -145,7 +147,7 @@ class ClaimItem(pytest.Item):
         """The contract's line."""
         return self.path, self.claim.line - 1, self.name
 
-    def _examined(self) -> dict[str, Any]:
+    def _examined(self) -> Result:
         """The result; a mistake on the command line stops the session, for every claim would say the same."""
         from harness.errors import UserError
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from harness.judging.result import ClaimRow
 from harness.judging.verdict import ORDER, Verdict
 
 VERDICT = "harness verdict"
@@ -80,7 +81,7 @@ class SessionEnd:
 
         import_from(Path.cwd())  # with xdist this process has collected nothing
         folder = self._folder()
-        where, rows = "none", dict[str, dict[str, Any]]()
+        where, rows = "none", dict[str, ClaimRow]()
         if any(folder.glob("claims/*")):
             sealed = seal(folder, max(self._times, default=0.0) - min(self._times, default=0.0))
             where, rows = str(sealed.folder), {row["id"]: row for row in sealed.outcome["claims"]}
@@ -88,10 +89,11 @@ class SessionEnd:
             shutil.rmtree(folder)
         verdicts = {}
         for claim, reported in self._reported.items():
-            row = rows.get(claim, {"verdict": Verdict.UNVERIFIED.value, "reason": "it did not run"})
-            verdicts[claim] = row["verdict"]
-            if row["verdict"] != reported:
-                self._said.append(f"harness: {claim} is {row['verdict']} (reported {reported}): {row['reason']}")
+            row = rows.get(claim)
+            verdict, reason = (row["verdict"], row["reason"]) if row else (Verdict.UNVERIFIED.value, "it did not run")
+            verdicts[claim] = verdict
+            if verdict != reported:
+                self._said.append(f"harness: {claim} is {verdict} (reported {reported}): {reason}")
         counts = Counter(verdicts.values())
         parts = ", ".join(f"{counts[each.value]} {each.value}" for each in ORDER if counts[each.value])
         self._said.append(f"harness: {parts}; evidence {where}")

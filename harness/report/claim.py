@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +9,9 @@ from typing import Any
 
 from harness.contract.text.reader import load_yaml
 from harness.evidence import store
-from harness.evidence.summary import NOT_SELECTED
+from harness.evidence.body import Merged
+from harness.evidence.merge import Runs
+from harness.judging.result import MergedRow, Result
 from harness.judging.verdict import Verdict
 from harness.words.narrative import story
 
@@ -19,7 +20,7 @@ from harness.words.narrative import story
 class Reported:
     """One claim over all runs."""
 
-    row: Mapping[str, Any]
+    row: MergedRow
     run: Path
     """The run that speaks for it."""
     path: str
@@ -28,7 +29,7 @@ class Reported:
 
     @property
     def id(self) -> str:
-        return str(self.row["id"])
+        return self.row["id"]
 
     @property
     def verdict(self) -> Verdict:
@@ -36,7 +37,7 @@ class Reported:
 
     @property
     def selected(self) -> bool:
-        return bool(self.row["reason"] != NOT_SELECTED)
+        return self.row["selected"]
 
     @property
     def place(self) -> str:
@@ -49,10 +50,11 @@ class Reported:
         return dict(load_yaml(path)[0]["claim"]) if path.is_file() else {}
 
     @cached_property
-    def result(self) -> dict[str, Any]:
-        """Its result.json; empty if it did not run."""
+    def result(self) -> Result | None:
+        """Its result.json; None if it did not run."""
         path = self.run / "claims" / self.id / "result.json"
-        return dict(store.read_json(path)) if path.is_file() else {}
+        found: Result | None = store.read_json(path) if path.is_file() else None
+        return found
 
     @property
     def brief(self) -> str:
@@ -62,17 +64,18 @@ class Reported:
     @property
     def text(self) -> str:
         """A red claim's whole story with the command that shows it again; else its verdict and reason."""
-        lines = story(self.id, self.row["contract"], self.result, str(self.run)) if self.verdict.red else [self.brief]
+        told = self.verdict.red and self.result
+        lines = story(self.id, self.row["contract"], told, str(self.run)) if told else [self.brief]
         return "\n".join([*lines, f"  contract  {self.place}"])
 
 
-def reported(merged: Mapping[str, Any], runs: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[Reported]:
+def reported(merged: Merged, runs: Runs) -> list[Reported]:
     """The claims of `harness.evidence.merge.merge(runs, ...)`, in its order."""
     by_id = {body["id"]: (folder, body) for folder, body in runs}
     contracts = {(body["id"], c["id"]): c for _, body in runs for c in body["contracts"]}
     found = []
     for row in merged["claims"]:
         contract = contracts[row["run"], row["contract"]]
-        path = contract.get("repository_path") or contract["path"]
-        found.append(Reported(row, by_id[row["run"]][0], path, contract.get("lines", {}).get(row["id"])))
+        path = contract["repository_path"] or contract["path"]
+        found.append(Reported(row, by_id[row["run"]][0], path, contract["lines"].get(row["id"])))
     return found

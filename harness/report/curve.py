@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
+
+from harness.judging.record import Record
+from harness.measurements.row import Number
 
 POINTS = 240
 CASES = 4
@@ -11,13 +14,36 @@ AXES = ("token", "step")
 """A series of this name is the x axis of the others of its case."""
 
 
-def curves(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The candidate's series beside the baseline's: {curves: [{name, case, x, candidate, baseline}], left_out: int}.
+class Points(TypedDict):
+    """The points that are drawn; null where a value is not finite."""
+
+    x: list[Number]
+    candidate: list[float | None]
+    baseline: list[float | None]
+
+
+class Curve(Points):
+    """One series of one case."""
+
+    name: str
+    case: int
+    axis: str
+
+
+class Curves(TypedDict):
+    """The curves that are drawn, and how many more cases have some."""
+
+    curves: list[Curve]
+    left_out: int
+
+
+def curves(record: Record) -> Curves:
+    """The candidate's series beside the baseline's.
 
     Of more than POINTS points every k-th is kept, of more than CASES cases the first ones; `left_out` counts the rest.
     """
-    candidate, baseline = (record["subjects"].get(who, {}).get("series", {}) for who in ("candidate", "baseline"))
-    out = []
+    candidate, baseline = (_series(record, who) for who in ("candidate", "baseline"))
+    out: list[Curve] = []
     cases = sorted((case for case in candidate if _plottable(candidate[case])), key=int)
     for case in cases[:CASES]:
         series = candidate[case]
@@ -25,7 +51,7 @@ def curves(record: Mapping[str, Any]) -> dict[str, Any]:
         for name, values in series.items():
             if name == axis or len(values) < 2:
                 continue
-            x = series[axis] if axis and len(series[axis]) == len(values) else list(range(len(values)))
+            x: list[Number] = series[axis] if axis and len(series[axis]) == len(values) else list(range(len(values)))
             other = baseline.get(case, {}).get(name, [])
             out.append(
                 {
@@ -38,11 +64,16 @@ def curves(record: Mapping[str, Any]) -> dict[str, Any]:
     return {"curves": out, "left_out": max(len(cases) - CASES, 0)}
 
 
-def _plottable(series: Mapping[str, list[Any]]) -> bool:
+def _series(record: Record, who: str) -> dict[str, dict[str, list[Number]]]:
+    subject = record["subjects"].get(who)
+    return subject.get("series", {}) if subject else {}
+
+
+def _plottable(series: Mapping[str, list[Number]]) -> bool:
     return any(len(values) > 1 for values in series.values())
 
 
-def _thinned(x: list[Any], candidate: list[Any], baseline: list[Any]) -> dict[str, list[Any]]:
+def _thinned(x: list[Number], candidate: list[Number], baseline: list[Number]) -> Points:
     every = -(-len(x) // POINTS)
     kept = [i for i in range(len(x)) if i % every == 0 or i == len(x) - 1]
     return {
@@ -52,6 +83,6 @@ def _thinned(x: list[Any], candidate: list[Any], baseline: list[Any]) -> dict[st
     }
 
 
-def _brief(value: Any) -> Any:
+def _brief(value: Number) -> float | None:
     """A number to six digits; what is not finite, as null."""
     return None if isinstance(value, str) else float(f"{value:.6g}")

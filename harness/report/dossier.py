@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, final
 
 from harness.contract.claim import Claim
 from harness.evidence import store
+from harness.evidence.body import RunBody
+from harness.evidence.counterexample import Counterexample
 from harness.judging.findings import IMPLICIT, findings
-from harness.judging.limits import Finding
-from harness.judging.measure import encode
+from harness.judging.limits import Accept, Finding
+from harness.judging.result import ClaimRow, Fate, Result, ShortFate, Smallest, Stages
 from harness.judging.verdict import Verdict
-from harness.report.curve import curves
-from harness.report.spread import spread
+from harness.measurements.row import Number, encode
+from harness.report.curve import Curves, curves
+from harness.report.spread import Spread, spread
 from harness.report.state import State
 from harness.report.why import root_cause, whys
 from harness.words.meaning import MEANING
@@ -25,27 +27,102 @@ LOG_LINES = 40
 ARRAYS = 24
 
 
-def dossier(state: State, claim_id: str) -> dict[str, Any]:
+class LimitEntry(TypedDict):
+    """A limit against the candidate, beside the baseline; the numbers are null for an implicit limit."""
+
+    limit: str
+    measure: str
+    dtype: str
+    value: Number | None
+    bound: Number | None
+    margin: float | None
+    baseline: Number | None
+    holds: bool
+    why: str
+
+
+class MutantEntry(ShortFate):
+    """A mutant's fate, and how the candidate fares on the very limit that killed it."""
+
+    free: bool
+    weak: bool
+    reason: str
+    limits: int
+    green: float | None
+
+
+class Shown(Smallest):
+    """The smallest counterexample with the command that shows it again."""
+
+    arrays: dict[str, str]
+    more_arrays: int
+    replay: str
+
+
+class Numbers(TypedDict):
+    """Measurements against limits, the cases against limits, and every mutant beside the candidate."""
+
+    limits: list[LimitEntry]
+    spread: list[Spread]
+    mutants: list[MutantEntry]
+    subjects: dict[str, float | None]
+
+
+class About(TypedDict):
+    """What is known of every claim, run or not."""
+
+    id: str
+    run: str
+    device: str
+    contract: str
+    whys: list[str]
+    meaning: str
+
+
+@final
+class Unrun(About):
+    """A claim without a result."""
+
+    ran: bool
+
+
+@final
+class Whole(About, Numbers, Curves):
+    """A claim with its result."""
+
+    ran: bool
+    where: str
+    rule: str
+    prediction: str
+    root_cause: str | None
+    next: str
+    cases: int
+    stages: Stages | None
+    counterexample: Shown | None
+    entry: str
+    log: str
+
+
+Dossier = Unrun | Whole
+
+
+def dossier(state: State, claim_id: str) -> Dossier:
     """One claim of a state: the story, the numbers, and how to see them again."""
     row = state.rows[claim_id]
     folder, body = state.sources[claim_id]
     place = folder / "claims" / claim_id
-    about = {"id": claim_id, "run": body["id"], "device": body["device"], "contract": row["contract"]}
-    meaning = MEANING[row["verdict"]]
-    if not (place / "result.json").is_file():
-        return {**about, "whys": [f"{row['verdict']}: {row['reason']}."], "meaning": meaning, "ran": False}
-    result = {**store.read_json(place / "result.json"), "verdict": row["verdict"], "reason": row["reason"]}
-    stages = store.read_json(place / "stages.json") if (place / "stages.json").is_file() else None
+    result = state.result(claim_id)
+    if result is None:
+        return {**_about(row, body, [f"{row['verdict']}: {row['reason']}."]), "ran": False}
+    stages: Stages | None = store.read_json(place / "stages.json") if (place / "stages.json").is_file() else None
     claim = store.entry(place)
     return {
-        **about,
+        **_about(row, body, whys(result, stages)),
         "ran": True,
         "where": f"{_path(body, row['contract'])}:{claim.line}",
         "rule": claim.rule,
         "prediction": claim.prediction,
-        "whys": whys(result, stages, body),
-        "root_cause": root_cause(result, body),
-        "meaning": meaning,
+        "root_cause": root_cause(result),
         "next": next_step(claim, result),
         "cases": len(result["record"]["cases"]),
         **_numbers(claim, result),
@@ -57,15 +134,25 @@ def dossier(state: State, claim_id: str) -> dict[str, Any]:
     }
 
 
-def _path(body: Mapping[str, Any], contract: str) -> str:
-    return str(next((c["path"] for c in body["contracts"] if c["id"] == contract), contract))
+def _about(row: ClaimRow, body: RunBody, whys: list[str]) -> About:
+    return {
+        "id": row["id"],
+        "run": body["id"],
+        "device": body["device"],
+        "contract": row["contract"],
+        "whys": whys,
+        "meaning": MEANING[row["verdict"]],
+    }
 
 
-def _numbers(claim: Claim, result: Mapping[str, Any]) -> dict[str, Any]:
-    """Measurements against limits, the cases against limits, and every mutant beside the candidate."""
+def _path(body: RunBody, contract: str) -> str:
+    return next((c["path"] for c in body["contracts"] if c["id"] == contract), contract)
+
+
+def _numbers(claim: Claim, result: Result) -> Numbers:
     record = result["record"]
     subjects = record["subjects"]
-    ran = {who: s for who, s in subjects.items() if s.get("status") == "ran"}
+    ran = {who: s for who, s in subjects.items() if s["status"] == "ran"}
     found = {who: findings(claim.source, record, subject) for who, subject in ran.items()}
     limits = [_limit(f, claim.accept, found.get("baseline", [])) for f in found.get("candidate", [])]
     return {
@@ -76,7 +163,7 @@ def _numbers(claim: Claim, result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _limit(finding: Finding, accept: Mapping[str, Any], baseline: list[Finding]) -> dict[str, Any]:
+def _limit(finding: Finding, accept: Accept, baseline: list[Finding]) -> LimitEntry:
     beside = next((f for f in baseline if (f.limit, f.dtype) == (finding.limit, finding.dtype)), None)
     return {
         "limit": finding.limit,
@@ -91,7 +178,7 @@ def _limit(finding: Finding, accept: Mapping[str, Any], baseline: list[Finding])
     }
 
 
-def _reasons(accept: Mapping[str, Any], measure: str) -> Iterator[str]:
+def _reasons(accept: Accept, measure: str) -> Iterator[str]:
     """The contract's reasons for the limits on a measurement, groups opened."""
     for name, value in accept.items():
         if name in ("any_of", "all_of"):
@@ -101,11 +188,20 @@ def _reasons(accept: Mapping[str, Any], measure: str) -> Iterator[str]:
             yield str(value["why"])
 
 
-def _mutant(mutant: Mapping[str, Any], candidate: list[Finding]) -> dict[str, Any]:
-    """A mutant's fate, and how the candidate fares on the very limit that killed it."""
+def _mutant(mutant: Fate, candidate: list[Finding]) -> MutantEntry:
     same = [f.margin for f in candidate if f.limit == mutant["by"] and math.isfinite(f.margin)]
-    keys = ("name", "free", "status", "killed", "by", "margin", "weak", "reason")
-    return {**{key: mutant[key] for key in keys}, "limits": len(mutant["kills"]), "green": max(same, default=None)}
+    return {
+        "name": mutant["name"],
+        "free": mutant["free"],
+        "status": mutant["status"],
+        "killed": mutant["killed"],
+        "by": mutant["by"],
+        "margin": mutant["margin"],
+        "weak": mutant["weak"],
+        "reason": mutant["reason"],
+        "limits": len(mutant["kills"]),
+        "green": max(same, default=None),
+    }
 
 
 def _nearest(found: list[Finding]) -> float | None:
@@ -117,18 +213,17 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _counterexample(place: Path, result: Mapping[str, Any]) -> dict[str, Any] | None:
+def _counterexample(place: Path, result: Result) -> Shown | None:
     found = result.get("counterexample")
     if not found:
         return None
-    path = place / "counterexample.json"
-    arrays = json.loads(path.read_text(encoding="utf-8"))["arrays"] if path.is_file() else {}
-    shown = {name: f"{a['dtype']} {'×'.join(map(str, a['shape'])) or 'scalar'}" for name, a in arrays.items()}
+    saved: Counterexample = store.read_json(place / "counterexample.json")
+    shown = {name: f"{a['dtype']} {'×'.join(map(str, a['shape'])) or 'scalar'}" for name, a in saved["arrays"].items()}
     return {
-        **{key: found[key] for key in ("case", "violated", "reproducible", "shrunk_from")},
+        **found,
         "arrays": dict(list(shown.items())[:ARRAYS]),
         "more_arrays": max(len(shown) - ARRAYS, 0),
-        "replay": f"harness replay {path.as_posix()}",
+        "replay": f"harness replay {(place / 'counterexample.json').as_posix()}",
     }
 
 

@@ -11,10 +11,10 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.judging import ship
 from harness.judging.gate import Decision
+from harness.judging.ship import TargetRow
 from harness.judging.verdict import Verdict
 from harness.report.claim import Reported
 
@@ -65,7 +65,7 @@ def of_decisions(decisions: Sequence[Decision], claims: Sequence[Reported]) -> l
     return _few("error", red) + _few("warning", short)
 
 
-def run_page(counts: Mapping[str, int], targets: Sequence[Mapping[str, Any]], claims: Sequence[Reported]) -> list[str]:
+def run_page(counts: Mapping[str, int], targets: Sequence[TargetRow], claims: Sequence[Reported]) -> list[str]:
     """The blocks of a run's summary, what is red first."""
     told = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
     rows = [["target", "ship-%"], *([target["id"], ship.line(target)] for target in targets)]
@@ -132,7 +132,7 @@ def _short(claims: Sequence[Reported]) -> list[str]:
     short = [c for c in claims if not c.verdict.red and c.verdict is not Verdict.DISCHARGED and c.selected]
     if not short:
         return []
-    rows = [[claim.id, claim.verdict.value, str(claim.row["reason"])] for claim in short[:ROWS]]
+    rows = [[claim.id, claim.verdict.value, claim.row["reason"]] for claim in short[:ROWS]]
     table = _table([["claim", "verdict", "why"], *rows])
     more = f"\n\nand {len(short) - ROWS} more" if len(short) > ROWS else ""
     return [f"<details><summary>{len(short)} claims are not discharged</summary>\n\n{table}{more}\n\n</details>"]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from itertools import groupby
-from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
+from harness.evidence.body import Merged
+from harness.evidence.merge import Runs
 from harness.judging.verdict import Verdict
 from harness.report.claim import Reported, reported
 
@@ -16,20 +15,18 @@ ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot carry, not even escaped."""
 
 
-def document(merged: Mapping[str, Any], runs: Sequence[tuple[Path, Mapping[str, Any]]]) -> bytes:
+def document(merged: Merged, runs: Runs) -> bytes:
     """One suite for each contract, one case for each claim."""
-    claims = sorted(reported(merged, runs), key=lambda claim: str(claim.row["contract"]))
+    claims = sorted(reported(merged, runs), key=lambda claim: claim.row["contract"])
     root = ET.Element("testsuites", {"name": "harness", **_counts(claims)})
     root.attrib.pop("skipped")  # the schema has it on suites alone
-    for contract, group in groupby(claims, key=lambda claim: str(claim.row["contract"])):
+    for contract, group in groupby(claims, key=lambda claim: claim.row["contract"]):
         _suite(root, contract, list(group), runs)
     ET.indent(root, " ")
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
 
 
-def _suite(
-    root: ET.Element, contract: str, claims: list[Reported], runs: Sequence[tuple[Path, Mapping[str, Any]]]
-) -> None:
+def _suite(root: ET.Element, contract: str, claims: list[Reported], runs: Runs) -> None:
     suite = ET.SubElement(root, "testsuite", {"name": contract, **_counts(claims), "file": _legal(claims[0].path)})
     properties = ET.SubElement(suite, "properties")
     for _, body in runs:

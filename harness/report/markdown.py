@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from harness.evidence.summary import NOT_SELECTED
 from harness.judging.verdict import Verdict
+from harness.report.outline import Outline
 from harness.report.state import State
+from harness.report.work import Item, Obstacle
 from harness.words.narrative import story
 
 LIMIT = 65_536
@@ -19,7 +19,7 @@ STORIES = 10
 OPEN = 8
 
 
-def markdown(state: State, outline: Mapping[str, Any]) -> str:
+def markdown(state: State, outline: Outline) -> str:
     """The whole page, at most LIMIT characters; rows that do not fit are counted, not dropped in silence."""
     parts = [f"# Harness report\n\n**{cell(outline['headline'])}**", _about(outline), _targets(outline)]
     parts += [*_red(state, outline), *_moved(outline), *_work(outline["work"])]
@@ -29,7 +29,7 @@ def markdown(state: State, outline: Mapping[str, Any]) -> str:
     return text + "\n"
 
 
-def cell(text: Any) -> str:
+def cell(text: object) -> str:
     """Text that stays text in a Markdown table: no line break, pipe, tag, link, mention or emphasis of its own."""
     out = re.sub(r"[\\`*\[|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\\g<0>", " ".join(str(text).split()))
     out = re.sub(r"([@#])(?=\w)", "\\1\u200b", out.replace("://", r":\/\/"))
@@ -68,7 +68,7 @@ def folded(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], room
     return f"<details><summary>{title}</summary>\n\n{inside}\n\n</details>"
 
 
-def _about(outline: Mapping[str, Any]) -> str:
+def _about(outline: Outline) -> str:
     now, before = outline["state"], outline["before"]
     counts = ", ".join(f"{n} {verdict}" for verdict, n in outline["counts"].items())
     text = f"Candidate {code(now['candidate'])} on {', '.join(now['devices'])}, {now['day']}: {counts}."
@@ -79,7 +79,7 @@ def _about(outline: Mapping[str, Any]) -> str:
     return text
 
 
-def _targets(outline: Mapping[str, Any]) -> str:
+def _targets(outline: Outline) -> str:
     if not outline["targets"]:
         return "No targets are named."
     moved = bool(outline["before"])
@@ -93,7 +93,7 @@ def _delta(value: float | None) -> str:
     return f"▲ {value:g}" if value > 0 else f"▼ {-value:g}" if value < 0 else "="
 
 
-def _red(state: State, outline: Mapping[str, Any]) -> Iterator[str]:
+def _red(state: State, outline: Outline) -> Iterator[str]:
     """The red claims as a table, then their stories, folded."""
     red = outline["red"]
     if not red:
@@ -103,16 +103,17 @@ def _red(state: State, outline: Mapping[str, Any]) -> Iterator[str]:
     yield "## Red\n\n" + table(["claim", "verdict", "why"], rows) + more
     stories = []
     for row in red[:STORIES]:
-        result = {**(state.file(row["id"], "result.json") or {}), "verdict": row["verdict"], "reason": row["reason"]}
-        lines = story(row["id"], row["contract"], result, state.sources[row["id"]][0].as_posix())
-        stories.append(fenced([_cut(line, 400) for line in lines]))
+        result = state.result(row["id"])
+        if result is not None:
+            lines = story(row["id"], row["contract"], result, state.sources[row["id"]][0].as_posix())
+            stories.append(fenced([_cut(line, 400) for line in lines]))
     yield "<details><summary>Found, and how to see it again</summary>\n\n" + "\n\n".join(stories) + "\n\n</details>"
 
 
-def _moved(outline: Mapping[str, Any]) -> Iterator[str]:
+def _moved(outline: Outline) -> Iterator[str]:
     if outline["movement"] is None:
         return
-    told = [c for c in outline["movement"]["verdicts"] if c["reason"] != NOT_SELECTED]
+    told = [c for c in outline["movement"]["verdicts"] if c["selected"]]
     causes = [cell(cause["text"]) for cause in outline["movement"]["causes"][:10]]
     yield "## Moved\n\n" + (f"What differs: {'; '.join(causes)}." if causes else "Nothing that is recorded differs.")
     lost = [m for m in outline["movement"]["mutants"] if m["direction"] == "worse"]
@@ -127,7 +128,7 @@ def _moved(outline: Mapping[str, Any]) -> Iterator[str]:
         yield "No verdict changed."
 
 
-def _work(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _work(items: Sequence[Item]) -> Iterator[str]:
     if items:
         text = "## Open work\n\n" + table(_WORK_HEADS, [_work_row(item) for item in items[:OPEN]])
         yield text + (f"\n\nand {len(items) - OPEN} more, listed below." if len(items) > OPEN else "")
@@ -136,8 +137,8 @@ def _work(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 _WORK_HEADS = ("criterion", "target", "ship-% to gain", "hours", "in the way")
 
 
-def _work_row(item: Mapping[str, Any]) -> list[str]:
-    why: Mapping[str, Any] = item["why"][0] if item["why"] else {"verdict": "", "reason": ""}
+def _work_row(item: Item) -> list[str]:
+    why: Obstacle = item["why"][0] if item["why"] else {"verdict": "", "reason": "", "claims": []}
     more = f" (and {len(item['why']) - 1} more reasons)" if len(item["why"]) > 1 else ""
     way = f"{why['verdict']}: {cell(_cut(why['reason'], 120))}{more}"
     return [
@@ -149,7 +150,7 @@ def _work_row(item: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _folded(state: State, outline: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str], list[list[str]]]]:
+def _folded(state: State, outline: Outline) -> Iterator[tuple[str, Sequence[str], list[list[str]]]]:
     """(title, heads, rows) of the long tables, the most wanted first."""
     if len(outline["work"]) > OPEN:
         rest = outline["work"][OPEN:]

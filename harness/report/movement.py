@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 from harness.evidence import store
-from harness.evidence.summary import NOT_SELECTED
 from harness.judging import ship
 from harness.judging.findings import findings
+from harness.judging.result import Measurements, ShortFate
 from harness.judging.verdict import Verdict
-from harness.report.cause import causes, of_claim, told
+from harness.report.difference import differences, of_claim, told
 from harness.report.state import State
 
 FACTOR = 3.0
@@ -18,24 +17,95 @@ FACTOR = 3.0
 NEAR = 0.01
 """... and is more than this on either side: round-off far below a limit moves by chance."""
 
-Change = dict[str, Any]
+
+class TargetMove(TypedDict):
+    """A target's ship-% before and after, None where it is not there; `was` and `now` are its lines."""
+
+    id: str
+    before: float | None
+    after: float | None
+    was: str | None
+    now: str | None
+    direction: str
 
 
-def moved(before: State, after: State) -> dict[str, Any]:
-    """All that moved; `worse` is whether any of it is a loss.
+class VerdictMove(TypedDict):
+    """A verdict that changed; None is a claim that is not there."""
+
+    id: str
+    contract: str
+    before: str | None
+    after: str | None
+    direction: str
+    reason: str
+    because: str
+    selected: bool
+    """Whether the later run was asked for the claim at all."""
+
+
+class MutantMove(TypedDict):
+    """A mutant whose fate changed."""
+
+    claim: str
+    mutant: str
+    before: str
+    after: str
+    direction: str
+
+
+class AgainstLimit(TypedDict):
+    """A measurement, and how many times its limit it is."""
+
+    value: float
+    margin: float
+
+
+class MeasurementMove(TypedDict):
+    """A measurement that moved by much."""
+
+    claim: str
+    limit: str
+    dtype: str
+    before: AgainstLimit
+    after: AgainstLimit
+
+
+class DifferenceEntry(TypedDict):
+    """A recorded difference between two runs."""
+
+    kind: str
+    text: str
+    contract: str | None
+
+
+class Movement(TypedDict):
+    """All that moved; `worse` is whether any of it is a loss."""
+
+    targets: list[TargetMove]
+    verdicts: list[VerdictMove]
+    mutants: list[MutantMove]
+    measurements: list[MeasurementMove]
+    causes: list[DifferenceEntry]
+    worse: bool
+
+
+def moved(before: State, after: State) -> Movement:
+    """All that moved.
 
     Worse: a claim red that was not, a survivor that no longer is one (a claim that did not run is not green), less
     ship-%, a mutant alive that was killed. A measurement nearer to its limit is told and is not worse.
     """
-    found = {
-        "targets": _targets(before, after),
-        "verdicts": _verdicts(before, after),
-        "mutants": _mutants(before, after),
+    targets, verdicts, mutants = _targets(before, after), _verdicts(before, after), _mutants(before, after)
+    ways = [each["direction"] for each in [*targets, *verdicts, *mutants]]
+    found = differences(before.newest, after.newest)
+    return {
+        "targets": targets,
+        "verdicts": verdicts,
+        "mutants": mutants,
         "measurements": _measurements(before, after),
-        "causes": [vars(cause) for cause in causes(before.newest, after.newest)],
+        "causes": [{"kind": each.kind, "text": each.text, "contract": each.contract} for each in found],
+        "worse": "worse" in ways,
     }
-    moves = [*found["targets"], *found["verdicts"], *found["mutants"]]
-    return {**found, "worse": any(move["direction"] == "worse" for move in moves)}
 
 
 def direction(before: str | None, after: str | None) -> str:
@@ -54,29 +124,36 @@ def _rank(verdict: str | None) -> int:
     return 0 if known.red else 1 + round(2 * known.credit)
 
 
-def _targets(before: State, after: State) -> list[Change]:
+def _targets(before: State, after: State) -> list[TargetMove]:
     old, new = ({t["id"]: t for t in state.merged["targets"]} for state in (before, after))
-    out = []
+    out: list[TargetMove] = []
     for name in [*new, *(n for n in old if n not in new)]:
         was, now = (side[name]["ship_percent"] if name in side else None for side in (old, new))
-        lines = {key: ship.line(side[name]) if name in side else None for key, side in (("was", old), ("now", new))}
+        lines = [ship.line(side[name]) if name in side else None for side in (old, new)]
         way = "same" if was == now else "worse" if (now or 0.0) < (was or 0.0) else "better"
-        out.append({"id": name, "before": was, "after": now, **lines, "direction": way})
+        out.append({"id": name, "before": was, "after": now, "was": lines[0], "now": lines[1], "direction": way})
     return out
 
 
-def _verdicts(before: State, after: State) -> list[Change]:
-    out = []
+def _verdicts(before: State, after: State) -> list[VerdictMove]:
+    out: list[VerdictMove] = []
     for claim in [*after.rows, *(c for c in before.rows if c not in after.rows)]:
         was, now = before.rows.get(claim), after.rows.get(claim)
         old, new = (row["verdict"] if row else None for row in (was, now))
-        if old == new:
+        known = now or was
+        if old == new or known is None:
             continue
-        row: Mapping[str, Any] = now or was or {}
-        change = {"id": claim, "contract": row["contract"], "before": old, "after": new}
-        reason = now["reason"] if now else "its contract is not in this run"
         out.append(
-            {**change, "direction": direction(old, new), "reason": reason, "because": _because(claim, before, after)}
+            {
+                "id": claim,
+                "contract": known["contract"],
+                "before": old,
+                "after": new,
+                "direction": direction(old, new),
+                "reason": now["reason"] if now else "its contract is not in this run",
+                "because": _because(claim, before, after),
+                "selected": now["selected"] if now else True,
+            }
         )
     order = ("worse", "better", "other")
     return sorted(out, key=lambda change: order.index(change["direction"]))
@@ -87,14 +164,14 @@ def _because(claim: str, before: State, after: State) -> str:
     if claim not in before.rows or claim not in after.rows:
         return "the claim is new" if claim in after.rows else "the claim is gone"
     for state, when in ((before, "before"), (after, "now")):
-        if state.rows[claim]["reason"] == NOT_SELECTED:
+        if not state.rows[claim]["selected"]:
             return f"left out by -k {when}"
-    found = causes(before.sources[claim][1], after.sources[claim][1])
+    found = differences(before.sources[claim][1], after.sources[claim][1])
     return told(of_claim(found, after.rows[claim]["contract"]))
 
 
-def _mutants(before: State, after: State) -> list[Change]:
-    out = []
+def _mutants(before: State, after: State) -> list[MutantMove]:
+    out: list[MutantMove] = []
     for claim in after.rows.keys() & before.rows.keys():
         old = {m["name"]: m for m in before.rows[claim]["mutants"]}
         for mutant in after.rows[claim]["mutants"]:
@@ -102,28 +179,30 @@ def _mutants(before: State, after: State) -> list[Change]:
             if was is None or "ran" not in (was["status"], mutant["status"]) or was["killed"] == mutant["killed"]:
                 continue
             way = "worse" if was["killed"] and mutant["status"] == "ran" else "better" if mutant["killed"] else "other"
-            fates = {"before": _fate(was), "after": _fate(mutant)}
-            out.append({"claim": claim, "mutant": mutant["name"], **fates, "direction": way})
+            old_fate, new_fate = _fate(was), _fate(mutant)
+            out.append(
+                {"claim": claim, "mutant": mutant["name"], "before": old_fate, "after": new_fate, "direction": way}
+            )
     return sorted(out, key=lambda change: (change["direction"] != "worse", change["claim"]))
 
 
-def _fate(mutant: Mapping[str, Any]) -> str:
+def _fate(mutant: ShortFate) -> str:
     return "killed" if mutant["killed"] else "survived" if mutant["status"] == "ran" else mutant["status"]
 
 
-def _measurements(before: State, after: State) -> list[Change]:
-    out: list[Change] = []
+def _measurements(before: State, after: State) -> list[MeasurementMove]:
+    out: list[MeasurementMove] = []
     for claim in sorted(after.rows.keys() & before.rows.keys()):
         if _differ(before.rows[claim]["measurements"], after.rows[claim]["measurements"]):
             old, new = _against_limits(before, claim), _against_limits(after, claim)
             for key in [k for k in new if k in old]:
                 if _by_much(old[key]["margin"], new[key]["margin"]):
-                    values = {"before": old[key], "after": new[key]}
-                    out.append({"claim": claim, "limit": key[0], "dtype": key[1], **values})
+                    limit, dtype = key
+                    out.append({"claim": claim, "limit": limit, "dtype": dtype, "before": old[key], "after": new[key]})
     return out
 
 
-def _differ(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+def _differ(old: Measurements, new: Measurements) -> bool:
     """Whether any number of a row changed by more than FACTOR, or is no number any more."""
     for name, by in new.items():
         for dtype, value in by.items():
@@ -137,13 +216,13 @@ def _differ(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return False
 
 
-def _against_limits(state: State, claim: str) -> dict[tuple[str, str], dict[str, float]]:
+def _against_limits(state: State, claim: str) -> dict[tuple[str, str], AgainstLimit]:
     """(limit, dtype) -> value and value ÷ limit of the candidate, from the record."""
-    result = state.file(claim, "result.json")
-    source = store.entry(state.sources[claim][0] / "claims" / claim).source
-    candidate = (result or {"record": {"subjects": {}}})["record"]["subjects"].get("candidate")
-    if not candidate or candidate["status"] != "ran":
+    result = state.result(claim)
+    candidate = result["record"]["subjects"].get("candidate") if result else None
+    if not result or not candidate or candidate["status"] != "ran":
         return {}
+    source = store.entry(state.sources[claim][0] / "claims" / claim).source
     found = findings(source, result["record"], candidate)
     return {(f.limit, f.dtype): {"value": f.value, "margin": f.margin} for f in found}
 

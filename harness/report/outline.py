@@ -4,19 +4,84 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TypedDict
 
-from harness.evidence import summary
+from harness.evidence.body import RunBody
 from harness.judging import ship
+from harness.judging.result import ClaimRow, MergedRow
+from harness.judging.ship import TargetRow
 from harness.judging.verdict import ORDER, Verdict
 from harness.report import work
-from harness.report.movement import moved
-from harness.report.state import Body, State
+from harness.report.movement import Movement, moved
+from harness.report.state import State
 
 GROUPLESS = "contracts"
 
 
-def outline(history: Sequence[State]) -> dict[str, Any]:
+class About(TypedDict):
+    """What a state is of."""
+
+    runs: list[str]
+    began: str
+    day: str
+    time: str
+    candidate: str
+    devices: list[str]
+    narrowed: int
+    """Claims that -k left out."""
+    claims: int
+
+
+class Target(TargetRow):
+    """A target with its line, what keeps it closed, and its ship-% in every state."""
+
+    line: str
+    closed: int
+    percents: list[float | None]
+    moved: float | None
+
+
+class GroupCounts(TypedDict):
+    """How many claims of a group of contracts have which verdict."""
+
+    group: str
+    counts: list[int]
+    total: int
+
+
+class Matrix(TypedDict):
+    """Claims per group of contracts and verdict."""
+
+    verdicts: list[str]
+    rows: list[GroupCounts]
+    groups: dict[str, str]
+
+
+class RunEntry(RunBody):
+    """A run.json with the folder that it lies in."""
+
+    folder: str
+
+
+class Outline(TypedDict):
+    """Everything but the claims' own pages."""
+
+    state: About
+    headline: str
+    counts: dict[str, int]
+    targets: list[Target]
+    red: list[MergedRow]
+    movement: Movement | None
+    unselected: int
+    """Verdicts that changed only because -k left the claim out."""
+    before: About | None
+    history: list[About]
+    work: list[work.Item]
+    matrix: Matrix
+    runs: list[RunEntry]
+
+
+def outline(history: Sequence[State]) -> Outline:
     """Everything but the claims' own pages, as plain data; the last state is the present."""
     now, before = history[-1], earlier(history)
     movement = moved(before, now) if before else None
@@ -54,22 +119,24 @@ def headline(state: State) -> str:
     return f"{ready} of {len(targets)} targets can ship. {reds}."
 
 
-def matrix(state: State) -> dict[str, Any]:
+def matrix(state: State) -> Matrix:
     """Claims per group of contracts (the folder they stand in) and verdict."""
     paths = {c["id"]: PurePosixPath(c["path"]).parent.name for _, body in state.runs for c in body["contracts"]}
     groups: dict[str, list[str]] = {}
     for row in state.merged["claims"]:
         groups.setdefault(paths.get(row["contract"]) or GROUPLESS, []).append(row["verdict"])
-    shown = [v.value for v in ORDER if v.value in state.merged["counts"]]
-    rows = [{"group": g, "counts": [vs.count(v) for v in shown], "total": len(vs)} for g, vs in sorted(groups.items())]
+    shown: list[str] = [v.value for v in ORDER if v.value in state.merged["counts"]]
+    rows: list[GroupCounts] = [
+        {"group": g, "counts": [vs.count(v) for v in shown], "total": len(vs)} for g, vs in sorted(groups.items())
+    ]
     return {"verdicts": shown, "rows": rows, "groups": {c: name or GROUPLESS for c, name in paths.items()}}
 
 
-def _precedence(row: Body) -> int:
+def _precedence(row: ClaimRow) -> int:
     return ORDER.index(Verdict(row["verdict"]))
 
 
-def _about(state: State) -> dict[str, Any]:
+def _about(state: State) -> About:
     body = state.newest
     return {
         "runs": [run["id"] for _, run in state.runs],
@@ -78,12 +145,12 @@ def _about(state: State) -> dict[str, Any]:
         "time": state.began[11:16],
         "candidate": body["candidate"]["spec"],
         "devices": list(dict.fromkeys(run["device"] for _, run in state.runs)),
-        "narrowed": sum(row["reason"] == summary.NOT_SELECTED for row in state.merged["claims"]),
+        "narrowed": sum(not row["selected"] for row in state.merged["claims"]),
         "claims": len(state.merged["claims"]),
     }
 
 
-def _target(target: dict[str, Any], history: Sequence[State], before: State | None) -> dict[str, Any]:
+def _target(target: TargetRow, history: Sequence[State], before: State | None) -> Target:
     """A target with its line, what keeps it closed, and its ship-% in every state."""
     percents = [_percent(state, target["id"]) for state in history]
     past = _percent(before, target["id"]) if before else None
@@ -97,9 +164,9 @@ def _target(target: dict[str, Any], history: Sequence[State], before: State | No
 
 
 def _percent(state: State, target: str) -> float | None:
-    return next((float(t["ship_percent"]) for t in state.merged["targets"] if t["id"] == target), None)
+    return next((t["ship_percent"] for t in state.merged["targets"] if t["id"] == target), None)
 
 
-def _unselected(movement: dict[str, Any] | None) -> int:
+def _unselected(movement: Movement | None) -> int:
     """How many verdicts changed only because -k left the claim out."""
-    return sum(change["reason"] == summary.NOT_SELECTED for change in movement["verdicts"]) if movement else 0
+    return sum(not change["selected"] for change in movement["verdicts"]) if movement else 0

@@ -7,12 +7,11 @@ import gzip
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from harness import __version__
 from harness.errors import UserError
-from harness.evidence.summary import NOT_SELECTED
 from harness.judging.verdict import ORDER, Verdict
+from harness.report.outline import Outline
 from harness.report.payload import payload
 from harness.report.state import State
 
@@ -34,7 +33,7 @@ GLYPHS = {
 """A verdict is told by its word and its sign; the colour only helps."""
 
 
-def html(history: Sequence[State], outline: dict[str, Any]) -> str:
+def html(history: Sequence[State], outline: Outline) -> str:
     """The whole page, its style, scripts, data and plotting library inside.
 
     Raises: UserError if the packages of the extra `report` are missing.
@@ -55,7 +54,6 @@ def html(history: Sequence[State], outline: dict[str, Any]) -> str:
     return environment.get_template("page.html.j2").render(
         **outline,
         version=__version__,
-        not_selected=NOT_SELECTED,
         verdicts=[{"name": v.value, "red": v.red, "glyph": GLYPHS[v.value]} for v in ORDER],
         glyphs=GLYPHS,
         tones={v.value: tone(v) for v in ORDER},
@@ -78,6 +76,6 @@ def tone(verdict: Verdict) -> str:
     return named.get(verdict, "held")
 
 
-def number(value: Any) -> str:
+def number(value: float | None) -> str:
     """At most four digits, as `ship.line` prints a percentage."""
     return "–" if value is None else f"{value:.4g}"

@@ -6,18 +6,38 @@ import base64
 import gzip
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
-from harness.evidence.summary import NOT_SELECTED
 from harness.judging.mutant_kills import alive
+from harness.judging.result import ClaimRow, Measurements
 from harness.judging.verdict import ORDER, Verdict
-from harness.report.dossier import dossier
+from harness.report.dossier import Dossier, dossier
+from harness.report.outline import Outline
 from harness.report.state import State
 
 SAFE = 2**53
 """JavaScript holds whole numbers up to here."""
 CHUNK = 32
 """Claims per chunk: one claim's page costs reading this many."""
+
+
+class Line(TypedDict):
+    """A claim in the list of the page."""
+
+    id: str
+    contract: str
+    group: str
+    verdict: str
+    was: str | None
+    reason: str
+    rule: str
+    criteria: Sequence[str]
+    killed: int
+    tried: int
+    seconds: float
+    measurements: Measurements
+    near: float | None
+    position: int
 
 
 def packed(value: Any) -> str:
@@ -35,7 +55,7 @@ def exact(value: Any) -> Any:
     return str(value) if isinstance(value, int) and abs(value) > SAFE else value
 
 
-def payload(state: State, outline: Mapping[str, Any]) -> tuple[str, list[str]]:
+def payload(state: State, outline: Outline) -> tuple[str, list[str]]:
     """(the packed index of all claims, the packed dossiers in chunks)."""
     criteria: dict[str, list[str]] = {}
     for target in state.merged["targets"]:
@@ -43,49 +63,49 @@ def payload(state: State, outline: Mapping[str, Any]) -> tuple[str, list[str]]:
             for claim in criterion["claims"]:
                 criteria.setdefault(claim, []).append(f"{target['id']}/{criterion['id']}")
     was = {c["id"]: c["before"] or "" for c in outline["movement"]["verdicts"]} if outline["movement"] else {}
-    rows: list[dict[str, Any]] = []
+    rows: list[Line] = []
     chunks = []
+    groups = outline["matrix"]["groups"]
     claims = sorted(state.merged["claims"], key=_urgency)
     for start in range(0, len(claims), CHUNK):
         found = [dossier(state, row["id"]) for row in claims[start : start + CHUNK]]
-        lines = [_line(state.rows[d["id"]], d, criteria, was, outline["matrix"]["groups"]) for d in found]
-        rows += [{**line, "position": start + i} for i, line in enumerate(lines)]
+        for each in found:
+            claim = each["id"]
+            place = (groups.get(each["contract"], ""), criteria.get(claim, []), was.get(claim))
+            rows.append(_line(state.rows[claim], each, *place, position=len(rows)))
         chunks.append(packed(found))
     return packed({"claims": rows, "chunk": CHUNK, "runs": _runs(state)}), chunks
 
 
-def _urgency(row: Mapping[str, Any]) -> tuple[bool, int]:
+def _urgency(row: ClaimRow) -> tuple[bool, int]:
     """Red first, in order of precedence; what -k left out last."""
-    return row["reason"] == NOT_SELECTED, ORDER.index(Verdict(row["verdict"]))
+    return not row["selected"], ORDER.index(Verdict(row["verdict"]))
 
 
 def _line(
-    row: Mapping[str, Any],
-    found: Mapping[str, Any],
-    criteria: Mapping[str, Sequence[str]],
-    was: Mapping[str, str],
-    groups: Mapping[str, str],
-) -> dict[str, Any]:
+    row: ClaimRow, found: Dossier, group: str, criteria: Sequence[str], was: str | None, *, position: int
+) -> Line:
     """A claim in the list."""
     tried = [m for m in row["mutants"] if m["killed"] or alive(m)]
     return {
         "id": row["id"],
         "contract": row["contract"],
-        "group": groups.get(row["contract"], ""),
+        "group": group,
         "verdict": row["verdict"],
-        "was": was.get(row["id"]),
+        "was": was,
         "reason": row["reason"],
-        "rule": found.get("rule", ""),
-        "criteria": criteria.get(row["id"], []),
+        "rule": str(found.get("rule", "")),
+        "criteria": criteria,
         "killed": sum(m["killed"] for m in tried),
         "tried": len(tried),
         "seconds": row["seconds"],
         "measurements": row["measurements"],
-        "near": found.get("subjects", {}).get("candidate"),
+        "near": found["subjects"].get("candidate") if "subjects" in found else None,
+        "position": position,
     }
 
 
-def _runs(state: State) -> dict[str, Any]:
+def _runs(state: State) -> dict[str, dict[str, object]]:
     """Run id -> host, device, versions, for the claims' pages."""
     keys = ("began", "candidate", "device", "device_asked", "seed", "host", "versions", "code", "harness")
-    return {body["id"]: {key: body[key] for key in keys} for _, body in state.runs}
+    return {body["id"]: {key: value for key, value in body.items() if key in keys} for _, body in state.runs}

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from harness import __version__
+from harness.evidence.body import Merged
+from harness.evidence.merge import Runs
 from harness.judging.verdict import Verdict
 from harness.report.claim import Reported, reported
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 ROOT = "%SRCROOT%"
+Json = dict[str, Any]
+"""A part of the log; its shape is SARIF's."""
 
 
-def document(merged: Mapping[str, Any], runs: Sequence[tuple[Path, Mapping[str, Any]]]) -> str:
+def document(merged: Merged, runs: Runs) -> str:
     """The log as JSON text; a claim is a rule, and its `if_fails` the rule's help."""
     claims = [claim for claim in reported(merged, runs) if claim.verdict is not Verdict.DISCHARGED]
     driver = {
@@ -35,7 +38,7 @@ def document(merged: Mapping[str, Any], runs: Sequence[tuple[Path, Mapping[str, 
     return json.dumps(log, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def _rule(claim: Reported) -> dict[str, Any]:
+def _rule(claim: Reported) -> Json:
     entry = claim.entry
     rule = str(entry.get("rule", claim.id))
     prediction = str(entry.get("prediction", ""))
@@ -49,8 +52,8 @@ def _rule(claim: Reported) -> dict[str, Any]:
     }
 
 
-def _result(index: int, claim: Reported) -> dict[str, Any]:
-    found: dict[str, Any] = {
+def _result(index: int, claim: Reported) -> Json:
+    found: Json = {
         "ruleId": claim.id,
         "ruleIndex": index,
         "level": _level(claim.verdict),
@@ -58,7 +61,7 @@ def _result(index: int, claim: Reported) -> dict[str, Any]:
         "locations": [{"physicalLocation": _place(claim)}],
         "properties": {"verdict": claim.verdict.value, "contract": claim.row["contract"], "run": claim.row["run"]},
     }
-    if "claim_digest" in claim.result:
+    if claim.result is not None:
         found["partialFingerprints"] = {"claimDigest/v1": claim.result["claim_digest"]}
     return found
 
@@ -67,10 +70,10 @@ def _level(verdict: Verdict) -> str:
     return "error" if verdict.red else "note"
 
 
-def _place(claim: Reported) -> dict[str, Any]:
+def _place(claim: Reported) -> Json:
     path = Path(claim.path)
     if path.is_absolute():
-        place: dict[str, Any] = {"artifactLocation": {"uri": path.as_uri()}}
+        place: Json = {"artifactLocation": {"uri": path.as_uri()}}
     else:
         place = {"artifactLocation": {"uri": quote(claim.path), "uriBaseId": ROOT}}
     if claim.line is not None:

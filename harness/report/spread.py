@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import TypedDict
 
 from harness.judging.findings import sample
 from harness.judging.limits import Limit, Sample, dtype_cases, flat, margin, parse
 from harness.judging.pool import of_rows
+from harness.judging.record import Entry, Record, Subject
 from harness.measurements.pool import Pool
 from harness.measurements.row import Row
 from harness.measurements.table import MEASUREMENTS
 
 
-def spread(claim: Mapping[str, Any], record: Mapping[str, Any], subject: Mapping[str, Any]) -> list[dict[str, Any]]:
+class Logs(TypedDict):
+    """How many decades the cases are from a limit; `zero` counts those without any error, `lost` what is not finite."""
+
+    at: list[float]
+    zero: int
+    lost: int
+
+
+class Spread(Logs):
+    """The cases against one limit, in one dtype."""
+
+    limit: str
+    measure: str
+    dtype: str
+
+
+def spread(claim: Entry, record: Record, subject: Subject) -> list[Spread]:
     """Per limit and dtype, log10 of value ÷ limit of every case; above 0 the case alone violates the limit.
 
-    Each is {limit, measure, dtype, at: [log10, ...], zero, lost}: `zero` counts cases without any error, `lost` those
-    that are not finite. Limits that no ratio fits (equal to 0, say) are left out.
+    Limits that no ratio fits (equal to 0, say) are left out.
     """
     seen = sample(claim, record, subject)
-    out = []
+    out: list[Spread] = []
     for limit in flat(parse(claim["accept"])):
         if isinstance(limit.bound, str) or limit.op == "eq":
             continue
@@ -33,7 +49,7 @@ def spread(claim: Mapping[str, Any], record: Mapping[str, Any], subject: Mapping
     return out
 
 
-def _logs(margins: list[float]) -> dict[str, Any]:
+def _logs(margins: list[float]) -> Logs:
     finite = [m for m in margins if math.isfinite(m)]
     return {
         "at": [round(math.log10(m), 3) for m in finite if m > 0],

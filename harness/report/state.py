@@ -9,48 +9,55 @@ from pathlib import Path
 from typing import Any
 
 from harness.contract.text.reader import load_yaml
+from harness.evidence.body import Merged, RunBody
 from harness.evidence.manifest import NAME as MANIFEST
-from harness.evidence.merge import merge, mergeable
+from harness.evidence.merge import Runs, merge, mergeable
 from harness.evidence.store import read_json
-
-Body = dict[str, Any]
+from harness.evidence.summary import fields, settled
+from harness.judging.result import MergedRow, Result
 
 
 @dataclass(frozen=True)
 class State:
     """What was known of one candidate under one code and one set of contracts."""
 
-    runs: tuple[tuple[Path, Body], ...]
+    runs: tuple[tuple[Path, RunBody], ...]
     """(folder, run.json), oldest first."""
 
     @property
-    def newest(self) -> Body:
+    def newest(self) -> RunBody:
         return self.runs[-1][1]
 
     @property
     def began(self) -> str:
-        return str(self.newest["began"])
+        return self.newest["began"]
 
     @cached_property
-    def merged(self) -> Body:
+    def merged(self) -> Merged:
         """Counts, claims and targets over all runs, by the ship.yaml of the newest run that has the target."""
         return merge(self.runs, _ship(self.runs))
 
     @cached_property
-    def rows(self) -> dict[str, Body]:
+    def rows(self) -> dict[str, MergedRow]:
         """Claim id -> its row."""
         return {row["id"]: row for row in self.merged["claims"]}
 
     @cached_property
-    def sources(self) -> dict[str, tuple[Path, Body]]:
+    def sources(self) -> dict[str, tuple[Path, RunBody]]:
         """Claim id -> the run that its row comes from."""
         owners = {body["id"]: (folder, body) for folder, body in self.runs}
         return {row["id"]: owners[row["run"]] for row in self.merged["claims"]}
 
-    def file(self, claim: str, name: str) -> Any:
-        """A JSON file of a claim in the run that its row comes from; None if it has none."""
-        path = self.sources[claim][0] / "claims" / claim / name
-        return read_json(path) if path.is_file() else None
+    def result(self, claim: str) -> Result | None:
+        """The claim's result.json in the run that its row comes from, with the row's verdict; None if it did not run.
+
+        The row's verdict may be another one, where a contract that the claim rests on is red.
+        """
+        path = self.sources[claim][0] / "claims" / claim / "result.json"
+        if not path.is_file():
+            return None
+        found: Result = read_json(path)
+        return {**found, **fields(settled(self.rows[claim]))}
 
 
 def states(folders: Iterable[Path]) -> list[State]:
@@ -60,8 +67,9 @@ def states(folders: Iterable[Path]) -> list[State]:
     named twice counts once.
     """
     named = {str(read_json(folder / MANIFEST)["digest"]): folder for folder in reversed(list(folders))}
-    runs = sorted(((folder, read_json(folder / "run.json")) for folder in named.values()), key=_when)
-    groups: list[list[tuple[Path, Body]]] = []
+    found: list[tuple[Path, RunBody]] = [(folder, read_json(folder / "run.json")) for folder in named.values()]
+    runs = sorted(found, key=_when)
+    groups: list[list[tuple[Path, RunBody]]] = []
     for run in runs:
         group = next((group for group in groups if mergeable([*group, run])), None)
         if group is None:
@@ -71,13 +79,13 @@ def states(folders: Iterable[Path]) -> list[State]:
     return sorted((State(tuple(group)) for group in groups), key=lambda state: _when(state.runs[-1]))
 
 
-def _when(run: tuple[Path, Body]) -> tuple[str, str]:
+def _when(run: tuple[Path, RunBody]) -> tuple[str, str]:
     return run[1]["began"], run[1]["id"]
 
 
-def _ship(runs: tuple[tuple[Path, Body], ...]) -> Body:
+def _ship(runs: Runs) -> dict[str, Any]:
     """The targets of all runs, each as the newest run that has it knows it."""
-    targets: Body = {}
+    targets: dict[str, Any] = {}
     for path in (folder / "ship.yaml" for folder, _ in runs):
         targets |= load_yaml(path)[0]["targets"] if path.is_file() else {}
     return {"targets": targets}

@@ -12,8 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.evidence import summary
+from harness.evidence.body import Outcome
 from harness.judging import ship
 from harness.judging.mutant_kills import alive
+from harness.judging.result import ClaimRow, MutantRow, Result
+from harness.judging.ship import TargetRow
 from harness.judging.verdict import Verdict
 from harness.words import narrative
 
@@ -40,19 +43,17 @@ def print_json(value: Any) -> None:
     print()
 
 
-def print_run(
-    shown: Mapping[str, Any], found: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]], seconds: float
-) -> None:
+def print_run(shown: Mapping[str, str], found: Outcome, results: Mapping[str, Result], seconds: float) -> None:
     """Failures as stories, then the table of claims, then the targets."""
     out = console()
     rows = found["claims"]
     for row in rows:
         if Verdict(row["verdict"]).red and row["id"] in results:
-            lines = narrative.story(row["id"], row["contract"], dict(results[row["id"]]), shown["evidence"])
+            lines = narrative.story(row["id"], row["contract"], results[row["id"]], shown["evidence"])
             out.print("\n" + "\n".join(lines), markup=False, soft_wrap=True)
     out.print()
     out.print(claims_table(rows))
-    ran = [row for row in rows if row["reason"] != summary.NOT_SELECTED]
+    ran = [row for row in rows if row["selected"]]
     targets = [target for target in found["targets"] if len(ran) == len(rows) or _touched(target, ran)]
     if targets:
         out.print(targets_table(targets))
@@ -64,13 +65,13 @@ def print_run(
     out.print(about, markup=False, soft_wrap=True)
 
 
-def _touched(target: Mapping[str, Any], ran: Sequence[Mapping[str, Any]]) -> bool:
+def _touched(target: TargetRow, ran: Sequence[ClaimRow]) -> bool:
     """Whether any claim that was selected belongs to the target."""
     selected = {row["id"] for row in ran}
     return any(selected & set(criterion["claims"]) for criterion in target["criteria"])
 
 
-def claims_table(rows: list[Mapping[str, Any]]) -> Table:
+def claims_table(rows: Sequence[ClaimRow]) -> Table:
     """One line per claim that was selected."""
     table = Table(box=None, pad_edge=False, show_edge=False, expand=True)
     table.add_column("claim", no_wrap=True)
@@ -79,7 +80,7 @@ def claims_table(rows: list[Mapping[str, Any]]) -> Table:
     table.add_column("mutants", justify="right", no_wrap=True)
     table.add_column("s", justify="right", no_wrap=True)
     for row in rows:
-        if row["reason"] == summary.NOT_SELECTED:
+        if not row["selected"]:
             continue
         killed = sum(m["killed"] for m in row["mutants"])
         tried = sum(m["killed"] or alive(m) for m in row["mutants"])
@@ -93,7 +94,7 @@ def claims_table(rows: list[Mapping[str, Any]]) -> Table:
     return table
 
 
-def targets_table(targets: list[Mapping[str, Any]]) -> Table:
+def targets_table(targets: Sequence[TargetRow]) -> Table:
     """ship-% of every target, with its parts."""
     table = Table(box=None, pad_edge=False, show_edge=False)
     table.add_column("target")
@@ -103,10 +104,10 @@ def targets_table(targets: list[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _worst(row: Mapping[str, Any]) -> str:
+def _worst(row: ClaimRow) -> str:
     """The violated limit, or why it did not run, or the measurements in brief."""
     if not Verdict(row["verdict"]).survived:
-        return str(row["reason"])
+        return row["reason"]
     parts = []
     for name, by_dtype in row["measurements"].items():
         numbers = [v for v in by_dtype.values() if isinstance(v, float)]
@@ -115,7 +116,7 @@ def _worst(row: Mapping[str, Any]) -> str:
     return ", ".join(parts[:2])
 
 
-def print_mutants(rows: Sequence[Mapping[str, Any]]) -> None:
+def print_mutants(rows: Sequence[MutantRow]) -> None:
     """One line per mutant and claim: by which limit it dies, and by what margin."""
     out = console(width=WIDE)
     table = Table(box=None, pad_edge=False, show_edge=False)
@@ -125,7 +126,7 @@ def print_mutants(rows: Sequence[Mapping[str, Any]]) -> None:
     table.add_column("margin", justify="right", no_wrap=True)
     for row in rows:
         fate = "SURVIVED" if alive(row) else row["status"].replace("_", " ")
-        by = Text(row["by"]) if row["killed"] else Text(f"{fate} {row['reason']}".strip(), style="bold red")
+        by = Text(row["by"]) if row["by"] else Text(f"{fate} {row['reason']}".strip(), style="bold red")
         margin = "" if row["margin"] is None else f"{row['margin']:.3g}x" + (" weak" if row["weak"] else "")
         name = row["name"].rpartition(":")[2] + (" (free)" if row["free"] else "")
         table.add_row(row["claim"], name, by, margin)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from harness.judging.measure import Row
+from harness.judging.cause import Cause
+from harness.judging.record import Record
+from harness.judging.result import Result, Stages
 from harness.judging.verdict import Verdict
+from harness.measurements.row import Number, Row
 from harness.words.narrative import case_text, place
 
-Result = Mapping[str, Any]
 LOUD = 10.0
 """A case takes part in the comparison with mutants when its error is this many times the baseline's."""
 ALIKE = 0.1
 """Errors within this share of each other are the same error."""
-MASKING = "infrastructure masking"
 
 
-def whys(result: Result, stages: Mapping[str, Any] | None, body: Mapping[str, Any]) -> list[str]:
+def whys(result: Result, stages: Stages | None) -> list[str]:
     """From the verdict down to what to look at, one sentence a link."""
     verdict = Verdict(result["verdict"])
     links = [f"{verdict}: {result['reason']}."]
@@ -28,24 +28,15 @@ def whys(result: Result, stages: Mapping[str, Any] | None, body: Mapping[str, An
         links += _toothless(result)
     elif verdict.survived or verdict is Verdict.BLOCKED:
         links += _survival(result)
-    elif verdict is Verdict.UNVERIFIED and body.get("device_missing"):
-        links.append(f"The device asked for was not there: {body['device_missing']}.")
+    elif result["cause"] == Cause.DEVICE_MISSING:
+        links.append(f"The device asked for was not there: {result['reason']}.")
     return links
 
 
-def root_cause(result: Result, body: Mapping[str, Any]) -> str | None:
-    """`infrastructure masking` where the machine, not the model, decided the verdict; else unknown (None).
-
-    Data and optimisation are told apart by the claims that audit a run's record, not from a verdict alone.
-    """
-    if body.get("device_missing"):
-        return f"{MASKING}: {body['device_missing']}"
-    limits = ("memory", "seconds", "time limit", "killed", "signal")
-    if result["verdict"] == Verdict.ERROR and any(word in result["reason"] for word in limits):
-        return f"{MASKING}: {result['reason']}"
-    if result["verdict"] == Verdict.UNVERIFIED and "is not installed" in result["reason"]:
-        return f"{MASKING}: {result['reason']}"
-    return None
+def root_cause(result: Result) -> str | None:
+    """The root-cause class with the reason, where the cause of the verdict tells one."""
+    found = result["root_cause_class"]
+    return f"{found}: {result['reason']}" if found else None
 
 
 def _violation(result: Result) -> Iterator[str]:
@@ -61,7 +52,7 @@ def _violation(result: Result) -> Iterator[str]:
         yield f"It fails already on the smallest case found{still}: {case_text(found['case'])}."
 
 
-def _stages(stages: Mapping[str, Any] | None) -> Iterator[str]:
+def _stages(stages: Stages | None) -> Iterator[str]:
     if stages is None:
         return
     if "unsupported" in stages:
@@ -81,15 +72,15 @@ def _stages(stages: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"{len(inherited)} later stages only pass the error on, the last of them {inherited[-1]}."
 
 
-def _within(error: Any, limit: float) -> bool:
+def _within(error: Number, limit: float) -> bool:
     return float(error) <= limit
 
 
-def _u(error: Any) -> str:
+def _u(error: Number) -> str:
     return f"{float(error):.3g}"
 
 
-def _alike(record: Mapping[str, Any]) -> Iterator[str]:
+def _alike(record: Record) -> Iterator[str]:
     """The known-wrong version whose error is the candidate's, case by case."""
     candidate = _loud(record)
     if len(candidate) < 3:
@@ -109,8 +100,9 @@ def _alike(record: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _loud(record: Mapping[str, Any]) -> dict[tuple[int, str], float]:
-    baseline = _errors(record["subjects"].get("baseline", {"rows": []})["rows"])
+def _loud(record: Record) -> dict[tuple[int, str], float]:
+    trusted = record["subjects"].get("baseline")
+    baseline = _errors(trusted["rows"]) if trusted else {}
     found = _errors(record["subjects"]["candidate"]["rows"])
     return {key: error for key, error in found.items() if error > LOUD * baseline.get(key, 0.0) and error > 0}
 
@@ -126,7 +118,7 @@ def _same(a: float, b: float | None) -> bool:
 
 
 def _hint(result: Result) -> list[str]:
-    return [f"What to look at: {result['if_fails']}."] if result.get("if_fails") else []
+    return [f"What to look at: {result['if_fails']}."] if result["if_fails"] else []
 
 
 def _toothless(result: Result) -> Iterator[str]:
@@ -137,8 +129,8 @@ def _toothless(result: Result) -> Iterator[str]:
 
 def _survival(result: Result) -> Iterator[str]:
     killed = [m for m in result["mutants"] if m["killed"]]
-    margins = [m for m in killed if m["margin"] is not None]
+    margins = [(m["margin"], m["name"], m["by"]) for m in killed if m["margin"] is not None]
     yield f"All {len(killed)} known-wrong versions that ran were killed on the same cases by a named limit."
     if margins:
-        least = min(margins, key=lambda m: m["margin"])
-        yield f"The one nearest to surviving: {least['name']}, {least['margin']:.3g} times over {least['by']}."
+        margin, name, by = min(margins, key=lambda each: each[0])
+        yield f"The one nearest to surviving: {name}, {margin:.3g} times over {by}."

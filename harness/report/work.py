@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
+from harness.judging.result import ClaimRow
+from harness.judging.ship import CriterionRow, TargetRow
 from harness.judging.verdict import Verdict
 
 LEAST_HOURS = 0.5
 """An effort of less is counted as this, so that a guess of zero does not outrank everything."""
 
 
-def ranked(targets: Sequence[Mapping[str, Any]], rows: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+class Obstacle(TypedDict):
+    """Why some claims of a criterion, or a part of it without a claim, are not discharged."""
+
+    verdict: str
+    reason: str
+    claims: list[str]
+
+
+class Item(CriterionRow):
+    """A criterion with something to gain."""
+
+    target: str
+    gain: float
+    """Percentage points of ship-%."""
+    rate: float
+    """Gain per hour."""
+    why: list[Obstacle]
+
+
+def ranked(targets: Sequence[TargetRow], rows: Mapping[str, ClaimRow]) -> list[Item]:
     """Criteria with something to gain, the most ship-% per hour first, each with what stands in its way."""
-    out = []
+    out: list[Item] = []
     for target in targets:
         total = sum(c["weight"] for c in target["criteria"])
         for criterion in target["criteria"]:
@@ -26,14 +47,15 @@ def ranked(targets: Sequence[Mapping[str, Any]], rows: Mapping[str, Mapping[str,
     return sorted(out, key=lambda item: (-item["rate"], item["target"], item["id"]))
 
 
-def short(criterion: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def short(criterion: CriterionRow, rows: Mapping[str, ClaimRow]) -> list[Obstacle]:
     """Why a criterion is not discharged: claims that fall short for the same reason together, then its open parts."""
     by: dict[tuple[str, str], list[str]] = {}
     for claim in criterion["claims"]:
-        row = rows.get(claim, {"verdict": Verdict.UNVERIFIED.value, "reason": "not in this evidence"})
-        if row["verdict"] != Verdict.DISCHARGED:
-            by.setdefault((row["verdict"], row["reason"]), []).append(claim)
-    out: list[dict[str, Any]] = [
+        row = rows.get(claim)
+        key = (row["verdict"], row["reason"]) if row else (Verdict.UNVERIFIED.value, "not in this evidence")
+        if key[0] != Verdict.DISCHARGED:
+            by.setdefault(key, []).append(claim)
+    out: list[Obstacle] = [
         {"verdict": verdict, "reason": reason, "claims": claims} for (verdict, reason), claims in by.items()
     ]
     out.sort(key=lambda item: [v.value for v in Verdict].index(item["verdict"]))
@@ -42,7 +64,7 @@ def short(criterion: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) -
     ]
 
 
-def closed(target: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def closed(target: TargetRow) -> list[CriterionRow]:
     """The criteria that keep a target from shipping, as `harness gate` decides: red ones, and blocking ones short."""
     return [
         c

@@ -14,10 +14,14 @@ import psutil
 from harness.contract.claim import Claim
 from harness.errors import UserError
 from harness.evidence import store
+from harness.evidence.examined import Examined
 from harness.evidence.result import write
+from harness.judging.cause import Cause
 from harness.judging.judge import judge, why_unbound
+from harness.judging.record import Subject, lacking, without_result
+from harness.judging.result import Result
 from harness.run import schedule
-from harness.run.probe import build
+from harness.run.probe import Lack, Weights, build
 from harness.run.progress import Progress
 from harness.subject.device import platform
 from harness.trial.job import Job
@@ -47,7 +51,10 @@ class Campaign:
         return (self.memory_mb or share >> 20) << 20
 
 
-NO_SOURCE = "a GGUF file is compared with the checkpoint it was made from; give that with --weights HF_DIR"
+NO_SOURCE = Lack(
+    "a GGUF file is compared with the checkpoint it was made from; give that with --weights HF_DIR",
+    Cause.WEIGHTS_NOT_GIVEN,
+)
 
 
 def run(context: Any, campaign: Campaign, claims: list[Claim], progress: Progress) -> float:
@@ -59,34 +66,43 @@ def run(context: Any, campaign: Campaign, claims: list[Claim], progress: Progres
     try:
         ready = []
         for claim in claims:
-            where = folders.get(claim.given.get("weights", ""), {})
-            absent = why_unbound(claim.source) if claim.unbound else campaign.device_missing or where.get("absent")
-            if absent:
-                _write_unrun(campaign, claim, {"subjects": {"candidate": _unsupported(absent)}})
-                progress.ended(claim.id, "UNVERIFIED", absent)
+            weights = folders.get(claim.given.get("weights", ""), Weights())
+            lack = _lack(campaign, claim, weights)
+            if lack:
+                _write_unrun(campaign, claim, candidate=lacking(lack.reason, lack.cause.value))
+                progress.ended(claim.id, "UNVERIFIED", lack.reason)
             else:
-                ready.append(_job(campaign, claim, where.get("folder")))
+                ready.append(_job(campaign, claim, weights.folder))
         # The long ones first, so that no worker idles at the end; results are listed in contract order.
         ready.sort(key=lambda job: (-job.claim.budget_s, job.claim.id))
-        limits = {"workers": campaign.workers, "memory": campaign.memory}
-        for outcome in schedule.run(context, work, ready, **limits, watch=progress.stage):
+        workers, memory = campaign.workers, campaign.memory
+        for outcome in schedule.run(context, work, ready, workers=workers, memory=memory, watch=progress.stage):
             if outcome.problem:
-                _write_unrun(campaign, by_id[outcome.claim], {"error": outcome.problem})
+                _write_unrun(campaign, by_id[outcome.claim], problem=outcome.problem)
             else:
                 campaign.evidence.deposit(outcome.claim)
-            result = store.read_json(campaign.evidence.folder / "claims" / outcome.claim / "result.json")
+            result: Result = store.read_json(campaign.evidence.folder / "claims" / outcome.claim / "result.json")
             progress.ended(outcome.claim, result["verdict"], result["reason"])
     finally:
         progress.end()
     return time.monotonic() - began
 
 
-def _weights(context: Any, campaign: Campaign, claims: list[Claim]) -> dict[str, dict[str, str]]:
+def _lack(campaign: Campaign, claim: Claim, weights: Weights) -> Lack | None:
+    """What keeps a claim from being tried at all."""
+    if claim.unbound:
+        return Lack(why_unbound(claim.source), Cause.UNBOUND)
+    if campaign.device_missing:
+        return Lack(campaign.device_missing, Cause.DEVICE_MISSING)
+    return weights.lack
+
+
+def _weights(context: Any, campaign: Campaign, claims: list[Claim]) -> dict[str, Weights]:
     """Model builder -> its folder, built on first use; a given folder stands in for all of them."""
     builders = sorted({claim.given["weights"] for claim in claims if "weights" in claim.given})
     if campaign.weights is None and campaign.candidate.startswith("gguf:"):
         # Reading the weights back from the file itself would hide what its exporter did to them.
-        return {builder: {"absent": NO_SOURCE} for builder in builders}
+        return {builder: Weights(lack=NO_SOURCE) for builder in builders}
     if campaign.weights is None:
         return {builder: schedule.call(context, build, builder) for builder in builders}
     folder = Path(campaign.weights).resolve()
@@ -94,7 +110,7 @@ def _weights(context: Any, campaign: Campaign, claims: list[Claim]) -> dict[str,
         raise UserError(
             f"--weights {campaign.weights}: no config.json there; expected a Hugging Face checkpoint folder"
         )
-    return {builder: {"folder": str(folder)} for builder in builders}
+    return {builder: Weights(folder=str(folder)) for builder in builders}
 
 
 def _job(campaign: Campaign, claim: Claim, weights: str | None) -> Job:
@@ -110,17 +126,16 @@ def _job(campaign: Campaign, claim: Claim, weights: str | None) -> Job:
     )
 
 
-def _unsupported(reason: str) -> dict[str, Any]:
-    return {"status": "unsupported", "reason": reason, "rows": [], "scalars": [], "faults": []}
-
-
-def _write_unrun(campaign: Campaign, claim: Claim, found: dict[str, Any]) -> None:
+def _write_unrun(
+    campaign: Campaign, claim: Claim, *, candidate: Subject | None = None, problem: schedule.Problem | None = None
+) -> None:
     """A claim that could not run or was stopped still has its page; its log is kept."""
     log = campaign.evidence.folder / "staging" / claim.id / "log.txt"
     text = log.read_bytes() if log.is_file() else b""
     staging = campaign.evidence.staging(claim.id)
     (staging / "log.txt").write_bytes(text)
-    record = {"platform": platform(campaign.device), "cases": [], "subjects": {}, "mutants": {}, **found}
-    judgement = judge(claim.source, record)
-    write(staging, claim, {"record": record, "judgement": judgement}, device=campaign.device, seconds=0.0)
+    error, cause = (problem.reason, problem.cause.value) if problem else (None, None)
+    record = without_result(platform(campaign.device), candidate=candidate, error=error, cause=cause)
+    found = Examined(record, judge(claim.source, record))
+    write(staging, claim, found, device=campaign.device, seconds=0.0)
     campaign.evidence.deposit(claim.id)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+
+from harness.evidence import body
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,13 @@ class Options:
     resume: str | None = None
     memory_mb: int | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> body.Options:
         """The options that decide what is computed; a resumed run takes them from the run that was killed."""
-        keys = ("paths", "candidate", "weights", "device", "seed", "select")
-        return {key: getattr(self, key) for key in keys}
+        return {
+            "paths": self.paths,
+            "candidate": self.candidate,
+            "weights": self.weights,
+            "device": self.device,
+            "seed": self.seed,
+            "select": self.select,
+        }

@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
 from harness.errors import UserError
+from harness.evidence.body import Host
+from harness.judging.cause import Cause
 from harness.run.schedule import THREADS
 from harness.subject import candidate
 from harness.subject.identity import identity
@@ -19,32 +22,57 @@ PACKAGES = (
 )
 
 
+@dataclass(frozen=True)
+class Lack:
+    """What is not there, as a sentence, and as a cause."""
+
+    reason: str
+    cause: Cause
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The folder of a model's weights, or why there is none."""
+
+    folder: str | None = None
+    lack: Lack | None = None
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A device or a candidate that means nothing, told in one line."""
+
+    text: str
+
+
 def probe(device: str, spec: str, folder: str, line: Connection) -> None:
-    """Send the answer for this device request and candidate."""
+    """Send the Host for this device request and candidate, or the user's Mistake."""
     try:
         line.send(answer(device, spec, folder))
     except UserError as problem:
-        line.send({"problem": str(problem)})
+        line.send(Mistake(str(problem)))
     except Exception as problem:  # noqa: BLE001  (a candidate that cannot be imported is the user's mistake)
-        line.send({"problem": f"--candidate {spec}: cannot be imported: {_where(problem)}"})
+        line.send(Mistake(f"--candidate {spec}: cannot be imported: {_where(problem)}"))
 
 
 def build(reference: str, line: Connection) -> None:
-    """Build a small model by its `module:function`; send its folder, or why there is none."""
+    """Build a small model by its `module:function`; send the Weights."""
     from harness.subject import binding
 
     os.dup2(2, 1)  # progress is no output
     for name in THREADS:
         os.environ.pop(name, None)  # claims have one thread each, training has the machine
     try:
-        line.send({"folder": str(binding.attribute(reference)())})
+        line.send(Weights(folder=str(binding.attribute(reference)())))
     except ModuleNotFoundError as missing:
-        line.send({"absent": f"weights {reference}: dependency `{missing.name}` is not installed"})
+        reason = f"weights {reference}: dependency `{missing.name}` is not installed"
+        line.send(Weights(lack=Lack(reason, Cause.DEPENDENCY_MISSING)))
     except Exception as problem:  # noqa: BLE001  (claims on these weights are then UNVERIFIED, the others run)
-        line.send({"absent": f"weights {reference}: {type(problem).__name__}: {problem}"})
+        reason = f"weights {reference}: {type(problem).__name__}: {problem}"
+        line.send(Weights(lack=Lack(reason, Cause.WEIGHTS_MISSING)))
 
 
-def answer(device: str, spec: str, folder: str) -> dict[str, Any]:
+def answer(device: str, spec: str, folder: str) -> Host:
     """Device found (or why not), environment, identity of the candidate.
 
     Raises: UserError for a device or candidate that means nothing.

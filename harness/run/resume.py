@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from harness.errors import UserError
 from harness.evidence import store
+from harness.evidence.body import Begun, Running
 from harness.run.options import Options
 
 
@@ -17,20 +18,21 @@ def resumed(options: Options) -> tuple[Options, store.Run]:
     Raises: UserError if the folder is no unfinished run, or an option that was given contradicts the run's.
     """
     run = store.resume(Path(options.resume or ""))
-    begun = store.read_json(run.folder / "run.json")
+    begun: Running = store.read_json(run.folder / "run.json")
     if begun.get("status") != "running":
         raise UserError(f"--resume {options.resume}: run.json has status {begun.get('status')!r}, expected 'running'")
-    fresh = Options(paths=[]).as_json()
+    fresh: Mapping[str, object] = Options(paths=[]).as_json()
+    held: Mapping[str, object] = begun["options"]
     for key, asked in options.as_json().items():
-        if asked not in (fresh[key], begun["options"][key]):
+        if asked not in (fresh[key], held[key]):
             raise UserError(
                 f"--resume {options.resume}: found {key} {asked!r}, but the run began with "
-                f"{begun['options'][key]!r} and goes on so; leave it out, or start a new run"
+                f"{held[key]!r} and goes on so; leave it out, or start a new run"
             )
     return replace(options, **begun["options"], evidence=str(run.folder.parent)), run
 
 
-def kept(run: store.Run, begun: dict[str, Any]) -> set[str]:
+def kept(run: store.Run, begun: Begun) -> set[str]:
     """Claims of the killed run that still stand: same contract, code, candidate and device, bytes whole.
 
     Raises: UserError if code, candidate, device, seed or weights changed since it began.

@@ -13,6 +13,8 @@ from typing import Any
 
 import psutil
 
+from harness.judging.cause import Cause
+
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PRELOAD = ["harness.run.warm"]
 TIME_FACTOR = 10
@@ -32,12 +34,20 @@ class Running:
 
 
 @dataclass(frozen=True)
+class Problem:
+    """Why a claim's process ended without a verdict."""
+
+    reason: str
+    cause: Cause
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """A claim that ended: its verdict as sent, or why it was stopped."""
+    """A claim that ended: its verdict as sent, or why it has none."""
 
     claim: str
     verdict: str | None
-    problem: str | None = None
+    problem: Problem | None = None
 
 
 def server(threads: int) -> Any:
@@ -115,16 +125,21 @@ def _poll(running: Running, memory: int, watch: Callable[[str, str], None]) -> O
     if not alive:
         code = running.process.exitcode
         how = f"signal {-code} ({_signal(-code)})" if code and code < 0 else f"exit code {code}"
-        return Outcome(running.claim, None, f"its process crashed with {how}")
+        return _without(running, Cause.PROCESS_DIED, f"its process crashed with {how}")
     if time.monotonic() > running.ends:
         _kill(running)
         limit = f"its time limit ({TIME_FACTOR} x budget_s)"
-        return Outcome(running.claim, None, f"stopped after {running.seconds:g} s, {limit}")
+        return _without(running, Cause.OUT_OF_TIME, f"stopped after {running.seconds:g} s, {limit}")
     used = _resident(running.process.pid)
     if used > memory:
         _kill(running)
-        return Outcome(running.claim, None, f"stopped at {used >> 20} MiB of memory; the limit is {memory >> 20} MiB")
+        text = f"stopped at {used >> 20} MiB of memory; the limit is {memory >> 20} MiB"
+        return _without(running, Cause.OUT_OF_MEMORY, text)
     return None
+
+
+def _without(running: Running, cause: Cause, reason: str) -> Outcome:
+    return Outcome(running.claim, None, Problem(reason, cause))
 
 
 def _signal(number: int) -> str:

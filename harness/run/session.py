@@ -13,11 +13,12 @@ from harness.contract.selection import selector
 from harness.contract.validate import Checked, check
 from harness.errors import UserError
 from harness.evidence import store
+from harness.evidence.body import Host, Running
 from harness.evidence.provenance import started
 from harness.evidence.seal import Sealed, seal
 from harness.run import campaign, schedule
 from harness.run.options import Options
-from harness.run.probe import probe
+from harness.run.probe import Mistake, probe
 from harness.run.progress import Progress
 from harness.run.resume import kept, resumed
 from harness.subject.device import platform
@@ -48,24 +49,25 @@ def run(options: Options, progress: Progress) -> Finished:
         begun["began"] = store.read_json(held.folder / "run.json")["began"]
     here = held or store.begin(Path(options.evidence))
     done = kept(here, begun) if held else set()
-    store.write_json(here.folder / "run.json", {"status": "running", "id": here.id, **begun})
+    running: Running = {"status": "running", "id": here.id, **begun}
+    store.write_json(here.folder / "run.json", running)
     todo = [claim for claim in selected if claim.id not in done]
     seconds = campaign.run(context, campaign_of(here, checked, options, host), todo, progress)
     return Finished(seal(here, begun, checked, selected, seconds), options, begun["device"], seconds)
 
 
-def found_host(context: Any, options: Options, folder: str) -> dict[str, Any]:
+def found_host(context: Any, options: Options, folder: str) -> Host:
     """The device, the versions and the candidate's identity, asked in a process of its own.
 
     Raises: UserError for a candidate or a device that means nothing.
     """
-    host: dict[str, Any] = schedule.call(context, probe, options.device, options.candidate, folder)
-    if "problem" in host:
-        raise UserError(host["problem"])
-    return host
+    answer: Host | Mistake = schedule.call(context, probe, options.device, options.candidate, folder)
+    if isinstance(answer, Mistake):
+        raise UserError(answer.text)
+    return answer
 
 
-def campaign_of(here: store.Run, checked: Checked, options: Options, host: dict[str, Any]) -> campaign.Campaign:
+def campaign_of(here: store.Run, checked: Checked, options: Options, host: Host) -> campaign.Campaign:
     """What the engine needs to know to run these contracts' claims into this evidence."""
     on_cuda = platform(host["device"]) == "cuda"
     # A Hugging Face folder as candidate is its own source of weights.

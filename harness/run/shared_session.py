@@ -6,15 +6,16 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from harness.contract.claim import Claim
 from harness.contract.validate import Checked, check
 from harness.errors import UserError
 from harness.evidence import store, summary
-from harness.evidence.provenance import describe, started
+from harness.evidence.body import Begun, Running
+from harness.evidence.provenance import begun_part, describe, started
 from harness.evidence.seal import Sealed
 from harness.evidence.seal import seal as seal_run
+from harness.judging.result import Result
 from harness.judging.verdict import Verdict
 from harness.run import campaign, schedule
 from harness.run.options import Options
@@ -43,17 +44,20 @@ class SharedSession:
         self.run = store.Run(folder)
         self.campaign = campaign_of(self.run, checked, options, host)
         if self._first():
-            begun = started(options.as_json(), checked, host)
-            body = {"status": "running", "id": self.run.id, **begun, "selected": [claim.id for claim in selected]}
-            store.write_json(folder / "run.json", body)
+            self._begin(started(options.as_json(), checked, host), selected)
 
-    def examine(self, claim: Claim) -> dict[str, Any]:
+    def examine(self, claim: Claim) -> Result:
         """Run one claim; its result, with the verdict as it is beside what has been seen so far."""
         with contextlib.chdir(self.home):
             campaign.run(self.context, self.campaign, [claim], Silent())
-            found: dict[str, Any] = self._result(claim)
-            verdict, reason = self._settled(claim, found)
-        return {**found, "verdict": verdict, "reason": reason}
+            found = self._result(claim)
+            settled = self._settled(claim, found)
+        return {**found, **summary.fields(settled)}
+
+    def _begin(self, begun: Begun, selected: list[Claim]) -> None:
+        chosen = [claim.id for claim in selected]
+        running: Running = {"status": "running", "id": self.run.id, "selected": chosen, **begun}
+        store.write_json(self.run.folder / "run.json", running)
 
     def _first(self) -> bool:
         """Whether this process is the one that begins the run."""
@@ -62,15 +66,15 @@ class SharedSession:
             return True
         return False
 
-    def _result(self, claim: Claim) -> Any:
+    def _result(self, claim: Claim) -> Result:
         return store.read_json(self.run.folder / "claims" / claim.id / RESULT)
 
-    def _settled(self, claim: Claim, found: dict[str, Any]) -> tuple[str, str]:
+    def _settled(self, claim: Claim, found: Result) -> summary.Settled:
         """BLOCKED if a contract that it rests on is red by now; sealing has the last word."""
         depends_on = {contract.id: list(contract.depends_on) for contract in self.checked.contracts}
         below = summary.reach(claim.contract, depends_on)
         if not below or not Verdict(found["verdict"]).survived:
-            return found["verdict"], found["reason"]
+            return summary.settled(found)
         seen = {claim.id: found}
         for other in (each for contract in self.checked.contracts if contract.id in below for each in contract.claims):
             if (self.run.folder / "claims" / other.id / RESULT).is_file():
@@ -84,9 +88,9 @@ def seal(folder: Path, seconds: float) -> Sealed:
     What was selected and did not run is UNVERIFIED.
     Raises: UserError if contracts or code changed meanwhile; the folder then stays as it is.
     """
-    begun = store.read_json(folder / "run.json")
-    del begun["status"], begun["id"]
-    chosen = set(begun.pop("selected"))
+    running: Running = store.read_json(folder / "run.json")
+    chosen = set(running["selected"])
+    begun = begun_part(running)
     checked = check([contract["path"] for contract in begun["contracts"]])
     if [describe(contract, checked) for contract in checked.contracts] != begun["contracts"]:
         raise UserError(f"{folder}: the contracts changed while they ran; the evidence is not sealed, run again")

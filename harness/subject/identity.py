@@ -7,7 +7,7 @@ import shutil
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from harness import checkpoint
 from harness.subject import binding
@@ -15,7 +15,15 @@ from harness.subject.candidate import BASELINE, OPENED, PROGRAM, READERS, check_
 from harness.subject.sources import file_digest, files_digest, with_siblings
 
 
-def identity(spec: str, folder: str | Path = ".") -> dict[str, Any]:
+class Identity(TypedDict):
+    """The candidate: its spec, the SHA-256 of the source that it comes from, and that of the code that opens it."""
+
+    spec: str
+    sha256: str | None
+    reader: NotRequired[str]
+
+
+def identity(spec: str, folder: str | Path = ".") -> Identity:
     """Spec and SHA-256 of the source it comes from; evidence of another source is STALE.
 
     A Python file brings the files beside it that it imports; a command line those that its words name.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from harness.contract.cases import CaseSpec
-from harness.evidence.counterexample import Attempt
+from harness.evidence.counterexample import Attempt, case_entry
 from harness.judging.findings import findings
+from harness.judging.record import Entry, Record, Subject
 from harness.measurements.table import MEASUREMENTS
 from harness.subject.boundary import Unsupported
 from harness.trial.experiment import Experiment, faults, observe, rows, scalars
@@ -20,8 +18,8 @@ POOLED = tuple(name for name, entry in MEASUREMENTS.items() if not entry.alone)
 
 def attempt(
     experiment: Experiment,
-    claim: Mapping[str, Any],
-    record: Mapping[str, Any],
+    claim: Entry,
+    record: Record,
     spec: CaseSpec,
     stored: dict[str, np.ndarray] | None = None,
 ) -> Attempt:
@@ -31,28 +29,27 @@ def attempt(
         given, _ = observe(experiment, experiment.baseline, case, "baseline")
         experiment.outputs.update({(spec.index, pair): got for pair, (got, _) in given.pairs.items()})
     seen, trace = observe(experiment, experiment.candidate, case, "candidate")
-    subject = {
+    subject: Subject = {
+        "status": "ran",
+        "reason": "",
         "rows": rows(experiment, case, seen),
         "scalars": scalars(spec.index, seen),
         "faults": faults(case, trace),
     }
-    subjects: dict[str, Any] = {}
-    known = [c for c in record["cases"] if c["index"] != spec.index]
+    subjects: dict[str, Subject] = {}
     if experiment.baseline is not None:
         expected, _ = observe(experiment, experiment.baseline, case, "baseline")
-        old = [r for r in record["subjects"]["baseline"]["rows"] if r["case"] != spec.index]
-        subjects["baseline"] = {"rows": old + rows(experiment, case, expected)}
-    alone = {**record, "cases": [*known, spec.as_json()], "subjects": subjects}
-    found = [f for f in findings(claim, _only(alone, spec.index), subject) if not f.holds and f.measure not in POOLED]
+        held = record["subjects"]["baseline"]
+        others = [row for row in held["rows"] if row["case"] != spec.index]
+        subjects["baseline"] = {**held, "rows": others + rows(experiment, case, expected)}
+    known = [c for c in record["cases"] if c["index"] != spec.index]
+    alone: Record = {**record, "cases": [*known, case_entry(spec)], "subjects": subjects}
+    # The other cases stay where the baseline is pooled; only this one is judged.
+    found = [f for f in findings(claim, alone, subject, spec.index) if not f.holds and f.measure not in POOLED]
     return Attempt(spec, found, dict(case.arrays), dict(seen.pairs))
 
 
-def _only(record: Mapping[str, Any], index: int) -> Mapping[str, Any]:
-    """The record with one case to judge; the other cases stay where the baseline is pooled."""
-    return {**record, "judged": [index]}
-
-
-def violates(experiment: Experiment, claim: Mapping[str, Any], record: Mapping[str, Any], spec: CaseSpec) -> bool:
+def violates(experiment: Experiment, claim: Entry, record: Record, spec: CaseSpec) -> bool:
     """Whether the case violates a limit on its own; a case that cannot run does not."""
     try:
         return bool(attempt(experiment, claim, record, spec).broken)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import traceback
-from typing import Any
+from collections.abc import Callable
 
 from harness.contract.cases import CaseSpec
 from harness.errors import UserError
-from harness.judging.judge import Judgement, judge, nearly_single
+from harness.evidence.examined import Examined, FollowUp
+from harness.judging.cause import Cause
+from harness.judging.judge import judge, nearly_single
+from harness.judging.judgement import Judgement
+from harness.judging.record import Record, Subject, lacking, without_result
+from harness.judging.result import Stages
 from harness.judging.verdict import Verdict
 from harness.subject import binding
+from harness.subject.boundary import Unsupported
 from harness.subject.device import platform
 from harness.trial.attempt import attempt, violates
 from harness.trial.experiment import Experiment, record
@@ -21,36 +26,37 @@ from harness.trial.shrink import shrink
 from harness.trial.stages import localise
 
 
-def examine(job: Job, tick: Any) -> dict[str, Any]:
-    """The record, its judgement, and what follows from a violation."""
+def examine(job: Job, tick: Callable[[str], None]) -> Examined:
+    """Run one claim's subjects on its cases, judge them, and follow up a violation."""
     try:
         experiment = assemble(job, tick)
+    except Unsupported as lack:
+        return _without_result(job, candidate=lacking(str(lack), Cause.CAPABILITY_MISSING.value))
     except ModuleNotFoundError as missing:
-        return _end({"subjects": {"candidate": _absent(f"dependency `{missing.name}` is not installed")}}, job)
+        reason = f"dependency `{missing.name}` is not installed"
+        return _without_result(job, candidate=lacking(reason, Cause.DEPENDENCY_MISSING.value))
     except UserError as problem:
-        return _end({"error": str(problem)}, job)
+        return _without_result(job, error=str(problem))
     except Exception as problem:  # noqa: BLE001  (a crash costs that claim its verdict and nothing else)
         traceback.print_exc()
-        return _end({"error": f"{type(problem).__name__}: {problem}"}, job)
+        return _without_result(job, error=f"{type(problem).__name__}: {problem}")
     found = record(experiment, platform(job.device))
-    _print_tracebacks(found)
     judgement = judge(job.claim.source, found)
     if nearly_single(judgement, job.claim.source, found):
         with contextlib.suppress(Exception):  # it ran once already; what it does now changes no verdict
             found["subjects"]["candidate"]["narrowed"] = narrowed(experiment)
             judgement = judge(job.claim.source, found)
-    out: dict[str, Any] = {"record": found, "judgement": judgement}
-    if judgement.verdict is Verdict.FALSIFIED:
-        tick("shrinking")
-        out |= _follow_up(job, experiment, found, judgement)
-    return out
+    if judgement.verdict is not Verdict.FALSIFIED:
+        return Examined(found, judgement)
+    tick("shrinking")
+    return Examined(found, judgement, _follow_up(job, experiment, found, judgement))
 
 
-def _follow_up(job: Job, experiment: Experiment, found: dict[str, Any], judgement: Judgement) -> dict[str, Any]:
-    """The smallest counterexample and, where the falsifier can tell, the stage."""
+def _follow_up(job: Job, experiment: Experiment, found: Record, judgement: Judgement) -> FollowUp | None:
+    """The smallest counterexample and, where the falsifier can tell, the stage; None if it cannot be shown again."""
     claim = job.claim.source
-    index = next((v["case"] for v in judgement.violated if v["case"] is not None), None)
-    start = CaseSpec(**next(c for c in found["cases"] if c["index"] == (index if index is not None else 0)))
+    index = next((v["case"] for v in judgement.violated if v["case"] is not None), 0)
+    start = CaseSpec(**next(c for c in found["cases"] if c["index"] == index))
     reproducible = violates(experiment, claim, found, start)
     least = start
     if reproducible:
@@ -65,27 +71,20 @@ def _follow_up(job: Job, experiment: Experiment, found: dict[str, Any], judgemen
         found_again = attempt(experiment, claim, found, least)
     except Exception:  # noqa: BLE001  (what was violated stays violated, though it cannot be shown again)
         traceback.print_exc()
-        return {}
+        return None
+    return FollowUp(found_again, start, reproducible, job.made_from, _stages(job, experiment, least))
+
+
+def _stages(job: Job, experiment: Experiment, least: CaseSpec) -> Stages | None:
+    """What the falsifier's companion `<name>_stages` says of the case; None if there is no companion."""
     companion = job.claim.falsifier + "_stages"
-    out: dict[str, Any] = {"attempt": found_again, "reproducible": reproducible, "start": start, "job": job}
     module, _, name = companion.rpartition(":")
-    if hasattr(binding.module(module, job.folder), name):
-        out["stages"] = localise(experiment, binding.attribute(companion, job.folder), least)
-    return out
+    if not hasattr(binding.module(module, job.folder), name):
+        return None
+    return localise(experiment, binding.attribute(companion, job.folder), least)
 
 
-def _end(found: dict[str, Any], job: Job) -> dict[str, Any]:
-    whole = {"platform": platform(job.device), "cases": [], "subjects": {}, "mutants": {}, **found}
-    return {"record": whole, "judgement": judge(job.claim.source, whole)}
-
-
-def _absent(reason: str) -> dict[str, Any]:
-    return {"status": "unsupported", "reason": reason, "rows": [], "scalars": [], "faults": []}
-
-
-def _print_tracebacks(found: dict[str, Any]) -> None:
-    """Tracebacks belong in the claim's log, not in its result."""
-    for name, subject in {**found["subjects"], **found["mutants"]}.items():
-        text = subject.pop("traceback", "")
-        if text:
-            print(f"--- {name}\n{text}", file=sys.stderr)
+def _without_result(job: Job, *, candidate: Subject | None = None, error: str | None = None) -> Examined:
+    cause = Cause.COULD_NOT_START.value if error is not None else None
+    found = without_result(platform(job.device), candidate=candidate, error=error, cause=cause)
+    return Examined(found, judge(job.claim.source, found))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,10 +11,14 @@ import numpy as np
 
 from harness.case import Case
 from harness.contract.cases import CaseSpec
-from harness.judging.measure import Row, encode, measure
+from harness.evidence.counterexample import case_entry
+from harness.judging.measure import measure
+from harness.judging.record import Fault, Params, Record, Row, Scalar, Subject
+from harness.measurements.row import Number, encode
 from harness.measurements.table import MEASUREMENTS
 from harness.observation import Observation
-from harness.subject.boundary import Boundary, Trace, Unsupported
+from harness.subject.boundary import Boundary, Trace
+from harness.trial.ending import end, ended
 
 Falsifier = Callable[..., Observation]
 FREE = ("zeros", "nan", "mean", "input")
@@ -28,7 +31,7 @@ class Experiment:
     """What a claim runs: its falsifier, the fixed parameters, the subjects and the cases."""
 
     falsifier: Falsifier
-    given: dict[str, Any]
+    given: Params
     cases: list[CaseSpec]
     extras: frozenset[str]
     device: str
@@ -57,11 +60,11 @@ class Experiment:
         )
 
 
-def record(experiment: Experiment, platform: str) -> dict[str, Any]:
+def record(experiment: Experiment, platform: str) -> Record:
     """Run every subject; what a judge needs, as plain JSON data."""
     cases = [experiment.make(spec) for spec in experiment.cases]
-    subjects: dict[str, Any] = {}
-    mutants: dict[str, Any] = {}
+    subjects: dict[str, Subject] = {}
+    mutants: dict[str, Subject] = {}
     if experiment.special:
         _remember(experiment, cases)
     subjects["candidate"] = run(experiment, experiment.candidate, cases, "candidate")
@@ -76,7 +79,7 @@ def record(experiment: Experiment, platform: str) -> dict[str, Any]:
             mutants[name] = _run_mutant(experiment, name, make, cases)
     return {
         "platform": platform,
-        "cases": [spec.as_json() for spec in experiment.cases],
+        "cases": [case_entry(spec) for spec in experiment.cases],
         "subjects": subjects,
         "mutants": mutants,
     }
@@ -98,29 +101,36 @@ def run(
     *,
     lower: bool = False,
     each: Callable[[Case, Observation], None] | None = None,
-) -> dict[str, Any]:
+) -> Subject:
     """One subject over the cases: its rows, scalars, faults and series."""
-    out: dict[str, Any] = {"status": "ran", "reason": "", "rows": [], "scalars": [], "faults": [], "series": {}}
+    out = _nothing_yet()
+    series: dict[str, dict[str, list[Number]]] = {}
+    skipped: list[int] = []
+    out["series"] = series
     experiment.tick(role)
     for case in cases:
         try:
             seen, trace = observe(experiment, target, case, role, lower=lower)
         except Exception as problem:  # noqa: BLE001  (the one boundary: a crash becomes the verdict ERROR)
             if getattr(problem, "inapplicable", False) and role.startswith("mutant "):
-                out.setdefault("skipped", []).append(case.index)
-                out["reason"] = str(problem)
+                skipped.append(case.index)
+                out["skipped"], out["reason"] = skipped, str(problem)
                 continue
-            return {**out, **_ended(problem, case, role)}
+            return end(out, ended(problem, case, role))
         out["rows"] += rows(experiment, case, seen)
         out["scalars"] += scalars(case.index, seen)
         out["faults"] += faults(case, trace)
         if seen.series:
-            out["series"][str(case.index)] = {n: [encode(v) for v in curve] for n, curve in seen.series.items()}
+            series[str(case.index)] = {n: [encode(v) for v in curve] for n, curve in seen.series.items()}
         if each:
             each(case, seen)
-    if len(out.get("skipped", [])) == len(cases):
+    if len(skipped) == len(cases):
         out["status"] = "inapplicable"
     return out
+
+
+def _nothing_yet() -> Subject:
+    return {"status": "ran", "reason": "", "rows": [], "scalars": [], "faults": []}
 
 
 def observe(
@@ -152,15 +162,18 @@ def rows(experiment: Experiment, case: Case, seen: Observation) -> list[Row]:
     ]
 
 
-def scalars(index: int, seen: Observation) -> list[Row]:
+def scalars(index: int, seen: Observation) -> list[Scalar]:
     """The numbers of one observation; one that says what it is about has that for its pair."""
-    return [
-        {"case": index, "name": n, "value": encode(v)} | ({"pair": seen.where[n]} if n in seen.where else {})
-        for n, v in seen.scalars.items()
-    ]
+    out: list[Scalar] = []
+    for name, value in seen.scalars.items():
+        scalar: Scalar = {"case": index, "name": name, "value": encode(value)}
+        if name in seen.where:
+            scalar["pair"] = seen.where[name]
+        out.append(scalar)
+    return out
 
 
-def faults(case: Case, trace: Trace) -> list[dict[str, Any]]:
+def faults(case: Case, trace: Trace) -> list[Fault]:
     """Violations of implicit limits that the boundary noticed."""
     found = [
         ("inputs_unchanged", trace.inputs_changed),
@@ -174,7 +187,7 @@ class _Derived:
     """The mutants that come free with every parity claim: wrong outputs made from the baseline's."""
 
     def __init__(self) -> None:
-        self.subjects: dict[str, dict[str, Any]] = {}
+        self.subjects: dict[str, Subject] = {}
 
     def add(self, experiment: Experiment) -> Callable[[Case, Observation], None]:
         def each(case: Case, seen: Observation) -> None:
@@ -185,9 +198,7 @@ class _Derived:
                 kept = {
                     pair: (seen.pairs[pair][0] if got is None else got, want) for pair, (got, want) in pairs.items()
                 }
-                subject = self.subjects.setdefault(
-                    name, {"status": "ran", "reason": "", "rows": [], "scalars": [], "faults": [], "free": True}
-                )
+                subject = self.subjects.setdefault(name, {**_nothing_yet(), "free": True})
                 wrong = Observation()
                 wrong.pairs = kept
                 subject["rows"] += rows(experiment, case, wrong)
@@ -211,25 +222,9 @@ def derive(name: str, got: np.ndarray, case: Case) -> np.ndarray | None:
     return same[0].astype(got.dtype) if same else None
 
 
-def _run_mutant(experiment: Experiment, name: str, make: Callable[[Any], Any], cases: list[Case]) -> dict[str, Any]:
+def _run_mutant(experiment: Experiment, name: str, make: Callable[[Any], Any], cases: list[Case]) -> Subject:
     try:
         target = make(experiment.baseline)
     except Exception as problem:  # noqa: BLE001  (a mutant that cannot be made is not a kill)
-        return {"rows": [], "scalars": [], "faults": [], **_ended(problem, cases[0], f"mutant {name}")}
+        return end(_nothing_yet(), ended(problem, cases[0], f"mutant {name}"))
     return run(experiment, target, cases, f"mutant {name}")
-
-
-def _ended(problem: Exception, case: Case, role: str) -> dict[str, Any]:
-    """How an exception ends a subject. Code that may not import the engine marks its own by attribute:
-    `unsupported` (the subject lacks what the claim needs), `not_run` (a mutant's device is absent)."""
-    if isinstance(problem, Unsupported) or getattr(problem, "unsupported", False):
-        return {"status": "unsupported", "reason": str(problem)}
-    if getattr(problem, "not_run", False) and role.startswith("mutant "):
-        return {"status": "not_run", "reason": str(problem)}
-    what = "out of memory" if isinstance(problem, MemoryError) else f"{type(problem).__name__}: {problem}"
-    text = f"{what} in case {case.index} ({_params(case)})"
-    return {"status": "crashed", "reason": text, "traceback": traceback.format_exc()}
-
-
-def _params(case: Case) -> str:
-    return ", ".join(f"{k}={v}" for k, v in {**case.params, "dtype": case.dtype}.items())

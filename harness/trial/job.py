@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.contract.cases import plan
 from harness.contract.claim import Claim
+from harness.evidence.examined import MadeFrom
 from harness.judging.limits import measures
 from harness.mutant import mutants_of
 from harness.subject import binding, candidate
+from harness.subject.boundary import Unsupported
 from harness.trial.experiment import Experiment
 
 
@@ -33,13 +36,22 @@ class Job:
     def folder(self) -> Path:
         return Path(self.claim.path).parent
 
+    @property
+    def made_from(self) -> MadeFrom:
+        """What a counterexample keeps of the job."""
+        return MadeFrom(self.candidate, self.candidate_folder, self.weights, self.device, self.seed)
 
-def assemble(job: Job, tick: Any = lambda _: None) -> Experiment:
-    """Import what the claim names and fix its cases."""
+
+def assemble(job: Job, tick: Callable[[str], None] = lambda _: None) -> Experiment:
+    """Import what the claim names and fix its cases.
+
+    Raises: Unsupported if the baseline was asked for as the candidate and the claim names none; whatever the modules
+            that the claim names raise on import.
+    """
     claim = job.claim
     baseline = binding.module(claim.baseline, job.folder) if claim.baseline else None
     if job.candidate == candidate.BASELINE and baseline is None:
-        raise ModuleNotFoundError("the claim names no baseline", name="baseline")
+        raise Unsupported("the claim names no baseline")
     given = {key: value for key, value in claim.given.items() if key != "dtype"}
     if job.weights is not None and "weights" in given:
         given["weights"] = job.weights

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.checkpoint import digest as checkpoint_digest
 from harness.contract.cases import CaseSpec
@@ -13,8 +12,10 @@ from harness.contract.claim import Claim
 from harness.contract.text.reader import load_yaml
 from harness.errors import UserError
 from harness.evidence import counterexample
+from harness.evidence.counterexample import Counterexample
 from harness.evidence.store import read_json
 from harness.judging.limits import Finding
+from harness.judging.result import Result
 from harness.subject import candidate
 from harness.subject.boundary import Unsupported
 from harness.subject.torch_settings import settle
@@ -26,7 +27,7 @@ from harness.trial.job import Job, assemble
 class Replay:
     """What came of one replay, beside what was recorded."""
 
-    about: dict[str, Any]
+    about: Counterexample
     """The counterexample.json."""
     candidate: str
     arrays: int
@@ -46,9 +47,9 @@ def replay(path: Path, spec: str | None = None) -> Replay:
     job = _job(about, folder, spec)
     settle(job.threads)
     experiment = assemble(job)
-    record = read_json(folder / "result.json")["record"]
+    result: Result = read_json(folder / "result.json")
     try:
-        again = attempt(experiment, job.claim.source, record, CaseSpec(**about["case"]), stored)
+        again = attempt(experiment, job.claim.source, result["record"], CaseSpec(**about["case"]), stored)
     except Unsupported as lacking:
         raise UserError(f"{path}: {lacking}", code=3) from None
     outputs = {pair: counterexample.digest(got) for pair, (got, _) in again.pairs.items()}
@@ -62,21 +63,21 @@ def replay(path: Path, spec: str | None = None) -> Replay:
     )
 
 
-def _job(about: dict[str, object], folder: Path, spec: str | None) -> Job:
+def _job(about: Counterexample, folder: Path, spec: str | None) -> Job:
     entry = load_yaml(folder / "claim.yaml")[0]
-    claim = Claim(entry["contract"], str(about["contract_path"]), entry["line"], entry["claim"])
-    weights = about.get("weights")
-    if weights and checkpoint_digest(str(weights)) != about["weights_sha256"]:
+    claim = Claim(entry["contract"], about["contract_path"], entry["line"], entry["claim"])
+    weights = about["weights"]
+    if weights and checkpoint_digest(weights) != about["weights_sha256"]:
         raise UserError(f"{weights}: not the weights that the counterexample was found on; build or copy them again")
-    chosen = spec or str(about["candidate"])
-    where = os.getcwd() if spec else str(about["candidate_folder"])
+    chosen = spec or about["candidate"]
+    where = os.getcwd() if spec else about["candidate_folder"]
     candidate.load(chosen, where)
     return Job(
         claim=claim,
         staging=folder,
-        seed=int(str(about["seed"])),
-        device=str(about["device"]),
+        seed=about["seed"],
+        device=about["device"],
         candidate=chosen,
         candidate_folder=where,
-        weights=str(weights) if weights else None,
+        weights=weights,
     )

@@ -9,36 +9,42 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from harness.contract.cases import CaseSpec
-from harness.judging.measure import encode
+from harness.judging.result import Localised, Stages
 from harness.localisation import BAD_U, convicted, error_u
+from harness.measurements.row import encode
 from harness.subject.boundary import Boundary, Trace, Unsupported
 from harness.trial.experiment import Experiment
 
-Stages = Callable[..., list[tuple[str, np.ndarray, np.ndarray]]]
+Companion = Callable[..., list[tuple[str, np.ndarray, np.ndarray]]]
+"""(stage, got, want) in the order of computation."""
 
 
-def localise(experiment: Experiment, stages: Stages, start: CaseSpec) -> dict[str, Any]:
+def localise(experiment: Experiment, stages: Companion, start: CaseSpec) -> Stages:
     """Per-stage errors of the candidate in units of round-off, and the stages they convict.
 
     Tried in float32 first, where most logic errors stand clear of round-off, then in the case's own dtype and in
     float64, until a stage is convicted on its own: an error that only adds up on its way says little of where it began.
     """
-    found: dict[str, Any] = {}
+    found: Localised | None = None
     for dtype in dict.fromkeys(["float32", start.dtype, "float64"]):
         tried = _tried(experiment, stages, CaseSpec(start.index, start.seed, dtype, start.params))
-        if not found or _tells_more(tried, found):
+        if "unsupported" in tried:
+            if found is None:
+                return tried
+            continue
+        if found is None or _tells_more(tried, found):
             found = tried
-        if "unsupported" in found or found["independently_bad"]:
+        if found["independently_bad"]:
             break
+    assert found is not None
     return found
 
 
-def _tried(experiment: Experiment, stages: Stages, case: CaseSpec) -> dict[str, Any]:
+def _tried(experiment: Experiment, stages: Companion, case: CaseSpec) -> Stages:
     try:
         alone = _errors(experiment, stages, case, replaced=True)
         through = _errors(experiment, stages, case, replaced=False)
@@ -49,15 +55,15 @@ def _tried(experiment: Experiment, stages: Stages, case: CaseSpec) -> dict[str, 
     return _summary(case.dtype, alone, through)
 
 
-def _tells_more(tried: dict[str, Any], found: dict[str, Any]) -> bool:
+def _tells_more(tried: Localised, found: Localised) -> bool:
     """Whether `tried` convicts where `found` does not. Half of the stages at once is a dtype, no fault: a candidate
     that computes in float32 inside is off everywhere in float64."""
-    if "unsupported" in tried or 2 * len(tried["independently_bad"]) >= len(tried["stages"]):
+    if 2 * len(tried["independently_bad"]) >= len(tried["stages"]):
         return False
     return bool(tried["independently_bad"]) or not found["first_divergent"]
 
 
-def _summary(dtype: str, alone: dict[str, float], through: dict[str, float]) -> dict[str, Any]:
+def _summary(dtype: str, alone: dict[str, float], through: dict[str, float]) -> Localised:
     return {
         "dtype": dtype,
         "limit_u": BAD_U,
@@ -69,7 +75,7 @@ def _summary(dtype: str, alone: dict[str, float], through: dict[str, float]) -> 
     }
 
 
-def _errors(experiment: Experiment, stages: Stages, spec: CaseSpec, *, replaced: bool) -> dict[str, float]:
+def _errors(experiment: Experiment, stages: Companion, spec: CaseSpec, *, replaced: bool) -> dict[str, float]:
     case = experiment.make(spec)
     subject = Boundary(
         experiment.candidate, role="candidate", dtype=case.dtype, device=experiment.device, trace=Trace()

@@ -31,7 +31,7 @@ def work(job: Job, line: Connection) -> None:
     write(job.staging, job.claim, found, device=job.device, seconds=time.monotonic() - started)
     sys.stdout.flush()
     sys.stderr.flush()
-    line.send(("done", found["judgement"].verdict.value))
+    line.send(("done", found.judgement.verdict.value))
 
 
 @contextlib.contextmanager

@@ -6,6 +6,8 @@ from typing import Any
 
 from harness.contract.claim import Claim
 from harness.judging.limits import Group, Limit, parse
+from harness.judging.record import CaseEntry
+from harness.judging.result import Fate, Result, Stages, Violation
 from harness.words.meaning import MEANING
 
 NEXT = {
@@ -20,7 +22,7 @@ NEXT = {
 }
 
 
-def claim_page(claim: Claim, result: dict[str, Any], stages: dict[str, Any] | None) -> str:
+def claim_page(claim: Claim, result: Result, stages: Stages | None) -> str:
     """Markdown for `claims/<claim-id>/README.md`."""
     verdict = result["verdict"]
     parts = [
@@ -41,7 +43,7 @@ def claim_page(claim: Claim, result: dict[str, Any], stages: dict[str, Any] | No
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def story(claim_id: str, contract: str, result: dict[str, Any], where: str) -> list[str]:
+def story(claim_id: str, contract: str, result: Result, where: str) -> list[str]:
     """A failure in a few lines, for a terminal."""
     lines = [f"{result['verdict']} {claim_id} ({contract})", f"  because   {result['reason']}"]
     found = result.get("counterexample")
@@ -55,16 +57,16 @@ def story(claim_id: str, contract: str, result: dict[str, Any], where: str) -> l
     beside = _unlimited(result)
     if beside:
         lines.append(f"  beside    {beside}")
-    if result.get("first_divergent_stage"):
+    if result["first_divergent_stage"]:
         lines.append(f"  stage     {result['first_divergent_stage']}")
-    if result.get("if_fails"):
+    if result["if_fails"]:
         lines.append(f"  look      {result['if_fails']}")
     if found:
         lines.append(f"  again     harness replay {where}/claims/{claim_id}/counterexample.json")
     return lines
 
 
-def place(violated: dict[str, Any]) -> str:
+def place(violated: Violation) -> str:
     """Where a limit was violated, with both values."""
     if violated["at"] is None:
         about = f", `{violated['pair']}`" if violated["pair"] else ""
@@ -75,7 +77,7 @@ def place(violated: dict[str, Any]) -> str:
     return f"{violated['pair']}{place} = {violated['got']}, reference {violated['want']}{value}"
 
 
-def case_text(case: dict[str, Any]) -> str:
+def case_text(case: CaseEntry) -> str:
     """A case's parameters, dtype and seed."""
     params = ", ".join(f"{k}={v}" for k, v in {**case["params"], "dtype": case["dtype"]}.items())
     return f"{params}, seed={case['seed']}"
@@ -85,7 +87,7 @@ def _number(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _measured(result: dict[str, Any]) -> str:
+def _measured(result: Result) -> str:
     if not result["measurements"]:
         return ""
     dtypes = sorted({d for by in result["measurements"].values() for d in by})
@@ -95,27 +97,27 @@ def _measured(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _subjects(result: dict[str, Any]) -> str:
+def _subjects(result: Result) -> str:
     count = len(result["record"]["cases"])
     return f"\n\n{count} case{'s' if count != 1 else ''}, the same for every subject." if count else ""
 
 
-def _unlimited(result: dict[str, Any]) -> str:
+def _unlimited(result: Result) -> str:
     """What the candidate's cases measured that no limit names: predictions that were tried, rates behind a ratio."""
-    subjects = result.get("record", {}).get("subjects", {})
+    candidate = result["record"]["subjects"].get("candidate")
     values: dict[str, list[str]] = {}
-    for row in subjects.get("candidate", {}).get("scalars", []):
+    for row in candidate["scalars"] if candidate else []:
         if row["name"] not in result["measurements"]:
             values.setdefault(row["name"], []).append(_number(row["value"]))
     return ", ".join(f"{name} {' '.join(found[:4])}{' ...' * (len(found) > 4)}" for name, found in values.items())
 
 
-def _beside(result: dict[str, Any]) -> str:
+def _beside(result: Result) -> str:
     found = _unlimited(result)
     return f"\n\nMeasured beside the limits, case by case: {found}." if found else ""
 
 
-def _failure(claim: Claim, result: dict[str, Any]) -> list[str]:
+def _failure(claim: Claim, result: Result) -> list[str]:
     found = result.get("counterexample")
     if found is None:
         return ["## No counterexample", "The case could not be run again on its own; log.txt has the traceback."]
@@ -129,7 +131,7 @@ def _failure(claim: Claim, result: dict[str, Any]) -> list[str]:
     ]
 
 
-def _stages(stages: dict[str, Any]) -> list[str]:
+def _stages(stages: Stages) -> list[str]:
     if "unsupported" in stages:
         return ["## Stage", f"Not localised: {stages['unsupported']}."]
     bad = ", ".join(f"`{s}`" for s in stages["independently_bad"]) or "none"
@@ -137,7 +139,7 @@ def _stages(stages: dict[str, Any]) -> list[str]:
     return ["## Stage", f"First divergent: {first}. Bad on their own (fed the reference's inputs): {bad}."]
 
 
-def _mutants(mutants: list[dict[str, Any]], limits: list[Limit | Group]) -> list[str]:
+def _mutants(mutants: list[Fate], limits: list[Limit | Group]) -> list[str]:
     lines = ["| mutant | killed by | margin | stays green |", "|---|---|---|---|"]
     for mutant in mutants:
         margin = "" if mutant["margin"] is None else f"{mutant['margin']:.3g}x" + (" (weak)" if mutant["weak"] else "")
@@ -148,7 +150,7 @@ def _mutants(mutants: list[dict[str, Any]], limits: list[Limit | Group]) -> list
     return ["## Known-wrong versions", "\n".join(lines)]
 
 
-def _green(mutant: dict[str, Any], limits: list[Limit | Group]) -> str:
+def _green(mutant: Fate, limits: list[Limit | Group]) -> str:
     """The measurements none of whose limits sees this mutant: what a check of them alone would have passed."""
     if mutant["status"] != "ran" or mutant["free"]:
         return ""  # a free mutant has the baseline's numbers: that they are green is no news
@@ -161,11 +163,11 @@ def _measure(limit: Limit | Group) -> str:
     return limit.measure if isinstance(limit, Limit) else limit.label
 
 
-def _alive(mutant: dict[str, Any]) -> str:
+def _alive(mutant: Fate) -> str:
     return {"inapplicable": "not applicable here:", "not_run": "not run:"}.get(mutant["status"], "**survived**")
 
 
-def next_step(claim: Claim, result: dict[str, Any]) -> str:
+def next_step(claim: Claim, result: Result) -> str:
     """The next falsifiable prediction that follows from the verdict."""
     verdict = result["verdict"]
     if verdict == "FALSIFIED":

@@ -83,6 +83,8 @@ def test_the_predictions_are_written_where_the_failure_is_told() -> None:
     result = {
         "verdict": "FALSIFIED",
         "reason": "seen ge 1: seen = 0",
+        "first_divergent_stage": None,
+        "if_fails": "",
         "measurements": {"seen": {"float32": 0.0}},
         "record": {"subjects": {"candidate": {"scalars": scalars}}},
     }

@@ -15,7 +15,8 @@ STANDARD = set(sys.stdlib_module_names) | {"__future__"}
 
 ROOMS = (
     ("__init__", "errors", "dtypes", "mutant", "definitions"),
-    ("observation", "case", "checkpoint", "measurements"),
+    ("observation", "case", "checkpoint"),
+    ("measurements",),
     ("contract",),
     ("judging",),
     ("localisation",),
@@ -49,13 +50,13 @@ LOADED = {("subject", "candidates"), ("run", "consumers"), ("commands", "formats
 
 THIRD_PARTY = {
     "reference": {"numpy"},
+    "measurements": {"numpy"},
     "judging": {"numpy"},
     "localisation": {"numpy"},
     "dtypes": {"numpy"},
     "observation": {"numpy"},
     "case": {"numpy"},
     "mutant": set(),
-    "measurements": {"numpy"},
     "errors": set(),
     "definitions": set(),
     "checkpoint": {"numpy", "ml_dtypes", "safetensors"},
@@ -63,7 +64,7 @@ THIRD_PARTY = {
     "provable": {"yaml"},
     "words": set(),
     "subject": {"numpy", "torch", "cloudpickle"},
-    "evidence": {"numpy", "safetensors"},
+    "evidence": {"numpy", "safetensors", "jsonschema_rs"},
     "trial": {"numpy", "psutil", "hypothesis"},
     "run": {"numpy", "psutil", "torch", "hypothesis"},
     "report": {"rich", "jinja2", "vl_convert"},

@@ -94,7 +94,7 @@ def test_a_users_kernel_with_a_scale_that_is_missing_is_told_which_gradient(tmp_
         encoding="utf-8",
     )
     claim = changed(CLAIMS["FALSIFY-SOFTMAX-BACKWARD-001"], examples=1)
-    found = examine(claim, {}, tmp_path, candidate="kernel.py")["judgement"]
+    found = examine(claim, {}, tmp_path, candidate="kernel.py").judgement
     assert found.verdict is Verdict.FALSIFIED
     assert found.violated[0]["pair"] == "dx"
 

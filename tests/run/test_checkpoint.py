@@ -120,7 +120,7 @@ def test_a_claim_on_somebody_elses_weights(tmp_path):
         mutants=mutants,
         weights=str(tmp_path / "llama"),
     )
-    found = examine(job, lambda stage: None)["judgement"]
+    found = examine(job, lambda stage: None).judgement
     assert found.verdict is Verdict.PARTIAL, found.reason
     fate = {m["name"]: m["status"] if not m["killed"] else "killed" for m in found.mutants}
     assert fate["k_bias_dropped"] == fate["qkv_bias_dropped"] == "inapplicable"

@@ -222,5 +222,5 @@ def test_a_claim_that_knows_fewer_architectures_is_unverified_on_the_others(fold
 def test_a_folder_without_a_tokenizer_leaves_claims_on_text_unverified(folder: Path) -> None:
     claim, mutants = shipped("FALSIFY-DETOKENIZE-001")
     found = examine(changed(claim, given={**claim.given, "weights": str(folder)}), mutants, folder)
-    judgement = found["judgement"]
+    judgement = found.judgement
     assert (judgement.verdict.name, "no tokenizer.json" in judgement.reason) == ("UNVERIFIED", True)

@@ -48,7 +48,7 @@ def test_a_bad_ending_is_one_line_that_says_what_happened(tmp_path: Path, what: 
 
 def claim_on(spec: str, folder: Path, name: str = "FALSIFY-RELU-001", **fields: Any) -> Any:
     claim, mutants = shipped(name)
-    return examine(changed(claim, examples=2, **fields), mutants, folder, spec)["judgement"]
+    return examine(changed(claim, examples=2, **fields), mutants, folder, spec).judgement
 
 
 def test_a_crash_is_that_claim_s_error(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_refusal_of_bad_input_is_measured_as_one(tmp_path: Path) -> None:
         "save_file({'out': np.zeros((), logits.dtype)}, folder / 'outputs.safetensors')\n"
     )
     claims = shipped("FALSIFY-LOSS-REFUSALS-001")
-    found = examine(*claims, tmp_path, program(tmp_path, refuses))["judgement"]
+    found = examine(*claims, tmp_path, program(tmp_path, refuses)).judgement
     assert found.verdict.value == "PARTIAL", found
     assert found.measurements["taken"] == {"bfloat16": 0.0, "float32": 0.0}
 

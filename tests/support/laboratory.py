@@ -9,7 +9,8 @@ from typing import Any
 
 from harness.contract.claim import Claim
 from harness.contract.validate import Checked, check
-from harness.judging.judge import Judgement
+from harness.evidence.examined import Examined
+from harness.judging.judgement import Judgement
 from harness.judging.verdict import Verdict
 from harness.trial.examine import examine as examine_job
 from harness.trial.job import Job
@@ -43,7 +44,7 @@ def changed(claim: Claim, **fields: Any) -> Claim:
     return Claim(claim.contract, claim.path, claim.line, {**copy.deepcopy(claim.source), **fields})
 
 
-def examine(claim: Claim, mutants: Mutants, folder: Path, candidate: str = "torch", seed: int = 0) -> dict[str, Any]:
+def examine(claim: Claim, mutants: Mutants, folder: Path, candidate: str = "torch", seed: int = 0) -> Examined:
     """Record and judgement, as a claim's own process would have them."""
     job = Job(
         claim=claim,
@@ -74,12 +75,12 @@ def _on_source(claim: Claim, mutants: Mutants, folder: Path, kernel: str | None)
     if kernel is not None:
         (folder / "kernel.py").write_text(kernel, encoding="utf-8")
         candidate = "kernel.py"
-    found: Judgement = examine(claim, mutants, folder, candidate)["judgement"]
+    found: Judgement = examine(claim, mutants, folder, candidate).judgement
     return found
 
 
 def shows_its_power(claim: Claim, mutants: Mutants, folder: Path) -> None:
     """Assert that the default candidate survives a claim's first example, and that every mutant dies by far."""
-    found = examine(changed(claim, examples=1), mutants, folder)["judgement"]
+    found = examine(changed(claim, examples=1), mutants, folder).judgement
     assert found.verdict is Verdict.PARTIAL, found.reason
     assert not [mutant["name"] for mutant in found.mutants if mutant["weak"]]

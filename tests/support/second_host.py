@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.contract.text.reader import load_yaml
 from harness.evidence import manifest, store, summary
+from harness.judging.cause import root_cause_class
 from harness.judging.judge import judge
 from harness.subject.device import platform
 from tests.support.doubling import CANDIDATE, DOUBLES, contract
@@ -80,5 +81,6 @@ def _judge(folder: Path, device: str, change: Callable[[dict[str, Any]], None]) 
     found = judge(load_yaml(folder / "claim.yaml")[0]["claim"], result["record"])
     result |= {"verdict": found.verdict.value, "reason": found.reason, "measurements": found.measurements}
     result |= {"violated": found.violated, "mutants": found.mutants}
+    result |= {"cause": found.cause, "root_cause_class": root_cause_class(found.cause)}
     store.write_json(folder / "result.json", result)
     store.write_json(folder / store.SEAL, {"files": manifest.digests(folder, skip=(store.SEAL,))})

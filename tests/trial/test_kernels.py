@@ -121,8 +121,8 @@ def test_the_counterexample_is_the_smallest_and_replays_to_the_same_bytes(tmp_pa
     (tmp_path / "kernel.py").write_text(RIGHT.format(eps="1e-5"), encoding="utf-8")
     claim, mutants = shipped(EPS)
     runs = [examine(claim, mutants, tmp_path, "kernel.py") for _ in range(2)]
-    one, two = (run["attempt"] for run in runs)
-    assert runs[0]["reproducible"]
+    one, two = (run.follow_up.attempt for run in runs)
+    assert runs[0].follow_up.reproducible
     assert one.spec == two.spec
     assert one.spec.params["rows"] == 1
     assert one.spec.params["eps"] == 1e-6
@@ -138,8 +138,8 @@ def test_a_failure_that_needs_earlier_calls_is_marked_not_reproducible(tmp_path)
     (tmp_path / "kernel.py").write_text(kernel(body.split("eps):\n", 1)[1]), encoding="utf-8")
     claim, mutants = shipped(EPS)
     found = examine(changed(claim, examples=8), mutants, tmp_path, "kernel.py")
-    assert found["judgement"].verdict is Verdict.FALSIFIED
-    assert found["reproducible"] is False
+    assert found.judgement.verdict is Verdict.FALSIFIED
+    assert found.follow_up.reproducible is False
 
 
 def accept(claim_id, **limits):
@@ -243,8 +243,8 @@ def test_a_failure_whose_case_then_raises_stays_falsified(tmp_path):
     return x * 0"""
     (tmp_path / "kernel.py").write_text(kernel(body), encoding="utf-8")
     found = examine(changed(claim, examples=1), mutants, tmp_path, "kernel.py")
-    assert found["judgement"].verdict is Verdict.FALSIFIED
-    assert "attempt" not in found
+    assert found.judgement.verdict is Verdict.FALSIFIED
+    assert found.follow_up is None
     result = write(tmp_path, claim, found, device="cpu", seconds=0.0)
     assert result["verdict"] == "FALSIFIED"
     assert "could not be run again" in (tmp_path / "README.md").read_text()

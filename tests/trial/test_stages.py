@@ -23,7 +23,7 @@ from tests.support.command import harness
 from tests.support.laboratory import changed, examine, shipped
 from tests.support.repository import CONTRACTS, ROOT
 
-HEAD = "import torch\nfrom harness.candidates.torch import decoder as right\nARRAYS = 'torch'\n"
+HEAD = "import torch\nfrom harness.candidates.torch.model import decoder as right\nARRAYS = 'torch'\n"
 BUGS = {
     "k_bias_dropped": (
         "def load(config, weights, *, dtype, device):\n"
@@ -118,9 +118,9 @@ def test_a_wrong_decoder_is_convicted_of_the_right_stages(bug, tmp_path):
     (tmp_path / "kernel.py").write_text(HEAD + source, encoding="utf-8")
     claim, mutants = shipped("FALSIFY-DECODER-LOGITS-001")
     found = examine(changed(claim, **small()), {"k_bias_dropped": mutants["k_bias_dropped"]}, tmp_path, "kernel.py")
-    assert found["judgement"].verdict.name == "FALSIFIED"
-    assert found["stages"]["independently_bad"] == stages
-    assert found["stages"]["first_divergent"] == stages[0]
+    assert found.judgement.verdict.name == "FALSIFIED"
+    assert found.follow_up.stages["independently_bad"] == stages
+    assert found.follow_up.stages["first_divergent"] == stages[0]
 
 
 ONE_NORM = f"""
@@ -146,8 +146,9 @@ def test_one_norm_whose_eps_is_faint_in_float32_is_convicted_in_float64(tmp_path
         accept={"rel_l2_err": {"le": 1e-12, "why": "as shipped"}},
     )
     found = examine(changed(claim, **entry), {"k_bias_dropped": mutants["k_bias_dropped"]}, tmp_path, "kernel.py")
-    assert found["judgement"].verdict.name == "FALSIFIED"
-    assert (found["stages"]["dtype"], found["stages"]["independently_bad"]) == ("float64", ["layers.1.post_norm"])
+    assert found.judgement.verdict.name == "FALSIFIED"
+    told = found.follow_up.stages
+    assert (told["dtype"], told["independently_bad"]) == ("float64", ["layers.1.post_norm"])
 
 
 @pytest.mark.parametrize(("off_in_float64", "told"), [("abcd", ("float32", [])), ("c", ("float64", ["c"]))])

@@ -9,7 +9,7 @@ import numpy as np
 from harness.case import Case
 from harness.dtypes import FORMATS, round_to
 from harness.falsifiers.inputs.synthetic_model import Config, Weights, case_tokens, case_weights, small_config
-from harness.localisation import convicted, error_u
+from harness.localisation import Convicted, convicted, error_u
 from harness.observation import Observation
 from harness.reference.model.decoder import decoder_forward, stage_names
 
@@ -77,9 +77,9 @@ def _reference(config: Config, weights: Weights, tokens: np.ndarray, dtype: str)
     return given, decoder_forward(config, weights, tokens, replace=given)[1], want
 
 
-def _named(subject: Any, alone: dict[str, float], through: dict[str, float]) -> dict[str, Any]:
+def _named(subject: Any, alone: dict[str, float], through: dict[str, float]) -> Convicted:
     """The subject's own rule if it has one (mutants do, with wrong rules), else the harness's."""
-    named: dict[str, Any] = (subject.convicted if subject.offers("convicted") else convicted)(alone, through)
+    named: Convicted = (subject.convicted if subject.offers("convicted") else convicted)(alone, through)
     return named
 
 

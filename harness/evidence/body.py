@@ -1,0 +1,111 @@
+"""run.json: what a run was made from, which of its claims were asked for, and what came of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NotRequired, TypedDict
+
+from harness.judging.result import ClaimRow, MergedRow
+from harness.judging.ship import TargetRow
+
+if TYPE_CHECKING:  # what reads a candidate's source also loads NumPy, which a reader of run.json does not need
+    from harness.subject.identity import Identity
+
+SCHEMA = 2
+"""The version of the evidence's layout. 2: claims have `selected`, `cause` and `root_cause_class`."""
+
+
+class Machine(TypedDict):
+    """The computer that the run was made on."""
+
+    python: str
+    system: str
+    cores: int | None
+    blas: str
+    driver: str | None
+
+
+class Host(TypedDict):
+    """What is asked once per run: the device there is, the versions, the candidate's identity."""
+
+    device_asked: str
+    device: str
+    device_missing: str | None
+    candidate: Identity
+    host: Machine
+    versions: dict[str, str]
+
+
+class Options(TypedDict):
+    """The options that decide what is computed."""
+
+    paths: list[str]
+    candidate: str
+    weights: str | None
+    device: str
+    seed: int
+    select: str
+
+
+class Checkpoint(TypedDict):
+    """The folder that stood in for the built-in models, by what it holds."""
+
+    folder: str
+    sha256: str | None
+
+
+class ContractEntry(TypedDict):
+    """A contract's place and identity."""
+
+    id: str
+    path: str
+    repository_path: str | None
+    lines: dict[str, int]
+    sha256: str
+    files: dict[str, str]
+    depends_on: list[str]
+
+
+class Begun(Host):
+    """What is known before the first claim runs."""
+
+    schema: int
+    harness: str
+    began: str
+    options: Options
+    seed: int
+    weights: Checkpoint | None
+    code: dict[str, str]
+    contracts: list[ContractEntry]
+
+
+class Running(Begun):
+    """run.json of a run that is not sealed yet; a pytest session writes down at once what it selected."""
+
+    status: str
+    id: str
+    selected: NotRequired[list[str]]
+
+
+class Outcome(TypedDict):
+    """What came of a run: counts by verdict, every claim, every target."""
+
+    counts: dict[str, int]
+    claims: list[ClaimRow]
+    targets: list[TargetRow]
+
+
+class RunBody(Begun, Outcome):
+    """run.json of a sealed run."""
+
+    status: str
+    id: str
+    selected: list[str]
+    seconds: float
+
+
+class Merged(TypedDict):
+    """What came of several runs."""
+
+    counts: dict[str, int]
+    claims: list[MergedRow]
+    targets: list[TargetRow]

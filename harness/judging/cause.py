@@ -1,0 +1,76 @@
+"""Why a verdict is what it is, as one word of a closed list: recorded where it arises, never read off a sentence."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+RootCauseClass = Literal["data", "optimisation", "infrastructure masking"]
+
+
+class Cause(StrEnum):
+    """What made a claim ERROR, BLOCKED, UNVERIFIED, STALE or PARTIAL. The other verdicts say it by their findings:
+    the violated limits (FALSIFIED, UNSOUND), the mutants' fates (VACUOUS), or nothing is amiss (DISCHARGED)."""
+
+    NOT_SELECTED = "not_selected"
+    DID_NOT_RUN = "did_not_run"
+    UNBOUND = "unbound"
+    DEVICE_MISSING = "device_missing"
+    DEPENDENCY_MISSING = "dependency_missing"
+    WEIGHTS_MISSING = "weights_missing"
+    WEIGHTS_NOT_GIVEN = "weights_not_given"
+    CAPABILITY_MISSING = "capability_missing"
+    FLOAT32_IN_FLOAT64 = "float32_in_float64"
+    OUT_OF_TIME = "out_of_time"
+    OUT_OF_MEMORY = "out_of_memory"
+    PROCESS_DIED = "process_died"
+    COULD_NOT_START = "could_not_start"
+    RAISED = "raised"
+    BASELINE_FAILED = "baseline_failed"
+    DEPENDS_ON_RED = "depends_on_red"
+    CHANGED_SINCE = "changed_since"
+    TOO_OLD = "too_old"
+    OTHER_PLATFORM = "other_platform"
+    MUTANT_NOT_RUN = "mutant_not_run"
+
+
+MEANING = {
+    Cause.NOT_SELECTED: "-k, or the selection of a pytest session, left the claim out",
+    Cause.DID_NOT_RUN: "it was selected, and the run ended before its turn",
+    Cause.UNBOUND: "the claim binds no falsifier, so there is nothing to run",
+    Cause.DEVICE_MISSING: "the device that was asked for is not on this machine",
+    Cause.DEPENDENCY_MISSING: "a Python package that the claim needs is not installed",
+    Cause.WEIGHTS_MISSING: "the model that the claim runs on could not be built",
+    Cause.WEIGHTS_NOT_GIVEN: "the candidate is a GGUF file, and --weights did not name the checkpoint it was made from",
+    Cause.CAPABILITY_MISSING: "the candidate lacks a function, an argument or a format that the claim needs",
+    Cause.FLOAT32_IN_FLOAT64: "the candidate computes in float32 where float64 is asked",
+    Cause.OUT_OF_TIME: "its process was stopped at its time limit",
+    Cause.OUT_OF_MEMORY: "its process was stopped at its memory limit, or an allocation failed",
+    Cause.PROCESS_DIED: "its process ended by a signal, or without a result",
+    Cause.COULD_NOT_START: "what the claim names could not be imported or prepared",
+    Cause.RAISED: "the falsifier, or the candidate that it called, raised an exception",
+    Cause.BASELINE_FAILED: "the baseline did not run to its end, so there is nothing to compare with",
+    Cause.DEPENDS_ON_RED: "a contract that this one rests on is red",
+    Cause.CHANGED_SINCE: "contract, code or candidate changed since the run",
+    Cause.TOO_OLD: "the run began longer ago than --max-age allows",
+    Cause.OTHER_PLATFORM: "it survived on a platform that the claim's discharges_on does not name",
+    Cause.MUTANT_NOT_RUN: "it survived, and a mutant needs a device that is not here",
+}
+"""What each cause means."""
+
+_MACHINE = frozenset(
+    {
+        Cause.DEVICE_MISSING,
+        Cause.DEPENDENCY_MISSING,
+        Cause.WEIGHTS_MISSING,
+        Cause.OUT_OF_TIME,
+        Cause.OUT_OF_MEMORY,
+        Cause.PROCESS_DIED,
+    }
+)
+
+
+def root_cause_class(cause: str | None) -> RootCauseClass | None:
+    """`infrastructure masking` where the machine, not the model, decided the verdict; None where the cause alone does
+    not tell. The classes `data` and `optimisation` are told by the claims that audit a training run's record."""
+    return "infrastructure masking" if cause is not None and Cause(cause) in _MACHINE else None

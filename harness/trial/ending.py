@@ -1,0 +1,49 @@
+"""How an exception ends a subject."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import NamedTuple
+
+from harness.case import Case
+from harness.judging.cause import Cause
+from harness.judging.record import Status, Subject
+from harness.subject.boundary import Unsupported
+
+
+class Ending(NamedTuple):
+    """What is recorded of a subject that an exception ended."""
+
+    status: Status
+    reason: str
+    cause: Cause
+
+
+def ended(problem: Exception, case: Case, role: str) -> Ending:
+    """Status, reason and cause of a subject that raised. Code that may not import the engine marks its own by
+    attribute: `unsupported` (the subject lacks what the claim needs), `not_run` (a mutant's device is absent)."""
+    if isinstance(problem, Unsupported) or getattr(problem, "unsupported", False):
+        return Ending("unsupported", str(problem), Cause.CAPABILITY_MISSING)
+    if getattr(problem, "not_run", False) and role.startswith("mutant "):
+        return Ending("not_run", str(problem), Cause.DEVICE_MISSING)
+    # A claim's process has its standard error in log.txt: tracebacks belong there, not in the result.
+    print(f"--- {role}\n{traceback.format_exc()}", file=sys.stderr)
+    exhausted = _out_of_memory(problem)
+    what = "out of memory" if isinstance(problem, MemoryError) else f"{type(problem).__name__}: {problem}"
+    reason = f"{what} in case {case.index} ({_params(case)})"
+    return Ending("crashed", reason, Cause.OUT_OF_MEMORY if exhausted else Cause.RAISED)
+
+
+def end(subject: Subject, ending: Ending) -> Subject:
+    """The subject with its ending; what it gave before stays."""
+    return {**subject, "status": ending.status, "reason": ending.reason, "cause": ending.cause.value}
+
+
+def _out_of_memory(problem: Exception) -> bool:
+    """Python's own, or torch's, which is no MemoryError; torch is not imported to ask."""
+    return isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError"
+
+
+def _params(case: Case) -> str:
+    return ", ".join(f"{k}={v}" for k, v in {**case.params, "dtype": case.dtype}.items())
