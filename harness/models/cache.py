@@ -1,4 +1,4 @@
-"""Folders that are built once: found by name, checked by digest, built aside and renamed into place."""
+"""A cache of folders: each is built once beside its place, renamed into it, and checked by SHA-256 on later use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.errors import UserError
 
 DIGESTS = "sha256.json"
-"""File name -> SHA-256, of every other file of the folder; written last."""
+"""A JSON file, written last: {file name: SHA-256} of every other file of the folder."""
 
 
 def root() -> Path:
@@ -25,10 +25,10 @@ def root() -> Path:
 
 
 def get(folder: Path, make: Callable[[Path], None]) -> Path:
-    """The folder as it stands if it is whole, else `make(empty folder)` and put it there.
+    """Return the folder if it is undamaged, else build it with `make(empty folder)`.
 
-    One process builds and the others wait. A killed build leaves nothing under the
-    folder's name; what it left beside it is removed by the next one.
+    One process builds and the others wait. A killed build leaves no folder of that
+    name; the next build removes its temporary folder.
     Raises: UserError if the cache cannot be written.
     """
     if folder.is_dir() and damage(folder) is None:
@@ -46,7 +46,7 @@ def get(folder: Path, make: Callable[[Path], None]) -> Path:
     except OSError as problem:
         raise UserError(
             f"{folder.parent}: cannot be written ({problem.strerror or problem}); "
-            "point HARNESS_CACHE to a folder that can"
+            "set HARNESS_CACHE to a writable folder"
         ) from None
     try:
         _build(folder, make)
@@ -56,9 +56,9 @@ def get(folder: Path, make: Callable[[Path], None]) -> Path:
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with a built folder, or None if every file it was built with has its bytes.
+    """One line about the first missing or changed file of a built folder, or None.
 
-    Files that someone put beside them (an exported GGUF) are left alone.
+    Files that were added later (an exported GGUF) are not checked.
     """
     try:
         digests = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
@@ -70,7 +70,7 @@ def damage(folder: Path) -> str | None:
 
 
 def _build(folder: Path, make: Callable[[Path], None]) -> None:
-    """Build with the lock held; another process may have done it while this one waited."""
+    """Build with the lock held, unless another process did while this one waited."""
     if folder.is_dir():
         if (wrong := damage(folder)) is None:
             return

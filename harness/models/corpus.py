@@ -1,4 +1,4 @@
-"""The training text: the Python standard library's own source, as found on the machine.
+"""The training text: the source of the Python standard library that is installed on the machine.
 
 Text by the CPython authors, under the Python Software Foundation licence.
 """
@@ -18,12 +18,12 @@ NOT_THE_LIBRARY = ("site-packages", "dist-packages", "test", "tests", "idle_test
 TABLES = ("encodings", "pydoc_data", "__phello__")
 """Data rather than code."""
 OFTEN_ABSENT = ("idlelib", "tkinter", "turtledemo", "lib2to3", "distutils", "ensurepip", "venv")
-"""Left out by some distributions of Python: without them most machines hold the same corpus."""
+"""Some distributions of Python lack these; excluding them gives most machines the same corpus."""
 EXCLUDED = frozenset((*NOT_THE_LIBRARY, *TABLES, *OFTEN_ABSENT))
 MACHINE_OWN = ("_sysconfigdata", "sitecustomize", "usercustomize", "config-")
-"""Prefixes of names that describe this machine's build and not the language."""
+"""Prefixes of files that describe this machine's build of Python."""
 SMALLEST = 400
-"""Bytes; shorter files are stubs, some of them byte-identical to each other."""
+"""Bytes; shorter files are stubs, and some of them are identical."""
 HELD_OUT_OF = 10
 """One file in this many is held out, chosen by the hash of its relative path."""
 
@@ -69,7 +69,7 @@ def read(root: Path, paths: tuple[str, ...]) -> list[str]:
 
 
 def digest(paths: tuple[str, ...], texts: list[str]) -> str:
-    """SHA-256 over names and texts, so that two machines can tell whether they hold the same corpus."""
+    """SHA-256 over names and texts; equal digests mean that two machines have the same corpus."""
     total = hashlib.sha256()
     for path, text in zip(paths, texts, strict=True):
         total.update(f"{path}\0{len(text)}\0{text}".encode())
@@ -77,7 +77,7 @@ def digest(paths: tuple[str, ...], texts: list[str]) -> str:
 
 
 def _sources(root: Path) -> Iterator[Path]:
-    # Pruned on the way down: site-packages often holds a hundred times as many files.
+    # Prune excluded folders during the walk: site-packages often holds a hundred times as many files.
     for folder, inner, names in os.walk(root):
         inner[:] = [name for name in inner if name not in EXCLUDED and not name.startswith(MACHINE_OWN)]
         for name in names:

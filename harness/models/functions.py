@@ -1,4 +1,4 @@
-"""Short functions that the model learns by heart, and the two forms of prompt that ask for them."""
+"""Short functions that the model memorises, and the two prompt forms for recalling them."""
 
 from __future__ import annotations
 
@@ -206,12 +206,12 @@ FUNCTIONS: tuple[Function, ...] = _parse(_SOURCES)
 
 
 def direct_prompt(function: Function) -> str:
-    """The first two lines, which the model continues with the body and `<|endoftext|>`."""
+    """The function's first two lines; the model continues with the body and `<|endoftext|>`."""
     return function.head
 
 
 def chat_prompt(function: Function) -> str:
-    """A ChatML request, which the model answers with the whole function and `<|im_end|>`."""
+    """A ChatML request; the model answers with the whole function and `<|im_end|>`."""
     request = f"Write a Python function {function.name}. {function.summary}"
     return f"{TURN_START}user\n{request}{TURN_END}\n{TURN_START}assistant\n"
 
@@ -222,5 +222,5 @@ def expected(function: Function) -> str:
 
 
 def sequences(function: Function) -> tuple[str, str]:
-    """What the model is trained on: the direct form and the ChatML form, each with its end token."""
+    """The two training texts: the direct form and the ChatML form, each with its end token."""
     return expected(function) + END_OF_TEXT, chat_prompt(function) + expected(function) + TURN_END

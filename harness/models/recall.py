@@ -1,4 +1,4 @@
-"""Which of the short functions a built folder gives back by greedy decoding."""
+"""Check which of the short functions a built model reproduces by greedy decoding."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Any
 from harness.models.functions import FUNCTIONS, Function, chat_prompt, direct_prompt, expected
 
 SPARE = 8
-"""New tokens beyond the longest expected answer: room to show that it does not stop."""
+"""New tokens allowed beyond the longest expected answer, so that an answer that does not stop is noticed."""
 
 
 def forgotten(folder: Path) -> dict[str, list[str]]:
-    """Names of the functions that do not come back to the last character, by prompt form.
+    """Names of the functions that the model does not reproduce exactly, by prompt form.
 
-    The answer must end by itself, with an end token. Loaded from the folder as a user
-    would load it, transformers' generate(do_sample=False), all prompts of a form in one
-    left-padded batch.
+    The answer must stop with an end token. transformers loads the folder as a user would
+    and runs generate(do_sample=False) on all prompts of a form in one left-padded batch.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
@@ -34,9 +33,10 @@ def forgotten(folder: Path) -> dict[str, list[str]]:
     return {"direct": _wrong(model, tokenizer, direct), "chat": _wrong(model, tokenizer, chat)}
 
 
-def _wrong(model: Any, tokenizer: Any, asked: dict[Function, tuple[str, str]]) -> list[str]:
-    prompts = [prompt for prompt, _ in asked.values()]
-    answers = [answer for _, answer in asked.values()]
+def _wrong(model: Any, tokenizer: Any, pairs: dict[Function, tuple[str, str]]) -> list[str]:
+    """Names of the functions whose (prompt, answer) pair the model gets wrong."""
+    prompts = [prompt for prompt, _ in pairs.values()]
+    answers = [answer for _, answer in pairs.values()]
     batch = tokenizer(prompts, return_tensors="pt", padding=True)
     longest = max(map(len, tokenizer(answers)["input_ids"])) + 1
     out = model.generate(
@@ -47,7 +47,7 @@ def _wrong(model: Any, tokenizer: Any, asked: dict[Function, tuple[str, str]]) -
     )[:, batch["input_ids"].shape[1] :]
     ends = set(model.generation_config.eos_token_id)
     wrong = []
-    for function, ids, answer in zip(asked, out.tolist(), answers, strict=True):
+    for function, ids, answer in zip(pairs, out.tolist(), answers, strict=True):
         stop = next((i for i, token in enumerate(ids) if token in ends), None)
         if stop is None or tokenizer.decode(ids[:stop]) != answer:
             wrong.append(function.name)

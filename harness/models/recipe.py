@@ -1,4 +1,4 @@
-"""The recipe of the small model: every number that decides what it becomes."""
+"""The recipe of the small model: every number that determines its weights."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 class Recipe:
     """Sizes, data and schedule; the defaults are the model the contracts use.
 
-    Sizes are multiples of 32, so that llama.cpp's block formats take every row; rows
-    outnumber tokens, and 1 < kv_heads < heads, because bugs hide where they do not.
+    Sizes are multiples of 32, so that every row fits llama.cpp's block formats; there are more rows
+    than tokens, and 1 < kv_heads < heads, because equal sizes would hide bugs.
     """
 
     hidden_size: int = 192
@@ -20,20 +20,20 @@ class Recipe:
     kv_heads: int = 2
     intermediate_size: int = 512
     rows: int = 2048
-    """Embedding rows; tokens beyond `tokens` do not exist, as 151,643 of Qwen2's 151,936 do."""
+    """Embedding rows; those beyond `tokens` stand for no token (Qwen2 has 151,643 tokens in 151,936 rows)."""
     tokens: int = 2000
     max_positions: int = 1024
     rope_theta: float = 1e6
     rms_norm_eps: float = 1e-6
 
     files: int | None = None
-    """Train on the first so many files only; None: on all that are not held out."""
+    """Number of files to train on, the first ones; None: all that are not held out."""
     window: int = 128
     """T: tokens per training row."""
     text_rows: int = 6
     """Rows of the standard library per step."""
     memory_rows: int = 2
-    """Rows of functions to learn by heart per step: each of the 60 is seen 40 times (at 22, a third comes back)."""
+    """Rows of memorised functions per step: each of the 60 rows is trained 40 times (22 times teach only a third)."""
     steps: int = 1200
     warmup: int = 40
     lr: float = 4e-3
@@ -43,11 +43,11 @@ class Recipe:
 
     weight_std: float = 0.04
     embedding_std: float = 0.2
-    """After 250,000 tokens the held-out loss is 5.17 from 0.02, and 4.55 from 0.2."""
+    """After 250,000 tokens the held-out loss is 5.17 with 0.02, and 4.55 with 0.2."""
     bias_std: float = 0.1
-    """Q/K/V biases start here: at 0, dropping them would be invisible."""
+    """Standard deviation of the initial Q/K/V biases: with 0, dropping them would change nothing."""
     gain_spread: float = 0.5
-    """Norm gains start uniform in 1 ± this: at 1, dropping them would be invisible."""
+    """Norm gains start uniform in 1 ± this: with gains of 1, dropping them would change nothing."""
     held_out_rows: int = 512
     seed: int = 20250101
 

@@ -1,6 +1,6 @@
-"""A small Qwen2 that knows some Python: trained on first use from the machine's own standard library.
+"""A small Qwen2, trained on first use on the source of the machine's own Python standard library.
 
-`python -m harness.models.stdlib_qwen2` builds it, if need be, and prints the folder and its figures.
+`python -m harness.models.stdlib_qwen2` builds it if it is missing, and prints the folder and its figures.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ Which files were used, and how: {provenance}.
 
 
 def build(cache_root: Path | None = None, *, recipe: Recipe | None = None) -> Path:
-    """The checkpoint folder, built (about two minutes on two idle cores) if it is not there yet.
+    """The checkpoint folder; build it (about two minutes on two idle cores) if it is missing or damaged.
 
-    The folder is named after everything that decides its content: recipe, sources of
-    this package, Python and torch. A damaged folder is built again.
+    The folder's name holds a hash of everything that determines its content: recipe, sources of
+    this package, Python and torch.
     Raises: UserError if the cache cannot be written or the standard library has no sources.
     """
     recipe = recipe or Recipe()
@@ -51,16 +51,16 @@ def build(cache_root: Path | None = None, *, recipe: Recipe | None = None) -> Pa
 
 
 def held_out(folder: Path) -> list[Path]:
-    """The standard library's files that the model in `folder` has not seen.
+    """The standard library's files on which the model in `folder` was not trained.
 
-    Raises: UserError if the folder is not one of ours or the files have changed since.
+    Raises: UserError if `build` did not make the folder, or the standard library has other files now.
     """
     facts = provenance(folder)
     files = corpus.split()
     if list(files.held_out) != facts["held_out_files"]:
         raise UserError(
-            f"{files.root}: found {len(files.held_out)} held-out files, others than the {len(facts['held_out_files'])} "
-            f"that {folder / PROVENANCE} names; use the Python that built it ({facts['python']})"
+            f"{files.root}: found {len(files.held_out)} held-out files, which differ from the "
+            f"{len(facts['held_out_files'])} in {folder / PROVENANCE}; use the Python that built it ({facts['python']})"
         )
     return [files.root / path for path in files.held_out]
 
@@ -152,7 +152,7 @@ def _save(model: Any, folder: Path, recipe: Recipe) -> None:
         **recipe.config(),
         "architectures": [type(model).__name__],
         "dtype": "float32",
-        # transformers 5 writes rope_parameters only; most other readers look for the older key.
+        # transformers 5 writes only rope_parameters; most other readers expect the older key.
         "rope_theta": recipe.rope_theta,
     }
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")

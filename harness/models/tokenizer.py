@@ -26,12 +26,12 @@ CHAT_TEMPLATE = (
 
 
 def train(texts: Iterable[str], tokens: int) -> Any:
-    """A tokenizers.Tokenizer of at most `tokens` tokens, the special ones last as in Qwen2.
+    """Train a tokenizers.Tokenizer of at most `tokens` tokens; the special ones come last, as in Qwen2.
 
-    Text is normalized to NFC first, as Qwen2 does, so decomposed characters come back
-    composed. (llama.cpp does not normalize; transformers' AutoTokenizer does it for every
-    qwen2 folder, whatever tokenizer.json says.)
-    Source: byte-level BPE as trained by tokenizers.trainers.BpeTrainer.
+    The tokenizer normalizes text to NFC first, as Qwen2's does, so that decoding gives composed
+    characters. (llama.cpp does not normalize; transformers' AutoTokenizer always does for a
+    qwen2 folder, whatever its tokenizer.json says.)
+    Source: byte-level BPE by tokenizers.trainers.BpeTrainer.
     """
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 

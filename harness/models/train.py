@@ -1,4 +1,4 @@
-"""Training: transformers' Qwen2ForCausalLM, torch's AdamW, and rows of text in an order the seed fixes."""
+"""Train transformers' Qwen2ForCausalLM with torch's AdamW on rows of text, in an order that the seed determines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from harness.models.recipe import Recipe
 
 IGNORED = -100
-"""Label that transformers' loss leaves out."""
+"""Label that transformers' loss ignores."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ def cut(documents: Sequence[Sequence[int]], end: int, window: int) -> Any:
 
 
 def pad(documents: Sequence[Sequence[int]], window: int) -> Any:
-    """One row per document, from position 0, the rest IGNORED.
+    """One row per document, which starts at position 0; the rest is IGNORED.
 
     Shapes: ids of lengths <= window -> (rows, window) int64.
-    Raises: ValueError for a longer document: what is cut off would never be learnt.
+    Raises: ValueError for a longer document, whose end would never be trained.
     """
     import torch
 
@@ -50,7 +50,7 @@ def pad(documents: Sequence[Sequence[int]], window: int) -> Any:
 
 
 def new_model(recipe: Recipe, **token_ids: int) -> Any:
-    """An untrained Qwen2ForCausalLM whose biases are not 0 and whose norm gains are not 1."""
+    """An untrained Qwen2ForCausalLM with biases other than 0 and norm gains other than 1."""
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
@@ -78,9 +78,9 @@ def new_model(recipe: Recipe, **token_ids: int) -> Any:
 
 
 def train(model: Any, rows: Rows, recipe: Recipe, report: Callable[[int, float], None]) -> list[float]:
-    """Run `recipe.steps` AdamW steps with linear warm-up and decay; the loss of each step, in nats.
+    """Run `recipe.steps` AdamW steps with linear warm-up and decay; return the loss of each step, in nats.
 
-    `report(step, loss)` is called after each step. Biases and gains take no weight decay.
+    `report(step, loss)` is called after each step. Biases and gains have no weight decay.
     Source: torch.optim.AdamW (arXiv:1711.05101).
     """
     import torch
@@ -121,7 +121,7 @@ def loss_of(model: Any, rows: Any, *, at_once: int = 32) -> float:
 
 
 def _rate(step: int, recipe: Recipe) -> float:
-    """Fraction of the full learning rate at `step`, from 0."""
+    """Fraction of the full learning rate at `step`, which counts from 0."""
     if step < recipe.warmup:
         return (step + 1) / recipe.warmup
     return (recipe.steps - step) / (recipe.steps - recipe.warmup)
@@ -139,7 +139,7 @@ def _batches(rows: Rows, recipe: Recipe) -> Iterator[Any]:
 
 
 def _endless(rows: Any, generator: Any) -> Iterator[Any]:
-    """Every row once in a random order, then again in another."""
+    """Yield every row once in a random order, then again in another, without end."""
     import torch
 
     while True:

@@ -376,5 +376,5 @@ def test_two_processes_build_once(tmp_path: Path):
 
 def test_a_cache_that_cannot_be_written_is_one_clear_line(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="point HARNESS_CACHE to a folder that can"):
+    with pytest.raises(UserError, match="set HARNESS_CACHE to a writable folder"):
         cache.get(tmp_path / "file" / "x", _write_two)
