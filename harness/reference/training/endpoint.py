@@ -49,7 +49,9 @@ def endpoint_grads(
 def final_hidden(config: Mapping[str, Any], weights: Weights, tokens: np.ndarray) -> np.ndarray:
     """The final norm's input. Shapes: tokens (B, T) -> (B, T, C). Raises: ValueError as `decoder_forward`, or tied."""
     if parse_config(config).tied:
-        raise ValueError("config: found tie_word_embeddings true, expected a head of its own: it is trained apart")
+        raise ValueError(
+            "config: found tie_word_embeddings true, expected false: head and embedding are trained separately"
+        )
     _, stages = decoder_forward(config, weights, tokens)
     return stages[f"layers.{parse_config(config).layers - 1}.mlp_residual"]
 

@@ -216,4 +216,6 @@ def _check_momentum(velocity: Gradients, weights: Weights) -> None:
 
 def _check_config(config: Config) -> None:
     if config.get("tie_word_embeddings"):
-        raise ValueError("config: found tie_word_embeddings true, expected false: head and embedding are trained apart")
+        raise ValueError(
+            "config: found tie_word_embeddings true, expected false: head and embedding are trained separately"
+        )
