@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from harness.commands.arguments import JSON
 
 if TYPE_CHECKING:
-    from harness.evidence.release import Answer
+    from harness.evidence.release import Ruling
 
 NAME = "gate"
 HELP = "the ship gate of CI"
@@ -34,10 +34,10 @@ def run(args: argparse.Namespace) -> int:
 
     Raises: UserError if the runs do not merge, or know no such target.
     """
-    from harness.evidence.release import Question, answer
+    from harness.evidence.release import Question, rule_on
     from harness.report.terminal import print_json
 
-    found = answer(Question(args.evidence, args.target, args.contracts, args.min_ship, args.max_age))
+    found = rule_on(Question(args.evidence, args.target, args.contracts, args.min_ship, args.max_age))
     if args.json:
         print_json(_as_json(found))
     else:
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     return found.code
 
 
-def _as_json(found: Answer) -> dict[str, object]:
+def _as_json(found: Ruling) -> dict[str, object]:
     head = {
         "open": found.code == 0,
         "exit_code": found.code,
@@ -58,12 +58,12 @@ def _as_json(found: Answer) -> dict[str, object]:
     return {**head, "targets": [each.as_json() for each in found.decisions], "red_elsewhere": found.red_elsewhere}
 
 
-def _refusal(found: Answer, targets: list[str]) -> list[str]:
+def _refusal(found: Ruling, targets: list[str]) -> list[str]:
     """Evidence that cannot be trusted closes every gate."""
     return [*found.faults, *(f"gate {target}: CLOSED, the evidence does not verify" for target in targets)]
 
 
-def _lines(found: Answer) -> list[str]:
+def _lines(found: Ruling) -> list[str]:
     out = []
     for decision in found.decisions:
         for criterion in decision.red + decision.short:
@@ -74,18 +74,18 @@ def _lines(found: Answer) -> list[str]:
     return out
 
 
-def _tell_github(found: Answer, as_json: bool) -> None:
-    from harness.report import github
+def _tell_github(found: Ruling, as_json: bool) -> None:
+    from harness.report.ci import github
     from harness.report.claim import reported
 
     if not github.enabled():
         return
     if found.faults:
-        github.say([github.annotation("error", fault, title="harness gate") for fault in found.faults], as_json)
+        github.print_lines([github.annotation("error", fault, title="harness gate") for fault in found.faults], as_json)
         github.append_summary(["## Gate: CLOSED", f"The evidence does not verify: {len(found.faults)} faults."])
         return
     claims = reported(found.merged, found.runs)
-    github.say(github.of_decisions(found.decisions, claims), as_json)
+    github.print_lines(github.of_decisions(found.decisions, claims), as_json)
     github.append_summary(github.gate_page(found.decisions, claims))
 
 

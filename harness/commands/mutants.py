@@ -68,4 +68,4 @@ def _fresh(paths: list[str], workers: int | None) -> dict[str, Result]:
 
     with tempfile.TemporaryDirectory(prefix="harness-mutants-") as folder:
         options = Options(paths=paths, candidate=candidate.BASELINE, evidence=folder, workers=workers)
-        return session.run(options, TerminalProgress()).sealed.results
+        return session.run_session(options, TerminalProgress()).sealed.results

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     Raises: UserError if a run does not verify, or if `out` lies inside a sealed run or is a file.
     """
     from harness.evidence.verify import verified
-    from harness.report import junit, sarif
+    from harness.report.ci import junit, sarif
     from harness.report.markdown import markdown
     from harness.report.outline import outline
     from harness.report.page import html

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from harness.run.progress import Silent
 
     _refuse_inside_a_run(args.junitxml)
-    finished = session.run(_options(args), Silent() if args.json else TerminalProgress())
+    finished = session.run_session(_options(args), Silent() if args.json else TerminalProgress())
     sealed = finished.sealed
     shown = {
         "run": sealed.id,
@@ -86,7 +86,7 @@ def _tell_ci(finished: Finished, args: argparse.Namespace) -> None:
     """What a CI system reads: JUnit XML where it was asked for, annotations and a summary on GitHub."""
     from harness.evidence import store
     from harness.evidence.merge import merge, plan
-    from harness.report import github, junit
+    from harness.report.ci import github, junit
     from harness.report.claim import reported
 
     if not args.junitxml and not github.enabled():
@@ -100,5 +100,5 @@ def _tell_ci(finished: Finished, args: argparse.Namespace) -> None:
         file.write_bytes(junit.document(merged, runs))
     if github.enabled():
         claims = reported(merged, runs)
-        github.say(github.of_claims(claims), args.json)
+        github.print_lines(github.of_claims(claims), args.json)
         github.append_summary(github.run_page(merged["counts"], merged["targets"], claims))

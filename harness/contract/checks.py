@@ -10,14 +10,14 @@ from harness.contract.domain import check_conditions, check_domains
 from harness.contract.limits import check_limits
 from harness.contract.names.modules import Modules
 from harness.contract.names.resolve import Binding, resolve
-from harness.contract.problem import Finding, nearest
+from harness.contract.problem import Mistake, nearest
 
 _LIMITED_BY = frozenset({"accept", "given", "explore"})
 
 
 def check_claim(
     source: dict[str, Any], broken: frozenset[str], folder: Path, modules: Modules
-) -> tuple[Binding | None, list[Finding]]:
+) -> tuple[Binding | None, list[Mistake]]:
     """The claim's binding (None for an unbound one) and what is wrong with it.
 
     `source` lacks the fields of wrong shape; `broken` names them, so that nothing is
@@ -38,20 +38,20 @@ def check_claim(
     return (None if findings else binding), findings
 
 
-def _check_mutants(source: dict[str, Any], broken: frozenset[str]) -> Iterator[Finding]:
+def _check_mutants(source: dict[str, Any], broken: frozenset[str]) -> Iterator[Mistake]:
     mutants = source.get("mutants", [])
     if not mutants and "mutants_exempt" not in {*source, *broken}:
         message = "no mutants, so nothing shows that this claim can fail; name some, or write mutants_exempt: <reason>"
-        yield Finding(("mutants",) if "mutants" in source else ("id",), message, at_key=True)
+        yield Mistake(("mutants",) if "mutants" in source else ("id",), message, at_key=True)
     if mutants and "mutants_exempt" in source:
         message = "both mutants and mutants_exempt are given; keep one of them"
-        yield Finding(("mutants_exempt",), message, at_key=True)
+        yield Mistake(("mutants_exempt",), message, at_key=True)
     if mutants and "baseline" not in {*source, *broken}:
         message = "mutants are made from a baseline, but the claim has none; add baseline: package.module"
-        yield Finding(("mutants",), message, at_key=True)
+        yield Mistake(("mutants",), message, at_key=True)
 
 
-def check_depends(depends: dict[str, list[str]], elsewhere: Iterable[str]) -> Iterator[tuple[str, Finding]]:
+def check_depends(depends: dict[str, list[str]], elsewhere: Iterable[str]) -> Iterator[tuple[str, Mistake]]:
     """(contract id, finding) for each dependency that does not exist or leads back to its contract.
 
     `elsewhere` are ids of contracts that exist but were not asked for.
@@ -61,11 +61,11 @@ def check_depends(depends: dict[str, list[str]], elsewhere: Iterable[str]) -> It
         for i, need in enumerate(needs):
             if need not in known:
                 message = f"depends_on: no contract {need!r}{nearest(need, known)}; load it too or mend the id"
-                yield contract, Finding(("metadata", "depends_on", i), message)
+                yield contract, Mistake(("metadata", "depends_on", i), message)
     for cycle in cycles(depends):
         at = depends[cycle[0]].index(cycle[1])
         message = f"depends_on goes in a circle: {' -> '.join(cycle)}; remove one of these"
-        yield cycle[0], Finding(("metadata", "depends_on", at), message)
+        yield cycle[0], Mistake(("metadata", "depends_on", at), message)
 
 
 def cycles(depends: dict[str, list[str]]) -> Iterator[list[str]]:

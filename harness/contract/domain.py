@@ -5,39 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from harness.contract.limits import Limit, limits
-from harness.contract.problem import DataPath, Finding, listed, nearest, shown
+from harness.contract.limits import WrittenLimit, limits
+from harness.contract.problem import DataPath, Mistake, listed, nearest, shown
 
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 _ALWAYS: dict[str, dict[str, Any]] = {"dtype": {"choices": list(DTYPES)}, "device": {"choices": ["cpu", "cuda"]}}
 
 
-def check_domains(source: dict[str, Any]) -> Iterator[Finding]:
+def check_domains(source: dict[str, Any]) -> Iterator[Mistake]:
     """Domains whose ends are crossed, a parameter both given and explored, a dtype that is none."""
     given, explore = source.get("given", {}), source.get("explore", {})
     for name, domain in explore.items():
         if name in given:
             message = f"{name!r} is both given and explored; keep one of them"
-            yield Finding(("explore", name), message, at_key=True)
+            yield Mistake(("explore", name), message, at_key=True)
         for kind in ("boundary", "uniform", "log_uniform"):
             if kind in domain:
                 low, high = domain[kind]
                 if not (low < high or (low == high and kind != "log_uniform")):
                     sign = "<" if kind == "log_uniform" else "<="
                     message = f"explore.{name}.{kind}: found [{low}, {high}], expected [lo, hi] with lo {sign} hi"
-                    yield Finding(("explore", name, kind), message)
+                    yield Mistake(("explore", name, kind), message)
     written: list[tuple[DataPath, Any]] = [(("given", "dtype"), given["dtype"])] if "dtype" in given else []
     choices = explore.get("dtype", {}).get("choices", [])
     written += [(("explore", "dtype", "choices", i), each) for i, each in enumerate(choices)]
     for path, value in written:
         if value not in DTYPES:
             guess = nearest(str(value), DTYPES)
-            yield Finding(path, f"dtype: found {shown(value)}, expected one of {listed(DTYPES)}{guess}")
+            yield Mistake(path, f"dtype: found {shown(value)}, expected one of {listed(DTYPES)}{guess}")
     if "dtype" in explore and "choices" not in explore["dtype"]:
-        yield Finding(("explore", "dtype"), f"dtype: expected choices among {listed(DTYPES)}")
+        yield Mistake(("explore", "dtype"), f"dtype: expected choices among {listed(DTYPES)}")
 
 
-def check_conditions(source: dict[str, Any]) -> Iterator[Finding]:
+def check_conditions(source: dict[str, Any]) -> Iterator[Mistake]:
     """`when` naming what is not there, and explored values that no limit covers."""
     domains = _domains(source)
     all_limits = list(limits(source["accept"]))
@@ -50,7 +50,7 @@ def check_conditions(source: dict[str, Any]) -> Iterator[Finding]:
         for dtype in limit.dtypes():
             if dtype != "default" and dtype not in _dtypes(source):
                 message = f"a bound for {dtype}, but the claim runs in {listed(_dtypes(source))} only; remove it"
-                yield Finding(limit.path, message, at_key=True)
+                yield Mistake(limit.path, message, at_key=True)
     if clean:
         yield from _check_coverage(source, all_limits, domains)
 
@@ -66,34 +66,38 @@ def _dtypes(source: dict[str, Any]) -> list[str]:
     return [str(each) for each in named.get("choices", ["float32"])]
 
 
-def _check_condition(limit: Limit, name: str, wanted: Any, domains: dict[str, dict[str, Any]]) -> Iterator[Finding]:
+def _check_condition(
+    limit: WrittenLimit, name: str, wanted: Any, domains: dict[str, dict[str, Any]]
+) -> Iterator[Mistake]:
     path = (*limit.path, "when", name)
     if name not in domains:
         guess = nearest(name, domains)
         message = f"when: {name!r} is neither explored nor given{guess} (there are: {listed(sorted(domains), 20)})"
-        yield Finding(path, message, at_key=True)
+        yield Mistake(path, message, at_key=True)
         return
     for value in _values(wanted):
         if not _contains(domains[name], value):
             choices = domains[name].get("choices")
             has = listed(map(str, choices)) if choices else _interval(domains[name])
             guess = nearest(str(value), [each for each in choices or () if isinstance(each, str)])
-            yield Finding(path, f"when.{name}: {shown(value)} never happens, {name} is one of {has}{guess}")
+            yield Mistake(path, f"when.{name}: {shown(value)} never happens, {name} is one of {has}{guess}")
 
 
-def _check_coverage(source: dict[str, Any], all_limits: list[Limit], domains: dict[str, Any]) -> Iterator[Finding]:
+def _check_coverage(
+    source: dict[str, Any], all_limits: list[WrittenLimit], domains: dict[str, Any]
+) -> Iterator[Mistake]:
     """Each explored choice must meet some limit: a dtype that none judges would pass unseen."""
     named = {name for limit in all_limits for name in limit.source.get("when", {})}
     for name in sorted(named & set(source.get("explore", {}))):
         for value in domains[name].get("choices", []) if name != "dtype" else ():
             if not any(_applies(limit, name, value) for limit in all_limits):
-                yield Finding(("accept",), f"no limit applies when {name} is {shown(value)}; add one", at_key=True)
+                yield Mistake(("accept",), f"no limit applies when {name} is {shown(value)}; add one", at_key=True)
     for dtype in _dtypes(source):
         if not any(_applies(limit, "dtype", dtype) and limit.covers(dtype) for limit in all_limits):
-            yield Finding(("accept",), f"no limit applies in {dtype}, in which the claim runs; add one", at_key=True)
+            yield Mistake(("accept",), f"no limit applies in {dtype}, in which the claim runs; add one", at_key=True)
 
 
-def _applies(limit: Limit, name: str, value: Any) -> bool:
+def _applies(limit: WrittenLimit, name: str, value: Any) -> bool:
     when = limit.source.get("when", {})
     return name not in when or any(_same(value, each) for each in _values(when[name]))
 

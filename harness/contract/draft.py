@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.contract.claim import Claim, Contract
-from harness.contract.problem import DataPath, Finding, Problem, closest
+from harness.contract.problem import DataPath, Mistake, Problem, closest
 from harness.contract.schema import check_shape, claim_fields
 from harness.contract.text.reader import Positions, load_yaml
 
@@ -30,11 +30,11 @@ class Draft:
         draft = cls(str(file), *load_yaml(file))
         if schema and (draft.data is not None or not draft.problems):
             findings = check_shape(draft.data, schema)
-            draft.tell(*findings)
+            draft.add(*findings)
             draft.broken = _broken(findings)
         return draft
 
-    def tell(self, *findings: Finding) -> None:
+    def add(self, *findings: Mistake) -> None:
         """Note findings as problems, with their line and column."""
         for path, message, severity, at_key in findings:
             line, column = self.positions.at(path, key=at_key)
@@ -81,7 +81,7 @@ class Draft:
         return Contract(path=self.file, source=self.data, claims=claims)
 
 
-def _broken(findings: list[Finding]) -> dict[int, frozenset[str]]:
+def _broken(findings: list[Mistake]) -> dict[int, frozenset[str]]:
     """Claim index -> fields that a finding is about, the near-miss of an unknown key included."""
     fields: dict[int, set[str]] = {}
     for finding in findings:

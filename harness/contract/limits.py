@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from harness.contract.problem import DataPath, Finding, listed, nearest
+from harness.contract.problem import DataPath, Mistake, listed, nearest
 from harness.measurements.table import MEASUREMENTS
 
 OPERATORS = ("le", "lt", "ge", "gt", "eq")
@@ -17,7 +17,7 @@ _LOSS = re.compile(r"loss|.*_loss|loss_.*|perplexity|.*_perplexity|ppl|nll")
 
 
 @dataclass(frozen=True)
-class Limit:
+class WrittenLimit:
     """One limit of an accept tree: where it is, what it measures, what it asks."""
 
     path: DataPath
@@ -39,17 +39,17 @@ class Limit:
         return any(self.bound(each, dtype) is not None for each in OPERATORS)
 
 
-def limits(accept: dict[str, Any], path: DataPath = ("accept",)) -> Iterator[Limit]:
+def limits(accept: dict[str, Any], path: DataPath = ("accept",)) -> Iterator[WrittenLimit]:
     """Every limit of an accept tree, groups included, in written order."""
     for name, value in accept.items():
         if name in GROUPS:
             for i, branch in enumerate(value):
                 yield from limits(branch, (*path, name, i))
         else:
-            yield Limit((*path, name), name, value)
+            yield WrittenLimit((*path, name), name, value)
 
 
-def check_limits(accept: dict[str, Any], measures: Iterable[str] | None, has_baseline: bool) -> Iterator[Finding]:
+def check_limits(accept: dict[str, Any], measures: Iterable[str] | None, has_baseline: bool) -> Iterator[Mistake]:
     """Limits that name nothing, need a missing baseline, cannot be met, or bound a loss on one side.
 
     `measures` are the falsifier's own names; None when the falsifier is not known.
@@ -60,23 +60,23 @@ def check_limits(accept: dict[str, Any], measures: Iterable[str] | None, has_bas
         entry = MEASUREMENTS.get(limit.measurement)
         if entry and entry.needs_baseline and not has_baseline:
             message = f"{limit.measurement} compares with a baseline, but the claim has none; add baseline:"
-            yield Finding(limit.path, message, at_key=True)
+            yield Mistake(limit.path, message, at_key=True)
         for dtype in limit.dtypes() or (None,):
             yield from _check_satisfiable(limit, dtype)
     yield from _check_losses(accept)
 
 
-def _check_names(limit: Limit, known: set[str]) -> Iterator[Finding]:
+def _check_names(limit: WrittenLimit, known: set[str]) -> Iterator[Mistake]:
     written: list[tuple[DataPath, str]] = [((), limit.measurement)]
     written += [((each,), limit.source[each]) for each in OPERATORS if isinstance(limit.source.get(each), str)]
     for rest, name in written:
         if name not in known:
             hint = f"(known: {listed(sorted(known), 40)}; a falsifier's module adds its own in MEASURES = {{...}})"
             message = f"unknown measurement {name!r}{nearest(name, known)} {hint}"
-            yield Finding((*limit.path, *rest), message, at_key=not rest)
+            yield Mistake((*limit.path, *rest), message, at_key=not rest)
 
 
-def _check_satisfiable(limit: Limit, dtype: str | None) -> Iterator[Finding]:
+def _check_satisfiable(limit: WrittenLimit, dtype: str | None) -> Iterator[Mistake]:
     """A limit whose bounds leave no number between them, or none that the measurement can take."""
     entry = MEASUREMENTS.get(limit.measurement)
     low, high = entry.range if entry else (-inf, inf)
@@ -94,10 +94,10 @@ def _check_satisfiable(limit: Limit, dtype: str | None) -> Iterator[Finding]:
         where = f" in {dtype}" if dtype else ""
         span = f" (it lies in [{low:g}, {high:g}])" if entry else ""
         message = f"no {limit.measurement}{span} satisfies {' and '.join(written)}{where}; widen the limit"
-        yield Finding(limit.path, message, at_key=True)
+        yield Mistake(limit.path, message, at_key=True)
 
 
-def _check_losses(accept: dict[str, Any]) -> Iterator[Finding]:
+def _check_losses(accept: dict[str, Any]) -> Iterator[Mistake]:
     bounded = _sides(accept)
     told = set()
     for limit in limits(accept):
@@ -109,7 +109,7 @@ def _check_losses(accept: dict[str, Any]) -> Iterator[Finding]:
                 f"{name} has no {' and no '.join(missing)} bound that always holds; "
                 "a loss or perplexity needs both (a loss of 0.0008 came from a corpus of <unk>)"
             )
-            yield Finding(limit.path, message, at_key=True)
+            yield Mistake(limit.path, message, at_key=True)
 
 
 def _sides(accept: dict[str, Any]) -> set[tuple[str, str]]:

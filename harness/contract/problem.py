@@ -26,7 +26,7 @@ class Problem:
         return f"{self.file}:{self.line}:{self.column}: {self.severity}: {self.message}"
 
 
-class Finding(NamedTuple):
+class Mistake(NamedTuple):
     """A mistake before it has a line: the path to the value, or to its key."""
 
     path: DataPath
@@ -34,7 +34,7 @@ class Finding(NamedTuple):
     severity: Severity = "error"
     at_key: bool = False
 
-    def below(self, *prefix: str | int) -> Finding:
+    def below(self, *prefix: str | int) -> Mistake:
         """The same finding in a document that holds this one's at `prefix`."""
         return self._replace(path=(*prefix, *self.path))
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import jsonschema_rs
 
-from harness.contract.problem import DataPath, Finding, closest, listed, nearest, shown
+from harness.contract.problem import DataPath, Mistake, closest, listed, nearest, shown
 
 
-def check_shape(data: Any, schema: str) -> list[Finding]:
+def check_shape(data: Any, schema: str) -> list[Mistake]:
     """Everything in which `data` departs from the schema `contract` or `ship`, and every non-finite number.
 
     The path of a missing key is the path it would have.
@@ -46,11 +46,11 @@ def _validator(schema: str) -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator(_load(schema))
 
 
-def _nonfinite(value: Any, path: DataPath) -> Iterator[Finding]:
+def _nonfinite(value: Any, path: DataPath) -> Iterator[Mistake]:
     if isinstance(value, float):
         if not math.isfinite(value):
             text = "nan" if math.isnan(value) else ("-" if value < 0 else "") + "inf"
-            yield Finding(path, f"{_name(path)}: found .{text}, expected a finite number; nothing fails against it")
+            yield Mistake(path, f"{_name(path)}: found .{text}, expected a finite number; nothing fails against it")
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from _nonfinite(item, (*path, key))
@@ -59,7 +59,7 @@ def _nonfinite(value: Any, path: DataPath) -> Iterator[Finding]:
             yield from _nonfinite(item, (*path, i))
 
 
-def _findings(error: Any, schema: Any) -> Iterator[Finding]:
+def _findings(error: Any, schema: Any) -> Iterator[Mistake]:
     path, kind = tuple(error.instance_path), error.kind.name
     node = schema
     for step in error.schema_path[:-1]:
@@ -68,28 +68,28 @@ def _findings(error: Any, schema: Any) -> Iterator[Finding]:
         for key in error.kind.unexpected:
             if "unbound" in node["properties"] and key in claim_fields():
                 message = f"{key!r} beside unbound: an unbound claim runs nothing; remove unbound to bind it"
-                yield Finding((*path, key), message, at_key=True)
+                yield Mistake((*path, key), message, at_key=True)
                 continue
             yield unknown_key((*path, key), node.get("title", "key"), node["properties"])
     elif kind == "required":
         missing, there = error.kind.property, error.instance
         # A near-miss of the missing key is told as an unknown key.
         if missing not in {closest(key, node["properties"]) for key in set(there) - set(node["properties"])}:
-            yield Finding((*path, missing), f"{_name(path)}: missing {missing!r}; add it", at_key=True)
+            yield Mistake((*path, missing), f"{_name(path)}: missing {missing!r}; add it", at_key=True)
     elif kind == "propertyNames":
         key = error.kind.error.instance
-        yield Finding((*path, key), f"found the key {key!r}, expected {node['description']}", at_key=True)
+        yield Mistake((*path, key), f"found the key {key!r}, expected {node['description']}", at_key=True)
     elif kind == "anyOf":
-        yield Finding(path, f"{_name(path)}: found no operator, expected {node['description']}", at_key=True)
+        yield Mistake(path, f"{_name(path)}: found no operator, expected {node['description']}", at_key=True)
     else:
         guess = nearest(str(error.instance), [str(each) for each in node.get("enum", ())])
-        yield Finding(path, f"{_name(path)}: found {shown(error.instance)}, expected {node['description']}{guess}")
+        yield Mistake(path, f"{_name(path)}: found {shown(error.instance)}, expected {node['description']}{guess}")
 
 
-def unknown_key(path: DataPath, kind: str, valid: Iterable[str]) -> Finding:
+def unknown_key(path: DataPath, kind: str, valid: Iterable[str]) -> Mistake:
     """The finding for a key that is not one of `valid`."""
     valid, key = list(valid), str(path[-1])
-    return Finding(path, f"unknown {kind} {key!r}{nearest(key, valid)} (valid: {listed(valid, 20)})", at_key=True)
+    return Mistake(path, f"unknown {kind} {key!r}{nearest(key, valid)} (valid: {listed(valid, 20)})", at_key=True)
 
 
 def _name(path: DataPath) -> str:

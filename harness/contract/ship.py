@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.contract.draft import Draft
-from harness.contract.problem import Finding, nearest
+from harness.contract.problem import Mistake, nearest
 
 NAME = "ship.yaml"
 
@@ -63,7 +63,7 @@ def load_ship(path: Path) -> tuple[Ship | None, Draft]:
     """The ship plan and its draft, which holds its problems; None if it has an error."""
     draft = Draft.read(path, "ship")
     if not draft.problems:
-        draft.tell(*_check_ids(draft.data))
+        draft.add(*_check_ids(draft.data))
     if draft.problems:
         return None, draft
     targets = tuple(
@@ -73,7 +73,7 @@ def load_ship(path: Path) -> tuple[Ship | None, Draft]:
     return Ship(str(path), draft.data, targets), draft
 
 
-def unknown_claims(ship: Ship, known: Iterable[str]) -> Iterator[Finding]:
+def unknown_claims(ship: Ship, known: Iterable[str]) -> Iterator[Mistake]:
     """A finding for each claim that a criterion names and that is not in `known`."""
     known = frozenset(known)
     for target, each in ship.source["targets"].items():
@@ -81,7 +81,7 @@ def unknown_claims(ship: Ship, known: Iterable[str]) -> Iterator[Finding]:
             for j, claim in enumerate(criterion["claims"]):
                 if claim not in known:
                     message = f"criterion {criterion['id']}: no claim {claim!r} in any contract{nearest(claim, known)}"
-                    yield Finding(("targets", target, "criteria", i, "claims", j), message)
+                    yield Mistake(("targets", target, "criteria", i, "claims", j), message)
 
 
 def _criterion(source: dict[str, Any]) -> Criterion:
@@ -95,11 +95,11 @@ def _criterion(source: dict[str, Any]) -> Criterion:
     )
 
 
-def _check_ids(data: dict[str, Any]) -> Iterator[Finding]:
+def _check_ids(data: dict[str, Any]) -> Iterator[Mistake]:
     for target, each in data["targets"].items():
         seen: set[str] = set()
         for i, criterion in enumerate(each["criteria"]):
             if criterion["id"] in seen:
                 message = f"criterion {criterion['id']!r} appears twice in target {target!r}; rename one"
-                yield Finding(("targets", target, "criteria", i, "id"), message)
+                yield Mistake(("targets", target, "criteria", i, "id"), message)
             seen.add(criterion["id"])

@@ -14,7 +14,7 @@ from harness.contract.location import contract_files, contracts_below, located
 from harness.contract.names.modules import Modules
 from harness.contract.names.reference import short
 from harness.contract.names.resolve import Binding
-from harness.contract.problem import DataPath, Finding, Problem
+from harness.contract.problem import DataPath, Mistake, Problem
 from harness.contract.ship import Ship, find_ship, load_ship, unknown_claims
 
 
@@ -79,7 +79,7 @@ def _check_claims(drafts: list[Draft]) -> dict[str, Binding]:
         for i, source in draft.claims.items():
             broken = draft.broken.get(i, frozenset())
             binding, findings = check_claim(source, broken, Path(draft.file).parent, modules)
-            draft.tell(*(finding.below(CLAIMS, i) for finding in findings))
+            draft.add(*(finding.below(CLAIMS, i) for finding in findings))
             if binding is not None and "id" in source:
                 bindings.setdefault(source["id"], binding)
     return bindings
@@ -95,8 +95,8 @@ def _check_unique(drafts: list[Draft]) -> None:
             if name is None:
                 continue
             if (kind, name) in first:
-                draft.tell(
-                    Finding(path, f"{kind} id {name!r} is already at {first[kind, name]}; give one of them another")
+                draft.add(
+                    Mistake(path, f"{kind} id {name!r} is already at {first[kind, name]}; give one of them another")
                 )
             first.setdefault((kind, name), draft.place(path))
 
@@ -109,7 +109,7 @@ def _check_depends(drafts: list[Draft], neighbours: _Neighbours) -> None:
     # An unreadable file may hold what seems to be missing, and its own mistake is told already.
     told = wanted if neighbours.unreadable else frozenset()
     for id_, finding in check_depends(depends, elsewhere | told):
-        by_id[id_].tell(finding)
+        by_id[id_].add(finding)
 
 
 def _load_ship(paths: list[str | Path], problems: list[Problem]) -> tuple[Ship | None, Draft | None]:
@@ -124,12 +124,12 @@ def _load_ship(paths: list[str | Path], problems: list[Problem]) -> tuple[Ship |
 def _check_ship(ship: Ship, draft: Draft, drafts: list[Draft], neighbours: _Neighbours) -> None:
     known = {str(source.get("id")) for each in drafts for source in each.claims.values()}
     if not ship.claims <= known and not neighbours.unreadable:
-        draft.tell(*unknown_claims(ship, known | neighbours.claims))
+        draft.add(*unknown_claims(ship, known | neighbours.claims))
     for each in drafts:
         for i, source in each.claims.items():
             if "id" in source and source["id"] not in ship.claims and source.get("ship_blocking", True):
                 message = f"{source['id']} blocks shipping, but no criterion of {ship.path} names it; name it there"
-                each.tell(Finding((CLAIMS, i, "id"), f"{message}, or write ship_blocking: false", "warning"))
+                each.add(Mistake((CLAIMS, i, "id"), f"{message}, or write ship_blocking: false", "warning"))
 
 
 class _Neighbours:

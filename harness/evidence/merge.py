@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import UserError
 from harness.evidence import store
 from harness.evidence.body import Merged, RunBody
-from harness.evidence.summary import count, fields, settle, settled
+from harness.evidence.summary import count, fields, settled, with_blocked
 from harness.judging import ship
 from harness.judging.result import MergedRow, Result
 from harness.judging.verdict import ORDER, Verdict
@@ -46,7 +46,7 @@ def merge(runs: Runs, ship_yaml: Mapping[str, Any]) -> Merged:
                     "give one of the claims another id and run again"
                 )
             rows[row["id"]] = _stronger(held, row)
-    for claim, final in settle(rows, depends_on).items():
+    for claim, final in with_blocked(rows, depends_on).items():
         rows[claim].update(fields(final))
     claims = list(rows.values())
     verdicts = {row["id"]: Verdict(row["verdict"]) for row in claims}

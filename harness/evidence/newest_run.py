@@ -14,7 +14,7 @@ from harness.measurements.row import Number
 from harness.words import explanation
 
 
-def told(claim: Claim, runs: Path) -> Iterator[tuple[int, str]]:
+def evidence_lines(claim: Claim, runs: Path) -> Iterator[tuple[int, str]]:
     """Verdict, measurements beside their limits, and what was broken, as indented paragraphs."""
     found = run_of(runs, claim.id)
     if found is None:
@@ -26,7 +26,7 @@ def told(claim: Claim, runs: Path) -> Iterator[tuple[int, str]]:
     yield 0, f"{row['verdict']} in {short(run_)}, on {result['device']}: {row['reason']}.{stale}"
     for name, by_dtype in result["measurements"].items():
         entry = claim.accept.get(name)
-        limit = f"  (limit: {explanation.sentence(entry)})" if entry else ""
+        limit = f"  (limit: {explanation.limit_text(entry)})" if entry else ""
         yield 2, f"{name}: " + ", ".join(f"{_number(v)} in {d}" for d, v in by_dtype.items()) + limit
     for broken in result["violated"]:
         yield 2, f"broken: {broken['limit']}, {broken['measure']} = {_number(broken['value'])} in {broken['dtype']}"

@@ -33,7 +33,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Ruling:
     """What the evidence says. With `faults` it cannot be trusted, and nothing was decided."""
 
     folders: list[Path]
@@ -60,7 +60,7 @@ class Answer:
 NOTHING: Merged = {"counts": {}, "claims": [], "targets": []}
 
 
-def answer(question: Question) -> Answer:
+def rule_on(question: Question) -> Ruling:
     """Verify the runs, mark what is stale, merge, and decide each target.
 
     Raises: UserError if the runs do not merge, or know no such target.
@@ -68,7 +68,7 @@ def answer(question: Question) -> Answer:
     folders = store.sealed_runs(map(Path, question.evidence))
     faults = [fault for folder in folders for fault in check(folder)]
     if faults:
-        return Answer(folders, faults, [], NOTHING, [])
+        return Ruling(folders, faults, [], NOTHING, [])
     runs: list[tuple[Path, RunBody]] = [(folder, store.read_json(folder / "run.json")) for folder in folders]
     now = datetime.now(UTC)
     for folder, body in runs:
@@ -77,10 +77,10 @@ def answer(question: Question) -> Answer:
         if question.max_age is not None:
             faults += stale.by_age(folder, body, question.max_age, now)
     if faults:
-        return Answer(folders, faults, [], NOTHING, [])
+        return Ruling(folders, faults, [], NOTHING, [])
     merged = merge(runs, _plan(folders))
     wanted = _wanted(question.targets, merged)
-    return Answer(folders, [], runs, merged, [decide(each, merged["claims"], question.min_ship) for each in wanted])
+    return Ruling(folders, [], runs, merged, [decide(each, merged["claims"], question.min_ship) for each in wanted])
 
 
 def _plan(folders: list[Path]) -> dict[str, Any]:

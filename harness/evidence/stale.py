@@ -58,7 +58,11 @@ def by_age(folder: Path, body: RunBody, limit: timedelta, now: datetime) -> list
         return [f"{folder / 'run.json'}: began {body['began']}, which is in the future; set the clocks and run again"]
     if not age <= limit:
         for row in body["claims"]:
-            _mark(row, f"{folder.name} began {_told(age)} ago, --max-age is {_told(limit)}", Cause.TOO_OLD)
+            _mark(
+                row,
+                f"{folder.name} began {_duration_text(age)} ago, --max-age is {_duration_text(limit)}",
+                Cause.TOO_OLD,
+            )
     return []
 
 
@@ -84,7 +88,7 @@ def _identity(contract: ContractEntry) -> tuple[str, dict[str, str]]:
     return contract["sha256"], contract["files"]
 
 
-def _told(time: timedelta) -> str:
+def _duration_text(time: timedelta) -> str:
     """`26 h`, in the largest unit of which there are at least two."""
     seconds = int(time.total_seconds())
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):

@@ -47,10 +47,10 @@ def fields(final: Settled) -> Final:
     }
 
 
-def settle(results: Mapping[str, Result | ClaimRow], depends_on: Mapping[str, list[str]]) -> dict[str, Settled]:
+def with_blocked(results: Mapping[str, Result | ClaimRow], depends_on: Mapping[str, list[str]]) -> dict[str, Settled]:
     """Final verdict per claim: a survivor whose contract rests on a red one is BLOCKED."""
     red = {r["contract"] for r in results.values() if Verdict(r["verdict"]).red}
-    below = {contract: reach(contract, depends_on) & red for contract in depends_on}
+    below = {contract: all_dependencies(contract, depends_on) & red for contract in depends_on}
     out = {}
     for claim, result in results.items():
         blockers = sorted(below.get(result["contract"], set()) - {result["contract"]})
@@ -62,7 +62,7 @@ def settle(results: Mapping[str, Result | ClaimRow], depends_on: Mapping[str, li
     return out
 
 
-def reach(start: str, depends_on: Mapping[str, list[str]]) -> set[str]:
+def all_dependencies(start: str, depends_on: Mapping[str, list[str]]) -> set[str]:
     """Every contract that one rests on, directly or through others."""
     seen: set[str] = set()
     todo = list(depends_on.get(start, []))
@@ -87,7 +87,7 @@ def outcome(
     ship_yaml: Mapping[str, Any],
 ) -> Outcome:
     """Counts, claims in `order` (claim id, contract id), and targets; what did not run is listed too."""
-    final = settle(results, depends_on)
+    final = with_blocked(results, depends_on)
     rows = [
         _row(claim, contract, results[claim], final[claim])
         if claim in results and claim in selected
@@ -98,7 +98,7 @@ def outcome(
     return {"counts": count(rows), "claims": rows, "targets": ship.targets(ship_yaml, verdicts)}
 
 
-def again(run: Path, body: RunBody) -> Outcome:
+def recomputed(run: Path, body: RunBody) -> Outcome:
     """The outcome of a sealed run, computed again from its claims, ship.yaml and run.json's lists."""
     from harness.contract.text.reader import load_yaml
 

@@ -29,7 +29,7 @@ def check(folder: Path) -> list[str]:
             return faults  # nor can files of another shape
         for claim, path in store.claims(folder):
             faults += _judge_again(claim, path)
-        now = summary.again(folder, body)
+        now = summary.recomputed(folder, body)
     except (UserError, KeyError, TypeError, ValueError) as problem:
         return [*faults, f"{folder}: cannot be judged again: {type(problem).__name__}: {problem}"]
     pairs = {

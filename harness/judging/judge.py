@@ -12,7 +12,7 @@ from harness.judging.cause import Cause
 from harness.judging.findings import IMPLICIT, findings, sample
 from harness.judging.judgement import Judgement, violation
 from harness.judging.limits import Finding, Group, Limit, evaluate, parse
-from harness.judging.mutant_kills import fate, vacuous, weak
+from harness.judging.mutant_kills import mutant_fate, vacuous, weak
 from harness.judging.record import Entry, Record, Subject
 from harness.judging.result import Fate, Measurements
 from harness.judging.verdict import Verdict
@@ -47,7 +47,7 @@ def judge(claim: Entry, record: Record) -> Judgement:
         return _only(verdict, f"the baseline did not run: {baseline['reason']}", Cause.BASELINE_FAILED)
     limits = parse(claim["accept"])
     found = findings(claim, record, candidate)
-    mutants = [fate(name, subject, claim, record) for name, subject in record["mutants"].items()]
+    mutants = [mutant_fate(name, subject, claim, record) for name, subject in record["mutants"].items()]
     verdict, reason, cause = _verdict(claim, record, found, limits, mutants)
     return Judgement(
         verdict=verdict,
@@ -85,7 +85,7 @@ def _verdict(
     if broken and single:
         return Verdict.UNVERIFIED, f"{SINGLE}: {single}", Cause.FLOAT32_IN_FLOAT64
     if broken:
-        return Verdict.FALSIFIED, _tell(max(broken, key=lambda f: (f.measure in IMPLICIT, f.margin))), None
+        return Verdict.FALSIFIED, _violation_text(max(broken, key=lambda f: (f.measure in IMPLICIT, f.margin))), None
     toothless = vacuous(claim, limits, mutants)
     if toothless:
         return Verdict.VACUOUS, toothless, None
@@ -112,7 +112,7 @@ def _unsound(claim: Entry, record: Record) -> str:
         seen = sample(claim, record, baseline)
         found += [f for limit in parse({"baseline_err": {"le": bound}}) for f in evaluate(limit, seen)]
     broken = [finding for finding in found if not finding.holds]
-    return f"the baseline itself violates {_tell(broken[0])}" if broken else ""
+    return f"the baseline itself violates {_violation_text(broken[0])}" if broken else ""
 
 
 def nearly_single(judgement: Judgement, claim: Entry, record: Record) -> bool:
@@ -157,7 +157,7 @@ def _measurements(found: list[Finding]) -> Measurements:
     return out
 
 
-def _tell(finding: Finding) -> str:
+def _violation_text(finding: Finding) -> str:
     if finding.measure in IMPLICIT:
         return finding.limit
     where = f", `{finding.pair}`" if finding.pair else ""

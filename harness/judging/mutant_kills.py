@@ -13,7 +13,7 @@ STRONG_MARGIN = 10.0
 """A mutant killed by less than this many times the limit is called weak."""
 
 
-def fate(name: str, subject: Subject, claim: Entry, record: Record) -> Fate:
+def mutant_fate(name: str, subject: Subject, claim: Entry, record: Record) -> Fate:
     """Whether a mutant is killed, by which limit, by what margin, and everything that kills it."""
     broken = [f for f in findings(claim, record, subject) if not f.holds] if subject["status"] == "ran" else []
     kills: dict[str, float] = {}

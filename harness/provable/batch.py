@@ -17,7 +17,7 @@ from harness.provable.source import read
 
 
 @dataclass
-class Imported:
+class ImportedContract:
     """One imported contract: its document, its id, its claims with their entries, and the contract as data."""
 
     document: Document
@@ -56,7 +56,7 @@ class Batch:
         ids, twice = _contract_ids(documents)
         return cls([each for each in documents if each.source.path in ids], ids, failed | twice)
 
-    def contracts(self, *, contracts: Collection[str], claims: Collection[str]) -> list[Imported]:
+    def contracts(self, *, contracts: Collection[str], claims: Collection[str]) -> list[ImportedContract]:
         """Build the contracts; `contracts` and `claims` are ids that other contracts already use."""
         depends = _depends(self.documents, self.ids, contracts)
         owners = [self.ids[each.source.path] for each in self.documents for _ in each.entries]
@@ -121,7 +121,7 @@ def _depends(documents: list[Document], ids: dict[Path, str], contracts: Collect
     return depends
 
 
-def _imported(document: Document, id_: str, found: Any, depends: dict[str, list[str]]) -> Imported:
+def _imported(document: Document, id_: str, found: Any, depends: dict[str, list[str]]) -> ImportedContract:
     claims = [(next(found), each) for each in document.entries]
     needs = depends[id_]
     rest = _without(document.rest, {"id": id_, "depends_on": needs or None})
@@ -140,7 +140,7 @@ def _imported(document: Document, id_: str, found: Any, depends: dict[str, list[
     contract["falsification_tests"] = [each.as_claim(name) for name, each in claims]
     contract["imported"] = kept
     document.rest = rest
-    return Imported(document, id_, claims, contract)
+    return ImportedContract(document, id_, claims, contract)
 
 
 def _without(rest: dict[str, Any], written: dict[str, Any]) -> dict[str, Any]:

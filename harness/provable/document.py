@@ -12,7 +12,7 @@ from harness.contract.problem import listed
 from harness.errors import UserError
 from harness.provable.entry import Entry, entry
 from harness.provable.names import contract_id
-from harness.provable.source import Source, is_text
+from harness.provable.source import ForeignFile, is_text
 
 TESTS = ("falsification_tests", "falsification", "gates")
 """Sections whose entries are tests."""
@@ -28,7 +28,7 @@ _AGAIN = re.compile(r" \(again, line \d+\)'*$")
 class Document:
     """A foreign contract in parts; `rest` holds everything for which our format has no field."""
 
-    source: Source
+    source: ForeignFile
     metadata: dict[str, Any]
     equations: dict[str, str]
     entries: list[Entry]
@@ -48,7 +48,7 @@ class Document:
         return {key: len(each) if isinstance(each, (list, dict)) else 0 for key, each in self.rest.items()}
 
 
-def take_apart(source: Source) -> Document:
+def take_apart(source: ForeignFile) -> Document:
     """Split the contract into its parts.
 
     Raises: UserError if the file already is a harness contract, or holds no test and no statement.
@@ -86,7 +86,7 @@ def _keys(data: Any) -> Iterator[str]:
         yield from _keys(each)
 
 
-def _refuse_our_own(source: Source) -> None:
+def _refuse_our_own(source: ForeignFile) -> None:
     """Raises: UserError if the file is a harness contract."""
     tests = source.data.get("falsification_tests")
     bound = isinstance(tests, list) and any(isinstance(t, dict) and {"falsifier", "accept"} <= t.keys() for t in tests)
@@ -113,7 +113,7 @@ def _entries(rest: dict[str, Any], section: str) -> Iterator[Entry]:
             yield entry(value, section)
 
 
-def _metadata(rest: dict[str, Any], source: Source, notes: list[str]) -> tuple[dict[str, Any], list[str], str]:
+def _metadata(rest: dict[str, Any], source: ForeignFile, notes: list[str]) -> tuple[dict[str, Any], list[str], str]:
     """(our metadata without its id, the source's depends_on, the wanted id); removes the used keys from `rest`."""
     theirs = dict(rest["metadata"]) if isinstance(rest.get("metadata"), dict) else {}
     named = next((each for each in (theirs.get("id"), *(rest.get(k) for k in _IDS)) if is_text(each)), None)

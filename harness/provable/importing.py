@@ -11,7 +11,7 @@ from harness.contract.draft import Draft
 from harness.contract.location import contracts_below
 from harness.contract.text.writer import as_read, dump
 from harness.errors import UserError
-from harness.provable.batch import Batch, Imported
+from harness.provable.batch import Batch, ImportedContract
 from harness.provable.cover import covered
 from harness.provable.kind import Kind
 
@@ -69,7 +69,7 @@ def _target(folder: Path, id_: str) -> Path:
     return folder / f"{id_}.yaml"
 
 
-def _write(each: Imported, target: Path, sources: list[Path], *, force: bool) -> str | None:
+def _write(each: ImportedContract, target: Path, sources: list[Path], *, force: bool) -> str | None:
     """Write the contract and read it back; return None, or one line that says why it was not written.
 
     Raises: UserError if the folder cannot be written to.
@@ -96,17 +96,17 @@ def _write(each: Imported, target: Path, sources: list[Path], *, force: bool) ->
     return None
 
 
-def _in_use(each: Imported, owner: Path) -> str:
+def _in_use(each: ImportedContract, owner: Path) -> str:
     return f"{each.document.source.path}: its contract id {each.id!r} is already that of {owner}; give another --out"
 
 
-def text_of(each: Imported) -> str:
+def text_of(each: ImportedContract) -> str:
     """The text of the contract's file."""
     head = "# Imported by `harness import`. No claim runs until a falsifier is bound in place of `unbound`.\n"
     return head + dump(each.contract)
 
 
-def _about(each: Imported, folder: Path) -> dict[str, Any]:
+def _about(each: ImportedContract, folder: Path) -> dict[str, Any]:
     document = each.document
     tests = [{"id": id_, "kind": entry.kind.value, "section": entry.section} for id_, entry in each.claims]
     return {
@@ -123,7 +123,7 @@ def _about(each: Imported, folder: Path) -> dict[str, Any]:
     }
 
 
-def _totals(done: list[Imported]) -> dict[str, Any]:
+def _totals(done: list[ImportedContract]) -> dict[str, Any]:
     kinds = sum((each.kinds for each in done), Counter[str]())
     tests = sum(kinds.values())
     counts = {"tests": tests, "bound": 0, **{kind.value: kinds[kind.value] for kind in Kind}}

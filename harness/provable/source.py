@@ -29,7 +29,7 @@ MAX_DEPTH = 32
 
 
 @dataclass(frozen=True)
-class Source:
+class ForeignFile:
     """One file: its data, its comments as `line: text`, and notes on changes of form."""
 
     path: Path
@@ -39,7 +39,7 @@ class Source:
     sha256: str
 
 
-def read(path: Path) -> Source:
+def read(path: Path) -> ForeignFile:
     """Read the file as data; a text becomes str, any other scalar `Plain`.
 
     Raises: UserError, one line with the place, if it is not one YAML map.
@@ -53,7 +53,7 @@ def read(path: Path) -> Source:
     except Refused as refusal:
         line, column = refusal.place
         raise UserError(f"{path}:{line}:{column}: {refusal}") from None
-    return Source(
+    return ForeignFile(
         path=path,
         data=reader.data,
         comments=tuple(reader.comments.found()),

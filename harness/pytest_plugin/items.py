@@ -99,7 +99,7 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
     if not files or session.testsfailed:
         return
     from harness.contract.validate import check
-    from harness.evidence.summary import reach
+    from harness.evidence.summary import all_dependencies
 
     checked = session.config.stash[CHECKED] = check(dict.fromkeys(files))
     if checked.errors:
@@ -110,7 +110,7 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
         return
     depends_on = {contract.id: list(contract.depends_on) for contract in checked.contracts}
     claims = [item for item in items if isinstance(item, ClaimItem)]
-    in_order = iter(sorted(claims, key=lambda item: len(reach(item.claim.contract, depends_on))))
+    in_order = iter(sorted(claims, key=lambda item: len(all_dependencies(item.claim.contract, depends_on))))
     items[:] = [next(in_order) if isinstance(item, ClaimItem) else item for item in items]
 
 
@@ -163,10 +163,10 @@ class ClaimItem(pytest.Item):
 
     def _story(self) -> str:
         """The claim as `harness run` tells it: what was violated, where, and how to see it again."""
-        from harness.words.narrative import story
+        from harness.words.narrative import failure_lines
 
         folder = self.config.stash[SESSION].run.folder.with_suffix("")  # its name once it is sealed
-        lines = story(self.claim.id, self.claim.contract, self.result, str(folder))
+        lines = failure_lines(self.claim.id, self.claim.contract, self.result, str(folder))
         if self.result["verdict"] == Verdict.ERROR.value:
             lines.append(f"  log       {folder}/claims/{self.claim.id}/log.txt")
         return "\n".join(lines)

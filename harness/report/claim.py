@@ -13,7 +13,7 @@ from harness.evidence.body import Merged
 from harness.evidence.merge import Runs
 from harness.judging.result import MergedRow, Result
 from harness.judging.verdict import Verdict
-from harness.words.narrative import story
+from harness.words.narrative import failure_lines
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Reported:
     def text(self) -> str:
         """A red claim's whole story with the command that shows it again; else its verdict and reason."""
         told = self.verdict.red and self.result
-        lines = story(self.id, self.row["contract"], told, str(self.run)) if told else [self.brief]
+        lines = failure_lines(self.id, self.row["contract"], told, str(self.run)) if told else [self.brief]
         return "\n".join([*lines, f"  contract  {self.place}"])
 
 

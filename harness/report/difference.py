@@ -38,7 +38,7 @@ def of_claim(found: list[Difference], contract: str) -> list[Difference]:
     return [each for each in found if each.contract in (None, contract) and each.kind != SELECTION]
 
 
-def told(found: list[Difference]) -> str:
+def joined(found: list[Difference]) -> str:
     """The differences as one line."""
     return "; ".join(each.text for each in found) or UNEXPLAINED
 

@@ -20,7 +20,7 @@ from harness.report.curve import Curves, curves
 from harness.report.spread import Spread, spread
 from harness.report.state import State
 from harness.report.why import root_cause, whys
-from harness.words.meaning import MEANING
+from harness.words.glossary import MEANING
 from harness.words.narrative import next_step
 
 LOG_LINES = 40

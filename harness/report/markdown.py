@@ -9,7 +9,7 @@ from harness.judging.verdict import Verdict
 from harness.report.outline import Outline
 from harness.report.state import State
 from harness.report.work import Item, Obstacle
-from harness.words.narrative import story
+from harness.words.narrative import failure_lines
 
 LIMIT = 65_536
 """Characters that GitHub takes in one comment."""
@@ -105,7 +105,7 @@ def _red(state: State, outline: Outline) -> Iterator[str]:
     for row in red[:STORIES]:
         result = state.result(row["id"])
         if result is not None:
-            lines = story(row["id"], row["contract"], result, state.sources[row["id"]][0].as_posix())
+            lines = failure_lines(row["id"], row["contract"], result, state.sources[row["id"]][0].as_posix())
             stories.append(fenced([_cut(line, 400) for line in lines]))
     yield "<details><summary>Found, and how to see it again</summary>\n\n" + "\n\n".join(stories) + "\n\n</details>"
 

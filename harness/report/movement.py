@@ -9,7 +9,7 @@ from harness.judging import ship
 from harness.judging.findings import findings
 from harness.judging.result import Measurements, ShortFate
 from harness.judging.verdict import Verdict
-from harness.report.difference import differences, of_claim, told
+from harness.report.difference import differences, joined, of_claim
 from harness.report.state import State
 
 FACTOR = 3.0
@@ -167,7 +167,7 @@ def _because(claim: str, before: State, after: State) -> str:
         if not state.rows[claim]["selected"]:
             return f"left out by -k {when}"
     found = differences(before.sources[claim][1], after.sources[claim][1])
-    return told(of_claim(found, after.rows[claim]["contract"]))
+    return joined(of_claim(found, after.rows[claim]["contract"]))
 
 
 def _mutants(before: State, after: State) -> list[MutantMove]:

@@ -49,7 +49,7 @@ def print_run(shown: Mapping[str, str], found: Outcome, results: Mapping[str, Re
     rows = found["claims"]
     for row in rows:
         if Verdict(row["verdict"]).red and row["id"] in results:
-            lines = narrative.story(row["id"], row["contract"], results[row["id"]], shown["evidence"])
+            lines = narrative.failure_lines(row["id"], row["contract"], results[row["id"]], shown["evidence"])
             out.print("\n" + "\n".join(lines), markup=False, soft_wrap=True)
     out.print()
     out.print(claims_table(rows))

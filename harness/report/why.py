@@ -10,7 +10,7 @@ from harness.judging.record import Record
 from harness.judging.result import Result, Stages
 from harness.judging.verdict import Verdict
 from harness.measurements.row import Number, Row
-from harness.words.narrative import case_text, place
+from harness.words.narrative import case_text, violation_text
 
 LOUD = 10.0
 """A case takes part in the comparison with mutants when its error is this many times the baseline's."""
@@ -45,7 +45,7 @@ def _violation(result: Result) -> Iterator[str]:
     worst = max(placed or broken, key=lambda v: v["margin"] or math.inf, default=None)
     if worst:
         many = "One limit is broken" if len(broken) == 1 else f"{len(broken)} limits are broken"
-        yield f"{many}; where {worst['limit']} is: {place(worst)}."
+        yield f"{many}; where {worst['limit']} is: {violation_text(worst)}."
     found = result.get("counterexample")
     if found:
         still = "" if found["reproducible"] else ", and only after earlier calls"

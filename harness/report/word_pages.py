@@ -93,9 +93,9 @@ def _claim(claim: Claim, binding: Binding, modules: Modules, ship: Ship | None, 
         yield from _section("Known-wrong versions", explanation.known_wrong(claim, binding, modules))
         yield from _section("What the limits mean", explanation.limited(claim, binding, modules))
         yield from _section("Where it counts", _counts(claim, ship))
-        yield from _section("If it fails", iter([(0, explanation.stopped(claim.if_fails))]))
+        yield from _section("If it fails", iter([(0, explanation.with_full_stop(claim.if_fails))]))
         yield from _section("Run it alone", iter([(0, f"$ harness run {given or _built_in(claim)} -k {claim.id}")]))
-        yield from _section("Newest evidence", newest_run.told(claim, runs))
+        yield from _section("Newest evidence", newest_run.evidence_lines(claim, runs))
 
     return f"{claim.id}: a claim", lines()
 
@@ -137,7 +137,7 @@ def _measure(word: str, claims: list[Claim], checked: Checked, modules: Modules)
     for falsifier in sorted({claim.falsifier.rpartition(":")[0] for claim in held}):
         these = [claim for claim in held if claim.falsifier.startswith(falsifier + ":")]
         what = explanation.measures(checked.bindings[these[0].id], modules)[word]
-        lines = [(0, explanation.stopped(f"It is {what}")), *_listed("Where:", [(c.id, c.rule) for c in these])]
+        lines = [(0, explanation.with_full_stop(f"It is {what}")), *_listed("Where:", [(c.id, c.rule) for c in these])]
         yield f"{word}: a measurement of {falsifier}", iter(lines)
 
 

@@ -21,7 +21,7 @@ from harness.judging.judge import judge, why_unbound
 from harness.judging.record import Subject, lacking, without_result
 from harness.judging.result import Result
 from harness.run import schedule
-from harness.run.probe import Lack, Weights, build
+from harness.run.probe import Lack, Weights, send_weights
 from harness.run.progress import Progress
 from harness.subject.device import platform
 from harness.trial.job import Job
@@ -57,7 +57,7 @@ NO_SOURCE = Lack(
 )
 
 
-def run(context: Any, campaign: Campaign, claims: list[Claim], progress: Progress) -> float:
+def run_claims(context: Any, campaign: Campaign, claims: list[Claim], progress: Progress) -> float:
     """Run the claims; returns the wall time in seconds, without the building of models."""
     folders = _weights(context, campaign, claims)
     by_id = {claim.id: claim for claim in claims}
@@ -76,7 +76,7 @@ def run(context: Any, campaign: Campaign, claims: list[Claim], progress: Progres
         # The long ones first, so that no worker idles at the end; results are listed in contract order.
         ready.sort(key=lambda job: (-job.claim.budget_s, job.claim.id))
         workers, memory = campaign.workers, campaign.memory
-        for outcome in schedule.run(context, work, ready, workers=workers, memory=memory, watch=progress.stage):
+        for outcome in schedule.run_jobs(context, work, ready, workers=workers, memory=memory, watch=progress.stage):
             if outcome.problem:
                 _write_unrun(campaign, by_id[outcome.claim], problem=outcome.problem)
             else:
@@ -104,7 +104,7 @@ def _weights(context: Any, campaign: Campaign, claims: list[Claim]) -> dict[str,
         # Reading the weights back from the file itself would hide what its exporter did to them.
         return {builder: Weights(lack=NO_SOURCE) for builder in builders}
     if campaign.weights is None:
-        return {builder: schedule.call(context, build, builder) for builder in builders}
+        return {builder: schedule.call(context, send_weights, builder) for builder in builders}
     folder = Path(campaign.weights).resolve()
     if not (folder / "config.json").is_file():
         raise UserError(

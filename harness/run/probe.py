@@ -45,17 +45,17 @@ class Mistake:
     text: str
 
 
-def probe(device: str, spec: str, folder: str, line: Connection) -> None:
+def send_host(device: str, spec: str, folder: str, line: Connection) -> None:
     """Send the Host for this device request and candidate, or the user's Mistake."""
     try:
-        line.send(answer(device, spec, folder))
+        line.send(found(device, spec, folder))
     except UserError as problem:
         line.send(Mistake(str(problem)))
     except Exception as problem:  # noqa: BLE001  (a candidate that cannot be imported is the user's mistake)
         line.send(Mistake(f"--candidate {spec}: cannot be imported: {_where(problem)}"))
 
 
-def build(reference: str, line: Connection) -> None:
+def send_weights(reference: str, line: Connection) -> None:
     """Build a small model by its `module:function`; send the Weights."""
     from harness.subject import binding
 
@@ -72,7 +72,7 @@ def build(reference: str, line: Connection) -> None:
         line.send(Weights(lack=Lack(reason, Cause.WEIGHTS_MISSING)))
 
 
-def answer(device: str, spec: str, folder: str) -> Host:
+def found(device: str, spec: str, folder: str) -> Host:
     """Device found (or why not), environment, identity of the candidate.
 
     Raises: UserError for a device or candidate that means nothing.

@@ -78,7 +78,7 @@ def call(context: Any, function: Callable[..., None], *args: Any) -> Any:
     return answer
 
 
-def run(
+def run_jobs(
     context: Any,
     target: Callable[..., None],
     jobs: list[Any],

@@ -18,7 +18,7 @@ from harness.evidence.provenance import started
 from harness.evidence.seal import Sealed, seal
 from harness.run import campaign, schedule
 from harness.run.options import Options
-from harness.run.probe import Mistake, probe
+from harness.run.probe import Mistake, send_host
 from harness.run.progress import Progress
 from harness.run.resume import kept, resumed
 from harness.subject.device import platform
@@ -34,7 +34,7 @@ class Finished:
     seconds: float
 
 
-def run(options: Options, progress: Progress) -> Finished:
+def run_session(options: Options, progress: Progress) -> Finished:
     """Run the claims and seal what they showed.
 
     Raises: UserError for a bad contract, candidate, device or selection.
@@ -52,7 +52,7 @@ def run(options: Options, progress: Progress) -> Finished:
     running: Running = {"status": "running", "id": here.id, **begun}
     store.write_json(here.folder / "run.json", running)
     todo = [claim for claim in selected if claim.id not in done]
-    seconds = campaign.run(context, campaign_of(here, checked, options, host), todo, progress)
+    seconds = campaign.run_claims(context, campaign_of(here, checked, options, host), todo, progress)
     return Finished(seal(here, begun, checked, selected, seconds), options, begun["device"], seconds)
 
 
@@ -61,7 +61,7 @@ def found_host(context: Any, options: Options, folder: str) -> Host:
 
     Raises: UserError for a candidate or a device that means nothing.
     """
-    answer: Host | Mistake = schedule.call(context, probe, options.device, options.candidate, folder)
+    answer: Host | Mistake = schedule.call(context, send_host, options.device, options.candidate, folder)
     if isinstance(answer, Mistake):
         raise UserError(answer.text)
     return answer

@@ -49,7 +49,7 @@ class SharedSession:
     def examine(self, claim: Claim) -> Result:
         """Run one claim; its result, with the verdict as it is beside what has been seen so far."""
         with contextlib.chdir(self.home):
-            campaign.run(self.context, self.campaign, [claim], Silent())
+            campaign.run_claims(self.context, self.campaign, [claim], Silent())
             found = self._result(claim)
             settled = self._settled(claim, found)
         return {**found, **summary.fields(settled)}
@@ -72,14 +72,14 @@ class SharedSession:
     def _settled(self, claim: Claim, found: Result) -> summary.Settled:
         """BLOCKED if a contract that it rests on is red by now; sealing has the last word."""
         depends_on = {contract.id: list(contract.depends_on) for contract in self.checked.contracts}
-        below = summary.reach(claim.contract, depends_on)
+        below = summary.all_dependencies(claim.contract, depends_on)
         if not below or not Verdict(found["verdict"]).survived:
             return summary.settled(found)
         seen = {claim.id: found}
         for other in (each for contract in self.checked.contracts if contract.id in below for each in contract.claims):
             if (self.run.folder / "claims" / other.id / RESULT).is_file():
                 seen[other.id] = self._result(other)
-        return summary.settle(seen, depends_on)[claim.id]
+        return summary.with_blocked(seen, depends_on)[claim.id]
 
 
 def seal(folder: Path, seconds: float) -> Sealed:

@@ -67,13 +67,17 @@ def record(experiment: Experiment, platform: str) -> Record:
     mutants: dict[str, Subject] = {}
     if experiment.special:
         _remember(experiment, cases)
-    subjects["candidate"] = run(experiment, experiment.candidate, cases, "candidate")
+    subjects["candidate"] = run_subject(experiment, experiment.candidate, cases, "candidate")
     if subjects["candidate"]["status"] == "ran" and experiment.baseline is not None:
         free = _Derived()
-        subjects["baseline"] = run(experiment, experiment.baseline, cases, "baseline", each=free.add(experiment))
+        subjects["baseline"] = run_subject(
+            experiment, experiment.baseline, cases, "baseline", each=free.add(experiment)
+        )
         mutants = free.subjects
         if mutants and not experiment.special:
-            mutants["lower_precision"] = run(experiment, experiment.baseline, cases, "lower_precision", lower=True)
+            mutants["lower_precision"] = run_subject(
+                experiment, experiment.baseline, cases, "lower_precision", lower=True
+            )
             mutants["lower_precision"]["free"] = True
         for name, make in experiment.mutants.items():
             mutants[name] = _run_mutant(experiment, name, make, cases)
@@ -93,7 +97,7 @@ def _remember(experiment: Experiment, cases: list[Case]) -> None:
             experiment.outputs.update({(case.index, pair): got for pair, (got, _) in seen.pairs.items()})
 
 
-def run(
+def run_subject(
     experiment: Experiment,
     target: Any,
     cases: list[Case],
@@ -227,4 +231,4 @@ def _run_mutant(experiment: Experiment, name: str, make: Callable[[Any], Any], c
         target = make(experiment.baseline)
     except Exception as problem:  # noqa: BLE001  (a mutant that cannot be made is not a kill)
         return end(_nothing_yet(), ended(problem, cases[0], f"mutant {name}"))
-    return run(experiment, target, cases, f"mutant {name}")
+    return run_subject(experiment, target, cases, f"mutant {name}")

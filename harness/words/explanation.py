@@ -13,7 +13,7 @@ from harness.contract.limits import GROUPS, OPERATORS
 from harness.contract.names.modules import Missing, Modules
 from harness.contract.names.reference import find, is_path, path_file
 from harness.contract.names.resolve import Binding
-from harness.contract.names.source import Imported
+from harness.contract.names.source import ImportedName
 from harness.measurements.table import MEASUREMENTS
 from harness.words.glossary import FREE, IMPLICIT
 from harness.words.glossary import OPERATORS as WORDS
@@ -24,9 +24,9 @@ Lines = Iterator[tuple[int, str]]
 
 def claimed(claim: Claim) -> Lines:
     """What must hold, and what would be seen if it did not."""
-    yield 0, stopped(claim.rule)
+    yield 0, with_full_stop(claim.rule)
     if claim.prediction:
-        yield 0, stopped(f"Predicted: {claim.prediction}")
+        yield 0, with_full_stop(f"Predicted: {claim.prediction}")
 
 
 def attacked(claim: Claim, binding: Binding, modules: Modules) -> Lines:
@@ -44,7 +44,7 @@ def attacked(claim: Claim, binding: Binding, modules: Modules) -> Lines:
 def known_wrong(claim: Claim, binding: Binding, modules: Modules) -> Lines:
     """Each mutant with the bug it comes from."""
     if claim.mutants_exempt:
-        yield 0, stopped(f"No mutants of its own, because: {claim.mutants_exempt}")
+        yield 0, with_full_stop(f"No mutants of its own, because: {claim.mutants_exempt}")
     else:
         yield 0, "The same attack must catch each of these, or the claim proves nothing (VACUOUS):"
     for name in claim.mutants:
@@ -70,7 +70,7 @@ def mutant(where: str, folder: Path, modules: Modules) -> str:
             function = value.id if isinstance(value, ast.Name) else value.name
             return _docstring(f"{module}:{function}", folder, modules, first=True)
         owner = source.names.get(value.value.id) if _dotted(value) else None  # type: ignore[union-attr]
-        if isinstance(owner, Imported) and isinstance(value, ast.Attribute):
+        if isinstance(owner, ImportedName) and isinstance(value, ast.Attribute):
             return _docstring(f"{owner.module}.{owner.name}:{value.attr}", folder, modules, first=True)
     except Missing:
         pass
@@ -134,15 +134,15 @@ def _limits(accept: Mapping[str, Any], indent: int, table: Mapping[str, str], to
             for branch in entry:
                 yield from _limits(branch, indent + 2, table, told)
             continue
-        yield indent, f"{name}: {sentence(entry)}."
-        yield indent + 2, stopped(f"Why: {entry['why']}")
+        yield indent, f"{name}: {limit_text(entry)}."
+        yield indent + 2, with_full_stop(f"Why: {entry['why']}")
         named = [entry[operator] for operator in OPERATORS if isinstance(entry.get(operator), str)]
         for each in [each for each in (name, *named) if each not in told]:
             told.add(each)
-            yield indent + 2, stopped(f"{'It' if each == name else each} is {measured(each, table)}")
+            yield indent + 2, with_full_stop(f"{'It' if each == name else each} is {measured(each, table)}")
 
 
-def sentence(entry: Mapping[str, Any]) -> str:
+def limit_text(entry: Mapping[str, Any]) -> str:
     """The operators of one limit, spoken: `at most 8 in float32, 2 in float16`."""
     parts = []
     for operator in OPERATORS:
@@ -167,7 +167,7 @@ def measured(name: str, table: Mapping[str, str]) -> str:
     return table.get(name, "a measurement of the falsifier's own")
 
 
-def stopped(text: str) -> str:
+def with_full_stop(text: str) -> str:
     """A sentence with its full stop, where it has none."""
     return text if text.endswith((".", "!", "?")) else text + "."
 

@@ -8,7 +8,7 @@ from harness.contract.claim import Claim
 from harness.judging.limits import Group, Limit, parse
 from harness.judging.record import CaseEntry
 from harness.judging.result import Fate, Result, Stages, Violation
-from harness.words.meaning import MEANING
+from harness.words.glossary import MEANING
 
 NEXT = {
     "ERROR": "Predict: with the cause in log.txt mended, the claim reaches a verdict on the same seed.",
@@ -43,7 +43,7 @@ def claim_page(claim: Claim, result: Result, stages: Stages | None) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def story(claim_id: str, contract: str, result: Result, where: str) -> list[str]:
+def failure_lines(claim_id: str, contract: str, result: Result, where: str) -> list[str]:
     """A failure in a few lines, for a terminal."""
     lines = [f"{result['verdict']} {claim_id} ({contract})", f"  because   {result['reason']}"]
     found = result.get("counterexample")
@@ -51,7 +51,7 @@ def story(claim_id: str, contract: str, result: Result, where: str) -> list[str]
         first = found["violated"][0]
         lines += [
             f"  expected  {first['limit']}",
-            f"  found     {place(first)}",
+            f"  found     {violation_text(first)}",
             f"  case      {case_text(found['case'])}" + ("" if found["reproducible"] else "  (not reproducible)"),
         ]
     beside = _unlimited(result)
@@ -66,15 +66,15 @@ def story(claim_id: str, contract: str, result: Result, where: str) -> list[str]
     return lines
 
 
-def place(violated: Violation) -> str:
+def violation_text(violated: Violation) -> str:
     """Where a limit was violated, with both values."""
     if violated["at"] is None:
         about = f", `{violated['pair']}`" if violated["pair"] else ""
         return f"{violated['measure']} = {violated['value']}{about}"
     index = ", ".join(str(i) for i in violated["at"])
     value = "" if violated["value"] == "nan" else f" ({violated['measure']} = {_number(violated['value'])})"
-    place = f"[{index}]" if index else ""
-    return f"{violated['pair']}{place} = {violated['got']}, reference {violated['want']}{value}"
+    violation_text = f"[{index}]" if index else ""
+    return f"{violated['pair']}{violation_text} = {violated['got']}, reference {violated['want']}{value}"
 
 
 def case_text(case: CaseEntry) -> str:
@@ -121,7 +121,7 @@ def _failure(claim: Claim, result: Result) -> list[str]:
     found = result.get("counterexample")
     if found is None:
         return ["## No counterexample", "The case could not be run again on its own; log.txt has the traceback."]
-    lines = [f"- {v['limit']}: {place(v)}" for v in found["violated"]]
+    lines = [f"- {v['limit']}: {violation_text(v)}" for v in found["violated"]]
     again = "" if found["reproducible"] else "\n\nNot reproducible on its own: the failure depends on earlier calls."
     hint = f"\n\nIf it fails: {claim.if_fails}." if claim.if_fails else ""
     return [

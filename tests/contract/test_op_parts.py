@@ -12,7 +12,7 @@ import pytest
 from harness.contract.names.inputs import find_inputs
 from harness.contract.names.modules import Modules
 from harness.contract.names.reference import Definition
-from harness.contract.problem import Finding
+from harness.contract.problem import Mistake
 from harness.contract.validate import check
 from harness.definitions import defined
 from harness.errors import UserError
@@ -28,7 +28,7 @@ def inputs(folder: Path, files: dict[str, str], op: str = "mish", falsifier: str
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     written, _, name = falsifier.rpartition(":")
-    findings: list[Finding] = []
+    findings: list[Mistake] = []
     definition = Definition("", str(folder / written), name, 1)
     found = find_inputs({"given": {"op": op}, "falsifier": falsifier}, definition, Modules(), findings)
     if found is None:

@@ -15,7 +15,7 @@ from harness.falsifiers.generation.mutants import llama_cpp as wrong
 from harness.models.stdlib_qwen2 import build
 from harness.mutant import mutants_of
 from harness.subject.boundary import Boundary, Trace
-from harness.words.narrative import story
+from harness.words.narrative import failure_lines
 
 
 def seen(subject: Any) -> dict[str, Any]:
@@ -88,6 +88,6 @@ def test_the_predictions_are_written_where_the_failure_is_told() -> None:
         "measurements": {"seen": {"float32": 0.0}},
         "record": {"subjects": {"candidate": {"scalars": scalars}}},
     }
-    assert "  beside    tried 0 1" in story("FALSIFY-X-001", "x", result, "e")
+    assert "  beside    tried 0 1" in failure_lines("FALSIFY-X-001", "x", result, "e")
     result["record"]["subjects"]["candidate"]["scalars"] = []
-    assert not any("beside" in line for line in story("FALSIFY-X-001", "x", result, "e"))
+    assert not any("beside" in line for line in failure_lines("FALSIFY-X-001", "x", result, "e"))

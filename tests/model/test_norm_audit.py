@@ -21,7 +21,7 @@ from harness.observation import Observation
 from harness.reference.model.decoder import decoder_forward
 from harness.reference.ops.nf4 import CODE, nf4_absmax, nf4_dequantise, nf4_quantise
 from harness.subject.boundary import Boundary, Trace
-from harness.trial.experiment import Experiment, run
+from harness.trial.experiment import Experiment, run_subject
 
 MUTANTS = mutants_of(norm_audit_mutants)
 
@@ -142,5 +142,5 @@ def test_a_curve_with_a_gap_can_be_kept():
         device="cpu",
         candidate=object(),
     )
-    kept = run(experiment, object(), [Case()], "candidate")["series"]
+    kept = run_subject(experiment, object(), [Case()], "candidate")["series"]
     assert json.loads(json.dumps(kept, allow_nan=False)) == {"0": {"loss": [1.0, "nan"]}}

@@ -14,7 +14,7 @@ from harness.commands import main
 from harness.evidence import store
 from harness.evidence.merge import merge, plan
 from harness.judging.verdict import ORDER, Verdict
-from harness.report import github, junit, sarif
+from harness.report.ci import github, junit, sarif
 from harness.report.claim import Reported, reported
 from tests.support.command import as_json, harness
 from tests.support.doubling import DOUBLES, SLOWLY

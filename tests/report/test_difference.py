@@ -35,14 +35,14 @@ def test_what_differs_is_named():
         f"torch {BODY['versions']['torch']} → 9",
     ]
     of_claim = difference.of_claim(difference.differences(BODY, after), "trouble")
-    assert difference.told(of_claim).startswith("code of reference")
-    assert difference.told([]) == difference.UNEXPLAINED
+    assert difference.joined(of_claim).startswith("code of reference")
+    assert difference.joined([]) == difference.UNEXPLAINED
 
 
 def test_each_part_of_the_code_is_named_when_it_alone_changed():
     assert {"harness", *PARTS} == set(BODY["code"])
     for part in BODY["code"]:
         after = {**BODY, "code": {**BODY["code"], part: "0"}}
-        assert difference.told(difference.differences(BODY, after)) == f"code of {part} was edited"
+        assert difference.joined(difference.differences(BODY, after)) == f"code of {part} was edited"
     without = {**BODY, "code": {name: sha for name, sha in BODY["code"].items() if name != "formats"}}
-    assert difference.told(difference.differences(BODY, without)) == "code of formats was edited"
+    assert difference.joined(difference.differences(BODY, without)) == "code of formats was edited"

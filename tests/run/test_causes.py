@@ -15,7 +15,7 @@ from harness.judging.cause import MEANING, Cause, root_cause_class
 from harness.judging.judge import judge
 from harness.judging.record import lacking, without_result
 from harness.run.campaign import NO_SOURCE
-from harness.run.probe import build
+from harness.run.probe import send_weights
 from harness.trial.ending import ended
 from tests.judging.test_judge import CLAIM, U32, record, row, subject
 from tests.run.test_run import CANDIDATE, as_json, contract, harness
@@ -152,7 +152,7 @@ def test_why_there_are_no_weights(source: str, cause: Cause, tmp_path: Path, mon
     monkeypatch.setattr("os.dup2", lambda *_: None)
     (tmp_path / "weights.py").write_text(source, encoding="utf-8")
     line: Any = _Line()
-    build(f"{tmp_path / 'weights.py'}:build", line)
+    send_weights(f"{tmp_path / 'weights.py'}:build", line)
     (found,) = line.sent
     assert (found.folder, found.lack.cause) == (None, cause)
 

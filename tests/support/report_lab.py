@@ -161,7 +161,7 @@ def multiplied(source: Path, target: Path, count: int) -> Path:
         store.write_json(copied / store.SEAL, {"files": manifest.digests(copied, skip=(store.SEAL,))})
         many.append({**row, "id": name})
     body = {**body, "id": target.name, "claims": many, "selected": [row["id"] for row in many]}
-    store.write_json(target / "run.json", {**body, **summary.again(target, body)})
+    store.write_json(target / "run.json", {**body, **summary.recomputed(target, body)})
     manifest.write(target)
     return target
 

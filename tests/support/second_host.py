@@ -62,7 +62,7 @@ def forge(
     body(text)
     kept = {contract["id"] for contract in text["contracts"]}
     text["claims"] = [row for row in text["claims"] if row["contract"] in kept]
-    text |= summary.again(target, text)
+    text |= summary.recomputed(target, text)
     reseal(target, text)
     return target
 

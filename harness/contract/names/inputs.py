@@ -8,12 +8,12 @@ from typing import Any
 
 from harness.contract.names.modules import Missing, Modules
 from harness.contract.names.reference import Definition, Found, find, is_path, short
-from harness.contract.problem import Finding, listed, nearest
+from harness.contract.problem import Mistake, listed, nearest
 from harness.definitions import defined, defining
 
 
 def find_inputs(
-    source: dict[str, Any], falsifier: Definition, modules: Modules, findings: list[Finding]
+    source: dict[str, Any], falsifier: Definition, modules: Modules, findings: list[Mistake]
 ) -> Found | None:
     """What builds the inputs of `given.op`, None with a finding if nothing or more than one function does.
 
@@ -28,7 +28,7 @@ def find_inputs(
             return find(_entry(op, table, file), file.parent, modules)
         return _in_folder(op, source["falsifier"].rpartition(":")[0], falsifier, modules)
     except Missing as missing:
-        findings.append(Finding(("given", "op"), f"given.op {op!r}: {missing}"))
+        findings.append(Mistake(("given", "op"), f"given.op {op!r}: {missing}"))
         return None
 
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from harness.contract.names.packages import SHORT, full_name
-from harness.contract.names.source import Source
+from harness.contract.names.source import ModuleSource
 from harness.contract.problem import listed, nearest
 
 
@@ -21,7 +21,7 @@ class Modules:
     def __init__(self) -> None:
         self._roots: dict[str, tuple[Path, ...]] = {}
         self._files: dict[str, Path | None] = {}
-        self._sources: dict[Path, Source] = {}
+        self._sources: dict[Path, ModuleSource] = {}
 
     def file(self, module: str) -> Path:
         """The source file of a dotted module, as a contract names it.
@@ -43,14 +43,14 @@ class Modules:
         except Missing:
             return False
 
-    def source(self, file: Path) -> Source:
+    def source(self, file: Path) -> ModuleSource:
         """What the file defines.
 
         Raises: Missing if it cannot be read or parsed.
         """
         if file not in self._sources:
             try:
-                self._sources[file] = Source.of(ast.parse(file.read_bytes(), filename=str(file)))
+                self._sources[file] = ModuleSource.of(ast.parse(file.read_bytes(), filename=str(file)))
             except OSError as error:
                 raise Missing(f"{file} cannot be read: {error.strerror}") from None
             except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.contract.names.modules import Missing, Modules
-from harness.contract.names.source import Imported
+from harness.contract.names.source import ImportedName
 from harness.contract.problem import listed, nearest
 
 _MAX_HOPS = 16
@@ -90,7 +90,7 @@ def _follow(module: str, file: Path, name: str, modules: Modules, hops: int) -> 
         guess, has = nearest(name, source.names), listed(n for n in source.names if not n.startswith("_"))
         raise Missing(f"{short(file)} has no {name!r}{guess} (it has: {has})")
     line = getattr(node, "lineno", 1)
-    if isinstance(node, Imported) and hops < _MAX_HOPS:
+    if isinstance(node, ImportedName) and hops < _MAX_HOPS:
         target = _imported_file(module, file, node, modules)
         known = target is not None and (name_of(target[0]) == "harness" or node.level > 0)
         if target is None or not (known or node.name in modules.source(target[1]).names):
@@ -99,7 +99,7 @@ def _follow(module: str, file: Path, name: str, modules: Modules, hops: int) -> 
     alias = node.value if isinstance(node, ast.Assign) else None
     if isinstance(alias, ast.Name) and alias.id in source.names and alias.id != name and hops < _MAX_HOPS:
         return _follow(module, file, alias.id, modules, hops + 1)
-    return line, None if isinstance(node, Imported) else node
+    return line, None if isinstance(node, ImportedName) else node
 
 
 def name_of(module: str) -> str:
@@ -107,7 +107,7 @@ def name_of(module: str) -> str:
     return module.partition(".")[0]
 
 
-def _imported_file(module: str, file: Path, imported: Imported, modules: Modules) -> tuple[str, Path] | None:
+def _imported_file(module: str, file: Path, imported: ImportedName, modules: Modules) -> tuple[str, Path] | None:
     """The module that an import statement names and its file, None where that is not Python source."""
     target = imported.module
     if imported.level:

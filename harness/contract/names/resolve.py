@@ -13,7 +13,7 @@ from harness.contract.names.inputs import beside, find_inputs, own_name
 from harness.contract.names.modules import Missing, Modules
 from harness.contract.names.reference import Definition, Found, find, is_path, path_file, short
 from harness.contract.names.signature import Signature, check_parameters
-from harness.contract.problem import DataPath, Finding, listed, nearest
+from harness.contract.problem import DataPath, Mistake, listed, nearest
 from harness.errors import UserError
 
 
@@ -46,12 +46,12 @@ def bind(claim: Claim, modules: Modules | None = None) -> Binding:
 
 def resolve(
     source: dict[str, Any], folder: Path, modules: Modules, *, complete: bool = True
-) -> tuple[Binding | None, list[Finding]]:
+) -> tuple[Binding | None, list[Mistake]]:
     """A claim's binding, with everything in it that does not resolve (None: not even the falsifier does).
 
     `complete` is False when parameters may be missing from `source` for another reason.
     """
-    findings: list[Finding] = []
+    findings: list[Mistake] = []
     found = _attempt(source.get("falsifier"), ("falsifier",), folder, modules, findings)
     baseline = _attempt(source.get("baseline"), ("baseline",), folder, modules, findings)
     findings += _check_weights(source, folder, modules)
@@ -62,38 +62,38 @@ def resolve(
         measures = modules.source(Path(found.definition.file)).literal("MEASURES") or {}
         mutants = _mutants(source, found.definition, folder, modules, findings)
     except Missing as missing:
-        return None, [*findings, Finding(("falsifier",), f"falsifier: {missing}")]
+        return None, [*findings, Mistake(("falsifier",), f"falsifier: {missing}")]
     base = baseline.definition if baseline else None
     return Binding(found.definition, base, mutants, tuple(sorted(measures)), inputs), findings
 
 
 def _attempt(
-    text: Any, path: tuple[str | int, ...], folder: Path, modules: Modules, findings: list[Finding]
+    text: Any, path: tuple[str | int, ...], folder: Path, modules: Modules, findings: list[Mistake]
 ) -> Found | None:
     if not isinstance(text, str):
         return None
     try:
         return find(text, folder, modules)
     except Missing as missing:
-        findings.append(Finding(path, f"{'.'.join(map(str, path))} {text!r}: {missing}"))
+        findings.append(Mistake(path, f"{'.'.join(map(str, path))} {text!r}: {missing}"))
         return None
 
 
 def _check_call(
-    source: dict[str, Any], found: Found, modules: Modules, findings: list[Finding], complete: bool
+    source: dict[str, Any], found: Found, modules: Modules, findings: list[Mistake], complete: bool
 ) -> Definition | None:
     """Note what the falsifier cannot be called with; returns the inputs that `given.op` names."""
     name, node = found.definition.name, found.node
     if isinstance(node, (ast.ClassDef, ast.AsyncFunctionDef, ast.Import)):
         kinds = {ast.ClassDef: "a class", ast.AsyncFunctionDef: "an async function", ast.Import: "a module"}
-        findings.append(Finding(("falsifier",), f"falsifier: {name!r} is {kinds[type(node)]}, expected a function"))
+        findings.append(Mistake(("falsifier",), f"falsifier: {name!r} is {kinds[type(node)]}, expected a function"))
     if not isinstance(node, ast.FunctionDef):
         return None
     signature, taker = Signature.of(node.args, skip=2), f"falsifier {name!r}"
     if signature.positional < 2:
         taken = listed(arg.arg for arg in [*node.args.posonlyargs, *node.args.args])
         message = f"{taker} takes {taken} by position, expected (subject, case, *, ...)"
-        findings.append(Finding(("falsifier",), message))
+        findings.append(Mistake(("falsifier",), message))
     inputs = None
     if signature.open and isinstance(source.get("given", {}).get("op"), str):
         inputs = find_inputs(source, found.definition, modules, findings)
@@ -106,9 +106,9 @@ def _check_call(
     return inputs.definition if inputs else None
 
 
-def _check_weights(source: dict[str, Any], folder: Path, modules: Modules) -> list[Finding]:
+def _check_weights(source: dict[str, Any], folder: Path, modules: Modules) -> list[Mistake]:
     """A parameter `weights` written as module:function must lead somewhere."""
-    findings: list[Finding] = []
+    findings: list[Mistake] = []
     explored = source.get("explore", {}).get("weights", {}).get("choices", [])
     written: list[tuple[DataPath, Any]] = [(("given", "weights"), source.get("given", {}).get("weights"))]
     written += [(("explore", "weights", "choices", i), each) for i, each in enumerate(explored)]
@@ -117,12 +117,12 @@ def _check_weights(source: dict[str, Any], folder: Path, modules: Modules) -> li
             try:
                 find(value, folder, modules)
             except Missing as missing:
-                findings.append(Finding(path, f"weights {value!r}: {missing}"))
+                findings.append(Mistake(path, f"weights {value!r}: {missing}"))
     return findings
 
 
 def _mutants(
-    source: dict[str, Any], falsifier: Definition, folder: Path, modules: Modules, findings: list[Finding]
+    source: dict[str, Any], falsifier: Definition, folder: Path, modules: Modules, findings: list[Mistake]
 ) -> dict[str, str]:
     places = _mutant_places(source, falsifier)
     bound: dict[str, str] = {}
@@ -132,7 +132,7 @@ def _mutants(
             among = {where: path_file(where, folder) if is_path(where) else modules.file(where)} if where else places
             bound[name] = f"{_holder(key, among, modules)}:{key}"
         except Missing as missing:
-            findings.append(Finding(("mutants", i), f"mutant {name!r}: {missing}"))
+            findings.append(Mistake(("mutants", i), f"mutant {name!r}: {missing}"))
     return bound
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from harness.contract.problem import Finding, listed, nearest
+from harness.contract.problem import Mistake, listed, nearest
 
 RESERVED = frozenset({"dtype"})
 """Parameters that shape the case and are not handed to the falsifier."""
@@ -48,7 +48,7 @@ class Signature:
         )
 
 
-def check_parameters(source: dict[str, Any], signature: Signature, taker: str, complete: bool) -> Iterator[Finding]:
+def check_parameters(source: dict[str, Any], signature: Signature, taker: str, complete: bool) -> Iterator[Mistake]:
     """Parameters of `given` and `explore` that `taker` does not take, and (if `complete`) those it lacks."""
     given = [(part, name) for part in ("given", "explore") for name in source.get(part, {})]
     if not signature.open:
@@ -57,7 +57,7 @@ def check_parameters(source: dict[str, Any], signature: Signature, taker: str, c
                 guess = nearest(name, signature.taken)
                 takes = listed(signature.taken, 20)
                 message = f"{part}.{name}: {taker} takes no {name!r}{guess} (it takes: {takes})"
-                yield Finding((part, name), message, at_key=True)
+                yield Mistake((part, name), message, at_key=True)
     for name in sorted(signature.required - {name for _, name in given}) if complete else ():
         message = f"{taker} requires the parameter {name!r}; add it to given or explore"
-        yield Finding(("given",) if "given" in source else ("falsifier",), message, at_key=True)
+        yield Mistake(("given",) if "given" in source else ("falsifier",), message, at_key=True)

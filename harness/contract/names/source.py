@@ -10,7 +10,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportedName:
     """`from module import name`, with the dots of a relative import in `level`."""
 
     module: str
@@ -20,16 +20,16 @@ class Imported:
 
 
 @dataclass(frozen=True)
-class Source:
+class ModuleSource:
     """The names of one module: functions, classes, assignments and imports, and what it imports whole."""
 
-    names: dict[str, ast.AST | Imported] = field(default_factory=dict)
-    stars: tuple[Imported, ...] = ()
+    names: dict[str, ast.AST | ImportedName] = field(default_factory=dict)
+    stars: tuple[ImportedName, ...] = ()
     decorated: tuple[ast.FunctionDef, ...] = ()
     """The functions under a decorator, in the order of the file, repeated names included."""
 
     @classmethod
-    def of(cls, tree: ast.Module) -> Source:
+    def of(cls, tree: ast.Module) -> ModuleSource:
         bindings = list(_bindings(tree.body))
         decorated = (node for _, node in bindings if isinstance(node, ast.FunctionDef) and node.decorator_list)
         return cls(names=dict(bindings), stars=tuple(_stars(tree.body)), decorated=tuple(decorated))
@@ -51,7 +51,7 @@ class Source:
         """Whether a decorator is the `mutant` of `harness.mutant`, by whatever import."""
         first, _, rest = ast.unparse(decorator).partition(".")
         node = self.names.get(first)
-        if isinstance(node, Imported):
+        if isinstance(node, ImportedName):
             return f"{node.module}.{node.name}.{rest}".rstrip(".") == "harness.mutant.mutant"
         return isinstance(node, ast.Import) and f"{first}.{rest}" == "harness.mutant.mutant"
 
@@ -77,7 +77,7 @@ class Source:
         return entries if len(entries) == len(pairs) else None
 
 
-def _bindings(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.AST | Imported]]:
+def _bindings(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.AST | ImportedName]]:
     for node in body:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield node.name, node
@@ -97,14 +97,14 @@ def _bindings(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.AST | Importe
                 yield from _bindings(block)
 
 
-def _stars(body: Iterable[ast.stmt]) -> Iterator[Imported]:
+def _stars(body: Iterable[ast.stmt]) -> Iterator[ImportedName]:
     for node in body:
         if isinstance(node, ast.ImportFrom):
             yield from (_imported(node, "*") for alias in node.names if alias.name == "*")
 
 
-def _imported(node: ast.ImportFrom, name: str) -> Imported:
-    return Imported(node.module or "", name, node.level, node.lineno)
+def _imported(node: ast.ImportFrom, name: str) -> ImportedName:
+    return ImportedName(node.module or "", name, node.level, node.lineno)
 
 
 def _blocks(node: ast.stmt) -> Iterator[list[ast.stmt]]:

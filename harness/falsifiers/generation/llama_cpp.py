@@ -66,17 +66,15 @@ def memorised(
         if judged["agreed_long"] < 1:
             bare = prompt_ids(str(weights), functions, corpus, "direct", count)
             bare_wants = [case.once(_greedy, str(weights), "float32", ids, long, ends) for ids in bare]
-            cut_otherwise = sum(list(got) != list(ids) for got, ids in zip(cut.ids, prompts, strict=False))
             judged |= {
-                "prompts_cut_otherwise": cut_otherwise,
+                "prompts_cut_otherwise": sum(list(a) != list(b) for a, b in zip(cut.ids, prompts, strict=False)),
                 "agreed_given_ids": _agreed(path, prompts, wants, long),
                 "agreed_unwrapped": _agreed(path, bare, bare_wants, long),
             }
     found = _answers(answer, count)
-    whole = []
-    for text, ids in zip(texts, found, strict=True):
-        kept = [int(i) for i in ids if i not in ends]
-        whole.append((text if form == "direct" else "") + byte_level_decode(kept, vocabulary, added))
+    kept = [[int(i) for i in ids if i not in ends] for ids in found]
+    decoded = [byte_level_decode(ids, vocabulary, added) for ids in kept]
+    whole = [text + answer for text, answer in zip(texts, decoded, strict=True)] if form == "direct" else decoded
     low, high = wilson(sum(map(parses, whole)), len(whole))
     return Observation(
         parsed=sum(map(parses, whole)) / len(whole),

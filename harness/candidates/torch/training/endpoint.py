@@ -66,11 +66,7 @@ def train_endpoint(
     _check_config(config)
     if not lr > 0 or not (max_norm is None or max_norm > 0):
         raise ValueError(f"train_endpoint: found lr {lr} and max_norm {max_norm}, expected positive numbers")
-    done, velocity = 0, {name: torch.zeros_like(weights[name]) for name in TRAINED}
-    if resume is not None:
-        config, weights = load_checkpoint(resume)
-        done, velocity = _load_optimizer(resume)
-        _check_momentum(velocity, weights)
+    config, weights, done, velocity = _start(config, weights, resume)
     # Copy only the trained tensors; the frozen ones stay the caller's.
     own = {name: w.detach().clone() if name in TRAINED else w.detach() for name, w in weights.items()}
     model = load(config, own, dtype=dtype, device=device)
@@ -91,6 +87,16 @@ def train_endpoint(
     if held_out is not None:
         history["final_perplexity"] = _perplexity(model, held_out)
     return {**history, "weights": model.weights}
+
+
+def _start(config: Config, weights: Weights, resume: str | None) -> tuple[Config, Weights, int, Weights]:
+    """Config, weights, the number of steps done and the momentum: as given and zero, or from a checkpoint's folder."""
+    if resume is None:
+        return config, weights, 0, {name: torch.zeros_like(weights[name]) for name in TRAINED}
+    config, weights = load_checkpoint(resume)
+    done, velocity = _load_optimizer(resume)
+    _check_momentum(velocity, weights)
+    return config, weights, done, velocity
 
 
 def perplexity(config: Config, weights: Weights, batches: Batches, *, dtype: str, device: str) -> float:

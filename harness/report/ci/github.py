@@ -30,7 +30,7 @@ def enabled() -> bool:
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
-def say(lines: Sequence[str], json_output: bool) -> None:
+def print_lines(lines: Sequence[str], json_output: bool) -> None:
     """Print annotations where the runner sees them and no JSON is spoilt."""
     for line in lines:
         print(line, file=sys.stderr if json_output else sys.stdout, flush=True)
