@@ -116,7 +116,7 @@ def test_a_16_bit_run_may_widen_norms_but_no_product() -> None:
 
 WIDENED = """
 from harness.candidates import torch as right
-from harness.candidates.torch import decoder
+from harness.candidates.torch.model import decoder
 ARRAYS = "torch"
 load = right.load
 def norm(x, weight, eps):
@@ -146,7 +146,7 @@ def test_the_trace_claim_falsifies_a_norm_in_float64(tmp_path: Path) -> None:
 PAST_THE_DISPATCHER = """
 import torch
 from harness.candidates import torch as right
-from harness.candidates.torch import decoder
+from harness.candidates.torch.model import decoder
 ARRAYS = "torch"
 load = right.load
 plain = decoder.linear

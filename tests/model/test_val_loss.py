@@ -16,9 +16,10 @@ from harness.case import Case
 from harness.errors import UserError
 from harness.falsifiers.baselines import corpora
 from harness.falsifiers.baselines.transformers import loss
+from harness.falsifiers.inputs.documents import NoHeldOutText, documents
 from harness.falsifiers.inputs.synthetic_model import small_config
 from harness.falsifiers.model import corpus
-from harness.falsifiers.model.corpus import NoHeldOutText, documents, held_out_text
+from harness.falsifiers.model.corpus import held_out_text
 from harness.falsifiers.model.logit_shape import _root_mean_square
 from harness.falsifiers.model.mutants import corpus as corpus_mutants
 from harness.falsifiers.model.val_loss import _counted, _windows, token_losses

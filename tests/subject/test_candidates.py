@@ -18,12 +18,12 @@ from harness.commands.main import main
 from harness.dtypes import FORMATS, round_to
 from harness.errors import UserError
 from harness.falsifiers import ops
+from harness.falsifiers.inputs.checkpoint import read_checkpoint
 from harness.falsifiers.model import kv_cache
 from harness.falsifiers.model.decoder import (
     checkpoint_parity,
     logit_parity,
     logit_parity_stages,
-    read_checkpoint,
     synthetic_config,
 )
 from harness.reference.random_weights import random_weights

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from harness.case import Case
+from harness.falsifiers.inputs.checkpoint import read_checkpoint
 from harness.falsifiers.inputs.hybrid_model import hybrid_config, hybrid_weights
 from harness.falsifiers.inputs.prompts import end_ids, prompt_ids, spellings
-from harness.falsifiers.model.decoder import read_checkpoint
 from harness.observation import Observation
 from harness.reference.generation.byte_level import byte_level_decode
 from harness.reference.model.decoder_cache import decode, prefill

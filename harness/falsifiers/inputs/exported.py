@@ -12,9 +12,9 @@ import numpy as np
 
 from harness.case import Case
 from harness.falsifiers.baselines import checkpoints, crafted_tokenizer
+from harness.falsifiers.inputs.checkpoint import read_checkpoint
 from harness.falsifiers.inputs.hybrid_model import hybrid_config, hybrid_weights
 from harness.falsifiers.inputs.synthetic_model import Config, Weights, case_weights, small_config
-from harness.falsifiers.model.decoder import read_checkpoint
 
 MODELS = ("trained", "crafted", "llama", "qwen2", "qwen2_tied", "qwen3", "hybrid", "hybrid_equal")
 ROWS = 320

@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 
 from harness.falsifiers.baselines import corpora
+from harness.falsifiers.inputs.documents import tokenizer_of
 from harness.falsifiers.inputs.text_windows import held_out_windows
-from harness.falsifiers.model.corpus import tokenizer_of
-
-FORMS = ("direct", "chat", "held_out")
 
 
 class NoTokenizer(Exception):
@@ -40,14 +38,6 @@ def prompt_texts(functions: str, form: str, count: int) -> list[str]:
     ask = module.direct_prompt if form == "direct" else module.chat_prompt
     chosen = np.unique(np.linspace(0, len(module.FUNCTIONS) - 1, count).astype(int))
     return [ask(module.FUNCTIONS[i]) for i in chosen]
-
-
-def answers(functions: str, form: str, count: int) -> list[str]:
-    """The expected answers to the memorised functions' prompts."""
-    module = import_module(functions)
-    chosen = np.unique(np.linspace(0, len(module.FUNCTIONS) - 1, count).astype(int))
-    whole = [module.FUNCTIONS[i] for i in chosen]
-    return [module.expected(f).removeprefix(module.direct_prompt(f) if form == "direct" else "") for f in whole]
 
 
 def end_ids(folder: str) -> list[int]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from harness.errors import UserError
 from harness.falsifiers.baselines import corpora
-from harness.falsifiers.model.corpus import documents, tokenizer_of
+from harness.falsifiers.inputs.documents import documents, tokenizer_of
 
 FILES = 24
 """Number of training files to read, evenly spaced; encoding all files takes seconds, and a few batches need few."""

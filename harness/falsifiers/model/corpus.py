@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from functools import lru_cache
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +9,7 @@ import numpy as np
 from harness.case import Case
 from harness.errors import UserError
 from harness.falsifiers.baselines import corpora
+from harness.falsifiers.inputs.documents import documents, tokenizer_of
 from harness.observation import Observation
 
 MEASURES = {
@@ -26,12 +23,6 @@ MEASURES = {
 }
 GROWTH = np.uint64(1000003)
 """Odd, so that multiplication by it modulo 2**64 is invertible."""
-
-
-class NoHeldOutText(Exception):
-    """The model's held-out text is unknown, so its loss proves nothing: the claim is UNVERIFIED."""
-
-    unsupported = True
 
 
 def held_out_text(subject: Any, case: Case, *, weights: str, corpus: str, ngram: int) -> Observation:
@@ -57,41 +48,6 @@ def held_out_text(subject: Any, case: Case, *, weights: str, corpus: str, ngram:
         shared_files=len(set(found["train"]) & set(found["held_out"])),
         shared_ngram_share=_share(np.isin(_hashes(text, ngram), _among(_hashes(text, ngram), _hashes(seen, ngram)))),
     )
-
-
-@lru_cache(maxsize=2)
-def documents(folder: str, corpus: str) -> tuple[dict[str, str], dict[str, str]]:
-    """(training, held-out) texts by file name, if the folder's recipe.json lists the split's held-out files.
-
-    Raises: NoHeldOutText if it lists none or others; UserError if a file cannot be read.
-    """
-    module, _, name = corpus.partition(":")
-    split = getattr(import_module(module), name)()
-    path = Path(folder) / "recipe.json"
-    try:
-        recorded = json.loads(path.read_text(encoding="utf-8"))["held_out_files"]
-    except (OSError, ValueError, KeyError):
-        raise NoHeldOutText(f"{path}: no held_out_files, so the model's held-out text is unknown") from None
-    if list(recorded) != list(split.held_out):
-        raise NoHeldOutText(
-            f"{path}: held_out_files lists {len(recorded)} files that differ from the {len(split.held_out)} of {corpus}"
-        )
-    return _texts(split.root, split.train), _texts(split.root, split.held_out)
-
-
-def tokenizer_of(folder: str) -> str:
-    """Path of the folder's tokenizer.json. Raises: NoHeldOutText if there is none."""
-    path = Path(folder) / "tokenizer.json"
-    if not path.is_file():
-        raise NoHeldOutText(f"{path}: file not found, so no text can be encoded for this model")
-    return str(path)
-
-
-def _texts(root: Path, names: tuple[str, ...]) -> dict[str, str]:
-    try:
-        return {name: (root / name).read_text(encoding="utf-8") for name in names}
-    except (OSError, UnicodeDecodeError) as problem:
-        raise UserError(f"{root}: a file of the corpus cannot be read ({problem}); expected UTF-8 text") from None
 
 
 def _joined(documents: dict[str, np.ndarray]) -> np.ndarray:

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from harness.case import Case
-from harness.checkpoint import read_config, read_weights
 from harness.dtypes import round_to
-from harness.errors import UserError
+from harness.falsifiers.inputs.checkpoint import read_checkpoint
 from harness.falsifiers.inputs.hybrid_model import logits_of
 from harness.falsifiers.inputs.synthetic_model import Config, Weights, case_tokens, case_weights, synthetic_config
 from harness.observation import Observation
-from harness.reference.model import hybrid_config
 from harness.reference.model.decoder import decoder_forward, decoder_logits, stage_names
-from harness.reference.model.decoder_config import MODEL_TYPES, check_weights, parse_config
-
-
-class OtherArchitecture(Exception):
-    """The reference has the checkpoint's architecture, but this claim does not cover it: UNVERIFIED."""
-
-    unsupported = True
-
 
 Stages = list[tuple[str, np.ndarray, np.ndarray]]
 
@@ -105,33 +94,6 @@ def checkpoint_parity_stages(
 
 
 # One entry per dtype, because a claim's cases alternate between dtypes and reading the folder is slow.
-@lru_cache(maxsize=4)
-def read_checkpoint(folder: str, dtype: str, *, hybrid: bool = False) -> tuple[Config, Weights]:
-    """The folder's config and its weights rounded to dtype; not stored in the case, whose arrays become evidence.
-
-    Units:  hybrid also accepts Qwen3 and Qwen3.5 text models.
-    Raises: OtherArchitecture for one of these without hybrid; UserError for another architecture or wrong tensors.
-    """
-    config, weights = read_config(folder), read_weights(folder)
-    other = config.get("model_type") in hybrid_config.MODEL_TYPES
-    if other and not hybrid:
-        raise OtherArchitecture(
-            f"the checkpoint is a {config['model_type']}; this claim covers {', '.join(MODEL_TYPES)}"
-        )
-    try:
-        if other:
-            hybrid_config.check_weights(config, weights)
-        else:
-            check_weights(parse_config(config), weights)
-    except ValueError as problem:
-        known = (*MODEL_TYPES, *hybrid_config.MODEL_TYPES) if hybrid else MODEL_TYPES
-        raise UserError(f"{folder}: {problem}; give a checkpoint folder of {', '.join(known)}") from None
-    rounded = {name: round_to(tensor, dtype) for name, tensor in weights.items()}
-    for tensor in rounded.values():
-        tensor.setflags(write=False)
-    return config, rounded
-
-
 def _checkpoint_logits(folder: str, dtype: str, tokens: np.ndarray) -> np.ndarray:
     config, weights = read_checkpoint(folder, dtype, hybrid=True)
     return logits_of(config)(config, weights, tokens)

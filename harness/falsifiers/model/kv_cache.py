@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from harness.case import Case
+from harness.falsifiers.inputs.checkpoint import read_checkpoint
 from harness.falsifiers.inputs.hybrid_model import hybrid_config, hybrid_weights, logits_of
 from harness.falsifiers.inputs.synthetic_model import Config, Weights, case_weights, synthetic_config
-from harness.falsifiers.model.decoder import read_checkpoint
 from harness.observation import Observation
 from harness.reference.model.decoder_cache import decode, prefill
 

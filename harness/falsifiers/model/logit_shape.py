@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from harness.case import Case
+from harness.falsifiers.inputs.checkpoint import read_checkpoint
 from harness.falsifiers.inputs.synthetic_model import case_tokens
-from harness.falsifiers.model.decoder import read_checkpoint
 from harness.observation import Observation
 
 MEASURES = {

@@ -9,9 +9,9 @@ import numpy as np
 from harness.case import Case
 from harness.errors import UserError
 from harness.falsifiers.baselines import corpora
+from harness.falsifiers.inputs.checkpoint import read_checkpoint
+from harness.falsifiers.inputs.documents import documents, tokenizer_of
 from harness.falsifiers.inputs.synthetic_model import Config, small_config
-from harness.falsifiers.model.corpus import documents, tokenizer_of
-from harness.falsifiers.model.decoder import read_checkpoint
 from harness.observation import Observation
 from harness.reference.model.decoder import decoder_logits
 from harness.reference.model.decoder_config import parse_config, weight_shapes

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from harness.case import Case
+from harness.falsifiers.inputs.checkpoint import read_checkpoint
 from harness.falsifiers.inputs.text_windows import held_out_windows
-from harness.falsifiers.model.decoder import read_checkpoint
 from harness.observation import Observation
 from harness.reference.model.decoder import decoder_logits
 from harness.reference.ops.losses import cross_entropy_forward

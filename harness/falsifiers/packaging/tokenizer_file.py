@@ -10,9 +10,9 @@ from typing import Any
 from harness.case import Case
 from harness.consumers.llama_cpp import Request, ask
 from harness.falsifiers.baselines import checkpoints, corpora, crafted_tokenizer
+from harness.falsifiers.inputs.documents import tokenizer_of
 from harness.falsifiers.inputs.exported import exported
 from harness.falsifiers.inputs.prompts import spellings, tokenizer_json
-from harness.falsifiers.model.corpus import tokenizer_of
 from harness.observation import Observation
 from harness.reference.generation.byte_level import byte_level_decode
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from harness.case import Case
 from harness.consumers.llama_cpp import Request, ask
+from harness.falsifiers.inputs.checkpoint import read_checkpoint
 from harness.falsifiers.inputs.exported import exported
-from harness.falsifiers.model.decoder import read_checkpoint
 from harness.observation import Observation
 
 MEASURES = {

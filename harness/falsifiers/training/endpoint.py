@@ -8,9 +8,9 @@ import numpy as np
 
 from harness.case import Case
 from harness.errors import UserError
+from harness.falsifiers.inputs.checkpoint import read_checkpoint
 from harness.falsifiers.inputs.synthetic_model import Config, Weights, case_weights, small_config
 from harness.falsifiers.inputs.text_windows import training_windows
-from harness.falsifiers.model.decoder import read_checkpoint
 from harness.observation import Observation
 from harness.reference.training.endpoint import EMBEDDING, NORM, TRAINED, endpoint_grads, train_endpoint
 

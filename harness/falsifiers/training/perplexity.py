@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from harness.case import Case
+from harness.falsifiers.inputs.checkpoint import read_checkpoint
 from harness.falsifiers.inputs.synthetic_model import Config, Weights, small_config
 from harness.falsifiers.inputs.text_windows import held_out_windows, training_windows
-from harness.falsifiers.model.decoder import read_checkpoint
 from harness.falsifiers.model.val_loss import token_losses
 from harness.falsifiers.training.endpoint import IGNORED, Batches, initial_tensor, model_with_zero_gains, tensor_of
 from harness.observation import Observation

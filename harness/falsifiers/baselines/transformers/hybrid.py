@@ -87,15 +87,15 @@ class HybridDecoder:
         """Logits (B, T, V) of a prompt, and its cache. Shapes: lengths (B,), real tokens of a left-padded row."""
         slots = torch.arange(tokens.shape[1], device=tokens.device)
         real = torch.ones_like(tokens) if lengths is None else (slots >= slots.numel() - lengths[:, None]).long()
-        return self.step(tokens, DynamicCache(config=self.model.config), real, real)
+        return self.step(tokens, DynamicCache(config=self.model.config), real)
 
     def decode(self, tokens: torch.Tensor, cache: tuple[Any, torch.Tensor]) -> tuple[torch.Tensor, Any]:
         """Logits (B, n, V) of the next n tokens, and the longer cache; the given cache is not changed."""
         kept, real = cache
-        return self.step(tokens, copy.deepcopy(kept), torch.cat([real, torch.ones_like(tokens)], dim=1), None)
+        return self.step(tokens, copy.deepcopy(kept), torch.cat([real, torch.ones_like(tokens)], dim=1))
 
     @torch.no_grad()
-    def step(self, tokens: torch.Tensor, kept: Any, real: torch.Tensor, mask: Any) -> tuple[torch.Tensor, Any]:
+    def step(self, tokens: torch.Tensor, kept: Any, real: torch.Tensor) -> tuple[torch.Tensor, Any]:
         """One call of the model, which appends to `kept`."""
         positions = (real.cumsum(1) - 1).clamp_min(0)[:, -tokens.shape[1] :]
         out = self.model(
