@@ -64,14 +64,14 @@ def with_blocked(results: Mapping[str, Result | ClaimRow], depends_on: Mapping[s
 
 def all_dependencies(start: str, depends_on: Mapping[str, list[str]]) -> set[str]:
     """Every contract on which a contract rests, directly or through others."""
-    seen: set[str] = set()
+    found: set[str] = set()
     todo = list(depends_on.get(start, []))
     while todo:
         name = todo.pop()
-        if name not in seen:
-            seen.add(name)
+        if name not in found:
+            found.add(name)
             todo += depends_on.get(name, [])
-    return seen
+    return found
 
 
 def read_results(run: Path) -> dict[str, Result]:

@@ -95,23 +95,23 @@ def found(device: str, spec: str, folder: str) -> Host:
     }
 
 
-def _device(asked: str) -> tuple[str, str | None, str | None]:
+def _device(requested: str) -> tuple[str, str | None, str | None]:
     """(device, why it is missing or None, GPU name and CUDA version or None)."""
-    kind, _, number = asked.partition(":")
+    kind, _, number = requested.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
-        raise UserError(f"--device {asked}: expected auto, cpu, cuda or cuda:N")
+        raise UserError(f"--device {requested}: expected auto, cpu, cuda or cuda:N")
     if kind == "cpu":
         return "cpu", None, None
     try:
         import torch
     except ImportError:
-        return ("cpu", None, None) if kind == "auto" else (asked, "torch is not installed", None)
+        return ("cpu", None, None) if kind == "auto" else (requested, "torch is not installed", None)
     index = int(number or 0)
     if torch.cuda.is_available() and index < torch.cuda.device_count():
         return f"cuda:{index}", None, f"{torch.cuda.get_device_name(index)}, CUDA {torch.version.cuda}"
     if kind == "auto":
         return "cpu", None, None
-    return asked, f"device {asked} is not there ({torch.cuda.device_count()} CUDA devices found)", None
+    return requested, f"device {requested} is not there ({torch.cuda.device_count()} CUDA devices found)", None
 
 
 def _version(name: str) -> str | None:

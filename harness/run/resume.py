@@ -23,10 +23,10 @@ def resumed(options: Options) -> tuple[Options, store.Run]:
         raise UserError(f"--resume {options.resume}: run.json has status {begun.get('status')!r}, expected 'running'")
     fresh: Mapping[str, object] = Options(paths=[]).as_json()
     held: Mapping[str, object] = begun["options"]
-    for key, asked in options.as_json().items():
-        if asked not in (fresh[key], held[key]):
+    for key, requested in options.as_json().items():
+        if requested not in (fresh[key], held[key]):
             raise UserError(
-                f"--resume {options.resume}: found {key} {asked!r}, but the run began with "
+                f"--resume {options.resume}: found {key} {requested!r}, but the run began with "
                 f"{held[key]!r} and goes on so; leave it out, or start a new run"
             )
     return replace(options, **begun["options"], evidence=str(run.folder.parent)), run

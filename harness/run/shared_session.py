@@ -75,11 +75,11 @@ class SharedSession:
         below = summary.all_dependencies(claim.contract, depends_on)
         if not below or not Verdict(found["verdict"]).survived:
             return summary.settled(found)
-        seen = {claim.id: found}
+        results = {claim.id: found}
         for other in (each for contract in self.checked.contracts if contract.id in below for each in contract.claims):
             if (self.run.folder / "claims" / other.id / RESULT).is_file():
-                seen[other.id] = self._result(other)
-        return summary.with_blocked(seen, depends_on)[claim.id]
+                results[other.id] = self._result(other)
+        return summary.with_blocked(results, depends_on)[claim.id]
 
 
 def seal(folder: Path, seconds: float) -> Sealed:

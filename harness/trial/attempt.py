@@ -31,12 +31,12 @@ def attempt(
     if experiment.special:
         given, _ = observe(experiment, experiment.baseline, case, "baseline")
         experiment.outputs.update({(spec.index, pair): got for pair, (got, _) in given.pairs.items()})
-    seen, trace = observe(experiment, experiment.candidate, case, "candidate")
+    observation, trace = observe(experiment, experiment.candidate, case, "candidate")
     subject: Subject = {
         "status": "ran",
         "reason": "",
-        "rows": rows(experiment, case, seen),
-        "scalars": scalars(spec.index, seen),
+        "rows": rows(experiment, case, observation),
+        "scalars": scalars(spec.index, observation),
         "faults": faults(case, trace),
     }
     subjects: dict[str, Subject] = {}
@@ -49,7 +49,7 @@ def attempt(
     alone: Record = {**record, "cases": [*known, case_entry(spec)], "subjects": subjects}
     # The other cases stay in the record because the baseline is pooled over them; only this case is judged.
     found = [f for f in findings(claim, alone, subject, spec.index) if not f.holds and f.measure not in POOLED]
-    return Attempt(spec, found, dict(case.arrays), dict(seen.pairs))
+    return Attempt(spec, found, dict(case.arrays), dict(observation.pairs))
 
 
 def violates(experiment: Experiment, claim: Entry, record: Record, spec: CaseSpec) -> bool:

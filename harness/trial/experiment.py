@@ -96,8 +96,8 @@ def _remember(experiment: Experiment, cases: list[Case]) -> None:
     """
     with contextlib.suppress(Exception):
         for case in cases:
-            seen, _ = observe(experiment, experiment.baseline, case, "baseline")
-            experiment.outputs.update({(case.index, pair): got for pair, (got, _) in seen.pairs.items()})
+            observation, _ = observe(experiment, experiment.baseline, case, "baseline")
+            experiment.outputs.update({(case.index, pair): got for pair, (got, _) in observation.pairs.items()})
 
 
 def run_subject(
@@ -117,20 +117,20 @@ def run_subject(
     experiment.tick(role)
     for case in cases:
         try:
-            seen, trace = observe(experiment, target, case, role, lower=lower)
+            observation, trace = observe(experiment, target, case, role, lower=lower)
         except Exception as problem:  # noqa: BLE001  (a subject's crash is recorded, not raised)
             if getattr(problem, "inapplicable", False) and role.startswith("mutant "):
                 skipped.append(case.index)
                 out["skipped"], out["reason"] = skipped, str(problem)
                 continue
             return end(out, ended(problem, case, role))
-        out["rows"] += rows(experiment, case, seen)
-        out["scalars"] += scalars(case.index, seen)
+        out["rows"] += rows(experiment, case, observation)
+        out["scalars"] += scalars(case.index, observation)
         out["faults"] += faults(case, trace)
-        if seen.series:
-            series[str(case.index)] = {n: [encode(v) for v in curve] for n, curve in seen.series.items()}
+        if observation.series:
+            series[str(case.index)] = {n: [encode(v) for v in curve] for n, curve in observation.series.items()}
         if each:
-            each(case, seen)
+            each(case, observation)
     if len(skipped) == len(cases):
         out["status"] = "inapplicable"
     return out
@@ -150,13 +150,15 @@ def observe(
     trace = Trace()
     subject = Boundary(target, role=role, dtype=case.dtype, device=experiment.device, trace=trace, lower=lower)
     case.begin()
-    seen = experiment.falsifier(subject, case, **case.params)
-    if not isinstance(seen, Observation):
-        raise TypeError(f"the falsifier returned {type(seen).__name__}, expected harness.observation.Observation")
-    return seen, trace
+    observation = experiment.falsifier(subject, case, **case.params)
+    if not isinstance(observation, Observation):
+        raise TypeError(
+            f"the falsifier returned {type(observation).__name__}, expected harness.observation.Observation"
+        )
+    return observation, trace
 
 
-def rows(experiment: Experiment, case: Case, seen: Observation) -> list[Row]:
+def rows(experiment: Experiment, case: Case, observation: Observation) -> list[Row]:
     """Measure every pair (got, want) of one observation."""
     return [
         measure(
@@ -168,17 +170,17 @@ def rows(experiment: Experiment, case: Case, seen: Observation) -> list[Row]:
             extras=experiment.extras,
             baseline=experiment.outputs.get((case.index, name)),
         )
-        for name, (got, want) in seen.pairs.items()
+        for name, (got, want) in observation.pairs.items()
     ]
 
 
-def scalars(index: int, seen: Observation) -> list[Scalar]:
+def scalars(index: int, observation: Observation) -> list[Scalar]:
     """The numbers of one observation; a number with an entry in `where` takes that entry as its pair."""
     out: list[Scalar] = []
-    for name, value in seen.scalars.items():
+    for name, value in observation.scalars.items():
         scalar: Scalar = {"case": index, "name": name, "value": encode(value)}
-        if name in seen.where:
-            scalar["pair"] = seen.where[name]
+        if name in observation.where:
+            scalar["pair"] = observation.where[name]
         out.append(scalar)
     return out
 
@@ -200,19 +202,20 @@ class _Derived:
         self.subjects: dict[str, Subject] = {}
 
     def add(self, experiment: Experiment) -> Callable[[Case, Observation], None]:
-        def each(case: Case, seen: Observation) -> None:
+        def each(case: Case, observation: Observation) -> None:
             for name in FREE[:2] if experiment.special else FREE:
-                pairs = {pair: (derive(name, got, case), want) for pair, (got, want) in seen.pairs.items()}
+                pairs = {pair: (derive(name, got, case), want) for pair, (got, want) in observation.pairs.items()}
                 if all(got is None for got, _ in pairs.values()):
                     continue
                 kept = {
-                    pair: (seen.pairs[pair][0] if got is None else got, want) for pair, (got, want) in pairs.items()
+                    pair: (observation.pairs[pair][0] if got is None else got, want)
+                    for pair, (got, want) in pairs.items()
                 }
                 subject = self.subjects.setdefault(name, {**_nothing_yet(), "free": True})
                 wrong = Observation()
                 wrong.pairs = kept
                 subject["rows"] += rows(experiment, case, wrong)
-                subject["scalars"] += scalars(case.index, seen)
+                subject["scalars"] += scalars(case.index, observation)
 
         return each
 
