@@ -1,4 +1,4 @@
-"""run.json: what a run was made from, which of its claims were asked for, and what came of them."""
+"""The types of run.json: the inputs of a run, the selected claims, and their results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 from harness.judging.result import ClaimRow, MergedRow
 from harness.judging.ship import TargetRow
 
-if TYPE_CHECKING:  # what reads a candidate's source also loads NumPy, which a reader of run.json does not need
+if TYPE_CHECKING:  # harness.subject.identity imports NumPy, which a reader of run.json does not need
     from harness.subject.identity import Identity
 
 SCHEMA = 2
@@ -15,7 +15,7 @@ SCHEMA = 2
 
 
 class Machine(TypedDict):
-    """The computer that the run was made on."""
+    """The computer on which the run was made."""
 
     python: str
     system: str
@@ -25,7 +25,7 @@ class Machine(TypedDict):
 
 
 class Host(TypedDict):
-    """What is asked once per run: the device there is, the versions, the candidate's identity."""
+    """What `harness.run.probe` finds once per run: the device, the versions, the candidate's identity."""
 
     device_asked: str
     device: str
@@ -47,7 +47,7 @@ class Options(TypedDict):
 
 
 class Checkpoint(TypedDict):
-    """The folder that stood in for the built-in models, by what it holds."""
+    """The checkpoint folder that replaced the built-in models, with the digest of its content."""
 
     folder: str
     sha256: str | None
@@ -79,7 +79,7 @@ class Begun(Host):
 
 
 class Running(Begun):
-    """run.json of a run that is not sealed yet; a pytest session writes down at once what it selected."""
+    """run.json of a run that is not sealed yet; only a pytest session writes `selected` when the run begins."""
 
     status: str
     id: str
@@ -87,7 +87,7 @@ class Running(Begun):
 
 
 class Outcome(TypedDict):
-    """What came of a run: counts by verdict, every claim, every target."""
+    """The results of a run: counts by verdict, every claim, every target."""
 
     counts: dict[str, int]
     claims: list[ClaimRow]
@@ -104,7 +104,7 @@ class RunBody(Begun, Outcome):
 
 
 class Merged(TypedDict):
-    """What came of several runs."""
+    """The merged results of several runs."""
 
     counts: dict[str, int]
     claims: list[MergedRow]

@@ -1,4 +1,4 @@
-"""A saved failure: the smallest violating case, its input arrays and what came of them."""
+"""Save and load a failure: the smallest violating case, its input arrays, outputs and expected outputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME = "counterexample"
 
 @dataclass(frozen=True)
 class Attempt:
-    """One case run on its own: what it violates and the arrays it saw and gave."""
+    """One case run alone: the limits it violates, its input arrays and its pairs (got, want)."""
 
     spec: CaseSpec
     broken: list[Finding]
@@ -37,7 +37,7 @@ class Stored(TypedDict):
 
 
 class About(TypedDict):
-    """What a counterexample was found with and what it violates."""
+    """The inputs of the run that found a counterexample, and the limits that it violates."""
 
     claim: str
     contract: str
@@ -54,7 +54,7 @@ class About(TypedDict):
 
 
 class Counterexample(About):
-    """counterexample.json."""
+    """The content of counterexample.json."""
 
     case: CaseEntry
     arrays: dict[str, Stored]
@@ -62,7 +62,7 @@ class Counterexample(About):
 
 
 def case_entry(spec: CaseSpec) -> CaseEntry:
-    """A case as JSON holds it."""
+    """A case as JSON data."""
     return {"index": spec.index, "seed": spec.seed, "dtype": spec.dtype, "params": spec.params}
 
 
@@ -85,7 +85,7 @@ def save(folder: Path, found: Attempt, about: About) -> Counterexample:
 
 
 def load(path: Path) -> tuple[Counterexample, dict[str, np.ndarray]]:
-    """A saved counterexample and its input arrays.
+    """Load a saved counterexample and its input arrays.
 
     Raises: UserError if either file is missing or damaged.
     """
@@ -105,6 +105,6 @@ def load(path: Path) -> tuple[Counterexample, dict[str, np.ndarray]]:
 
 
 def digest(array: np.ndarray) -> str:
-    """SHA-256 of an array's type, shape and bytes."""
+    """SHA-256 of an array's dtype, shape and bytes."""
     head = f"{array.dtype}{array.shape}".encode()
     return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()

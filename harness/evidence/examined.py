@@ -1,4 +1,4 @@
-"""What one examined claim hands over to be written into the evidence."""
+"""The result of examining one claim, from which its evidence files are written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.judging.result import Stages
 
 @dataclass(frozen=True)
 class MadeFrom:
-    """What a counterexample was found with, so that `harness replay` can run it again."""
+    """The inputs that found a counterexample; `harness replay` needs them to run it again."""
 
     candidate: str
     candidate_folder: str
@@ -24,21 +24,21 @@ class MadeFrom:
 
 @dataclass(frozen=True)
 class FollowUp:
-    """What follows from a violation: the smallest case that still violates, and the stage that went wrong."""
+    """What the engine finds after a violation: the smallest case that still violates, and the stage that went wrong."""
 
     attempt: Attempt
     start: CaseSpec
-    """The case that the search for a smaller one began with."""
+    """The case from which the search for a smaller one began."""
     reproducible: bool
-    """Whether that case violates a limit when it is run on its own."""
+    """Whether `start` violates a limit when it is run alone."""
     made_from: MadeFrom
     stages: Stages | None
-    """None where the falsifier has no companion that tells stages."""
+    """None if the falsifier has no companion `<name>_stages`."""
 
 
 @dataclass(frozen=True)
 class Examined:
-    """A claim's record and its judgement; after a violation, what followed."""
+    """A claim's record and judgement and, after a violation, its follow-up."""
 
     record: Record
     judgement: Judgement

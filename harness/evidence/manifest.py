@@ -1,4 +1,4 @@
-"""The seal of a run: SHA-256 of every file, and of the manifest itself, in canonical JSON."""
+"""The seal of a run: the SHA-256 of every file and of the manifest itself, in canonical JSON."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ NAME = "manifest.json"
 
 
 class Files(TypedDict):
-    """What a manifest's own digest is taken over."""
+    """The part of a manifest over which its own digest is computed."""
 
     schema: int
     files: dict[str, str]
 
 
 class Manifest(Files):
-    """manifest.json."""
+    """The content of manifest.json."""
 
     digest: str
 
 
 def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -38,7 +39,7 @@ def digests(folder: Path, skip: tuple[str, ...] = ()) -> dict[str, str]:
 
 
 def write(folder: Path) -> str:
-    """Write the manifest over what the folder holds now; returns its digest."""
+    """Write the manifest of all files in the folder; returns its digest."""
     sealed: Files = {"schema": 1, "files": digests(folder, skip=(NAME,))}
     body: Manifest = {**sealed, "digest": hashlib.sha256(canonical(sealed)).hexdigest()}
     (folder / NAME).write_bytes(canonical(body) + b"\n")
@@ -46,13 +47,13 @@ def write(folder: Path) -> str:
 
 
 def enclosing(path: str | Path) -> Path | None:
-    """The sealed run that a path lies in, where nothing may be written any more."""
+    """The sealed run that contains a path, into which nothing may be written; None if there is none."""
     place = Path(path).resolve()
     return next((folder for folder in (place, *place.parents) if (folder / NAME).is_file()), None)
 
 
 def check(folder: Path) -> list[str]:
-    """One line per file that is not as sealed; empty when everything is."""
+    """One line per file that was changed, removed or added after sealing; empty if there is none."""
     path = folder / NAME
     if not path.is_file():
         return [f"{path}: not found; the run was never sealed (finish it with `harness run --resume {folder}`)"]

@@ -1,8 +1,8 @@
-"""Several runs as one answer: same candidate, code and contracts only; any red wins, else the most discharging.
+"""Merge several runs of the same candidate, code and contracts into one list of claims.
 
-A CPU runner and a GPU box run the same contracts, or different ones, or parts of them; claim by claim the run that
-knows most speaks. BLOCKED is no run's to say: a contract may be red in one run and its survivors in another, so it
-is settled again over the merged verdicts.
+A CPU runner and a GPU box run the same contracts, or different ones, or parts of them. For each claim a red verdict
+wins over all others; without one, the verdict that discharges most wins. BLOCKED is decided again over the merged
+verdicts, because a contract may be red in one run and the contracts that rest on it may be in another run.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from harness.subject.identity import Identity
 
 Parts = Mapping[str, str | None]
-"""What something is identified by, part by part."""
+"""Name of a part -> its value, for the parts that identify a candidate, the code or the weights."""
 Runs = Sequence[tuple[Path, RunBody]]
 """Folder and run.json of each run."""
 
 
 def merge(runs: Runs, ship_yaml: Mapping[str, Any]) -> Merged:
-    """Claims, counts and targets over all runs (folder, run.json); each claim says from which `run` it comes.
+    """Claims, counts and targets over all runs (folder, run.json); each claim names the `run` from which it comes.
 
-    Raises: UserError if the runs are not of one candidate, code and weights, or differ in a contract both have.
+    Raises: UserError if the runs differ in candidate, code or weights, or in a contract that both have.
     """
     _refuse_others(runs)
     rows: dict[str, MergedRow] = {}
@@ -54,7 +54,7 @@ def merge(runs: Runs, ship_yaml: Mapping[str, Any]) -> Merged:
 
 
 def plan(folders: Sequence[Path]) -> dict[str, Any]:
-    """The ship.yaml of all runs as one, as data: runs may know different targets, but not the same one differently.
+    """Merge the ship.yaml of all runs, as data: runs may have different targets, but must agree on shared ones.
 
     Raises: UserError naming the target that two runs define differently.
     """
@@ -72,7 +72,7 @@ def plan(folders: Sequence[Path]) -> dict[str, Any]:
 
 
 def mergeable(runs: Runs) -> bool:
-    """Whether the runs are of one candidate, code and weights, and of the same contracts where they share any."""
+    """Whether the runs have the same candidate, code and weights, and agree in every contract that they share."""
     try:
         _refuse_others(runs)
     except UserError:
@@ -81,7 +81,10 @@ def mergeable(runs: Runs) -> bool:
 
 
 def _refuse_others(runs: Runs) -> None:
-    """One line that names what differs, and between which runs."""
+    """Check that the runs may be merged.
+
+    Raises: UserError with one line that names what differs, and between which runs.
+    """
     contracts: dict[str, tuple[Path, Any]] = {}
     first, *_ = runs
     for folder, body in runs:
@@ -102,7 +105,7 @@ def _refuse_others(runs: Runs) -> None:
 
 
 def _identities(a: RunBody, b: RunBody) -> list[tuple[str, Parts, Parts]]:
-    """(what, its parts in one run, its parts in the other)."""
+    """(name of the thing compared, its parts in one run, its parts in the other)."""
     return [
         ("candidate", _candidate(a["candidate"]), _candidate(b["candidate"])),
         ("code", a["code"], b["code"]),
@@ -115,7 +118,7 @@ def _weights(body: RunBody) -> Parts:
 
 
 def _candidate(found: Identity) -> Parts:
-    """A folder or file may lie elsewhere on another host, where its digest says what it holds."""
+    """The candidate's parts without its folder: another host may keep it elsewhere, and the digest identifies it."""
     spec = found["spec"]
     scheme = spec.partition(":")[0]
     if scheme in ("hf", "gguf") and not spec.endswith(".py"):
@@ -126,7 +129,7 @@ def _candidate(found: Identity) -> Parts:
 
 
 def _unblocked(folder: Path, body: RunBody) -> list[MergedRow]:
-    """The run's claims with the verdicts they had before another contract's red one blocked them."""
+    """The run's claims; a BLOCKED claim gets back the verdict from its own result.json."""
     rows: list[MergedRow] = [{**row, "run": body["id"]} for row in body["claims"]]
     for row in rows:
         if row["verdict"] == Verdict.BLOCKED:
@@ -136,7 +139,7 @@ def _unblocked(folder: Path, body: RunBody) -> list[MergedRow]:
 
 
 def _stronger(a: MergedRow, b: MergedRow) -> MergedRow:
-    """The red one if either is red, else the one that discharges most; among equals the one that was selected."""
+    """The red row if either is red, else the row that discharges most; for equal verdicts the selected row."""
     pair = sorted((a, b), key=lambda row: ORDER.index(Verdict(row["verdict"])))
     if Verdict(pair[0]["verdict"]).red:
         return pair[0]

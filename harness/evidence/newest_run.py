@@ -1,4 +1,4 @@
-"""The newest sealed run in which a claim was tried, and what it saw."""
+"""Find the newest sealed run in which a claim ran, and describe its result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.words import explanation
 
 
 def evidence_lines(claim: Claim, runs: Path) -> Iterator[tuple[int, str]]:
-    """Verdict, measurements beside their limits, and what was broken, as indented paragraphs."""
+    """Verdict, measurements with their limits, and broken limits, as (indent, text) lines."""
     found = run_of(runs, claim.id)
     if found is None:
         yield 0, f"None in {runs}/."
@@ -37,7 +37,7 @@ def evidence_lines(claim: Claim, runs: Path) -> Iterator[tuple[int, str]]:
 
 
 def run_of(runs: Path, claim: str) -> tuple[Path, ClaimRow] | None:
-    """The newest sealed run in which a claim was tried, and its line in run.json."""
+    """The newest sealed run in which a claim ran, and its row in run.json; None if there is none."""
     folders = (
         [runs] if (runs / manifest.NAME).is_file() else sorted(runs.iterdir(), reverse=True) if runs.is_dir() else []
     )

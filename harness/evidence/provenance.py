@@ -1,4 +1,4 @@
-"""What a run was made from: contracts, code, candidate, host."""
+"""Record the inputs of a run: contracts, code, candidate, host."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from harness.contract.validate import Checked
 from harness.evidence.body import SCHEMA, Begun, Checkpoint, ContractEntry, Host, Options, RunBody, Running
 
 PARTS = tuple(name for name in CONTENT if name != "candidates")
-"""Packages below `harness` with a digest of their own. The engine is all else but `candidates`, whose identity is that
-of the candidate."""
+"""Packages below `harness` that have their own digest. The engine is everything else except `candidates`, which the
+candidate's identity covers."""
 ENGINE = "harness"
 
 
@@ -48,7 +48,10 @@ def begun_part(body: Running | RunBody) -> Begun:
 
 
 def _weights(folder: str | None) -> Checkpoint | None:
-    """The checkpoint folder that stood in for the built-in models, by what it holds; a wrong one is refused later."""
+    """The folder from --weights with the digest of its content; None as digest if it is no checkpoint.
+
+    `harness.run.campaign` refuses such a folder later.
+    """
     if folder is None:
         return None
     known = (Path(folder) / "config.json").is_file()
@@ -56,7 +59,7 @@ def _weights(folder: str | None) -> Checkpoint | None:
 
 
 def describe(contract: Contract, checked: Checked) -> ContractEntry:
-    """A contract's place and identity: its own digest, and those of the files outside our packages that it binds."""
+    """A contract's place and identity: its digest, and the digests of the user's files that it binds."""
     return {
         "id": contract.id,
         "path": Path(contract.path).as_posix(),
@@ -69,9 +72,10 @@ def describe(contract: Contract, checked: Checked) -> ContractEntry:
 
 
 def _repository_path(path: Path) -> str | None:
-    """Relative to the root of the git repository that the run is made in, as CI systems name files.
+    """The contract's path relative to the root of the git repository that contains the working directory.
 
-    None for a contract from elsewhere, such as a built-in one; without git the working directory is the root.
+    CI systems name files this way. None for a contract outside the repository, such as a built-in one; without git the
+    working directory is the root.
     """
     here, absolute = Path.cwd(), path.resolve()
     root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here).resolve()
@@ -94,7 +98,7 @@ def _bound_files(contract: Contract, checked: Checked) -> dict[str, str]:
 
 
 def code_digests(harness: Path = HARNESS) -> dict[str, str]:
-    """SHA-256 over the Python files of the engine and of each package that a verdict depends on, by its name."""
+    """Package name -> SHA-256 over its Python files, for the engine and each package on which a verdict depends."""
     apart = {"candidates", *PARTS}
     engine = [path for path in harness.rglob("*.py") if path.relative_to(harness).parts[0] not in apart]
     return {ENGINE: _digest(harness, engine)} | {
@@ -103,7 +107,7 @@ def code_digests(harness: Path = HARNESS) -> dict[str, str]:
 
 
 def _digest(root: Path, files: Sequence[Path]) -> str:
-    """SHA-256 over files, by name and bytes."""
+    """SHA-256 over the names and bytes of files."""
     total = hashlib.sha256()
     for path in sorted(files):
         name = path.relative_to(root).as_posix()

@@ -1,4 +1,4 @@
-"""May these targets ship? From sealed runs of one candidate, of one host or of several."""
+"""Decide whether targets may ship, from sealed runs of one candidate on one or several hosts."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from harness.judging.verdict import Verdict
 
 @dataclass(frozen=True)
 class Question:
-    """Which targets may ship, by which evidence, and what is asked of it."""
+    """The targets to decide, the evidence to use, and the conditions on it."""
 
     evidence: list[str]
     targets: list[str]
     contracts: str | None = None
-    """A folder of contracts: evidence of others is STALE."""
+    """A folder of contracts; evidence whose contracts differ from these is STALE."""
     min_ship: Fraction | None = None
-    """The ship-% that opens the gate; None: every ship-blocking criterion discharged."""
+    """The ship-% that opens the gate; None: every ship-blocking criterion must be discharged."""
     max_age: timedelta | None = None
 
 
 @dataclass(frozen=True)
 class Ruling:
-    """What the evidence says. With `faults` it cannot be trusted, and nothing was decided."""
+    """The decisions on the targets. If there are `faults`, the evidence cannot be trusted and nothing was decided."""
 
     folders: list[Path]
     faults: list[str]
@@ -44,7 +44,7 @@ class Ruling:
 
     @property
     def code(self) -> int:
-        """0 open, 1 red or not verified, 3 short."""
+        """The exit code: 0 open, 1 red or evidence with faults, 3 short of what the gate requires."""
         if self.faults:
             return 1
         codes = {decision.code for decision in self.decisions}
@@ -63,7 +63,7 @@ NOTHING: Merged = {"counts": {}, "claims": [], "targets": []}
 def rule_on(question: Question) -> Ruling:
     """Verify the runs, mark what is stale, merge, and decide each target.
 
-    Raises: UserError if the runs do not merge, or know no such target.
+    Raises: UserError if the runs cannot be merged, or have no ship.yaml or no such target.
     """
     folders = store.sealed_runs(map(Path, question.evidence))
     faults = [fault for folder in folders for fault in check(folder)]

@@ -1,4 +1,4 @@
-"""The files of one claim in the evidence."""
+"""Write the evidence files of one claim."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def write(folder: Path, claim: Claim, found: Examined, *, device: str, seconds: 
 
 
 def entry_yaml(claim: Claim) -> str:
-    """The claim's entry and its contract's id, as YAML that our own loader reads back."""
+    """The claim's entry and its contract's id, as YAML that `store.entry` reads."""
     text = {"contract": claim.contract, "path": Path(claim.path).name, "line": claim.line, "claim": claim.source}
     return dump(text)
 

@@ -1,4 +1,4 @@
-"""Sealing a run: its verdicts settled, ship-% computed, every file's digest written down."""
+"""Seal a run: decide final verdicts, compute ship-%, and write every file's digest."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Sealed:
 
 
 def seal(run: store.Run, begun: Begun, checked: Checked, selected: list[Claim], seconds: float) -> Sealed:
-    """Seal a run whose claims have ended; what was selected and did not run is UNVERIFIED.
+    """Seal a run whose claims have ended; selected claims that did not run are UNVERIFIED.
 
     Units:  seconds is the wall time of the claims.
     Raises: UserError if the code changed while it ran; the folder then stays as it is.

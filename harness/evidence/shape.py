@@ -1,4 +1,4 @@
-"""The shape of the evidence's JSON files, by the JSON Schemas beside this file, told one line a fault."""
+"""Check the evidence's JSON files against the JSON Schemas beside this file; one line per fault."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILES = ("run", "manifest", "result", "counterexample", "stages", "digest")
 
 
 def faults(run: Path) -> list[str]:
-    """Every departure of a run's JSON files from their schemas: file, path inside it, what was found and expected."""
+    """Every violation of the schemas in a run's JSON files: file, path inside it, what was found and expected."""
     found: list[str] = []
     for file in sorted(run.rglob("*.json")):
         if file.stem in FILES:
@@ -32,16 +32,16 @@ def faults(run: Path) -> list[str]:
 
 
 def of_body(body: object, name: str) -> list[str]:
-    """Every departure of one file's content from the schema `name`."""
+    """Every violation of the schema `name` in one file's content."""
     schema = load(name)
-    return [fault for error in _validator(name).iter_errors(body) for fault in _told(error, schema)]
+    return [fault for error in _validator(name).iter_errors(body) for fault in _fault_lines(error, schema)]
 
 
 @cache
 def load(name: str) -> dict[str, Any]:
-    """A schema with what it takes from the shared one in its own `$defs`."""
+    """A schema into whose `$defs` the definitions of the shared schema are copied."""
     own, shared = (json.loads((FOLDER / file).read_text(encoding="utf-8")) for file in (f"{name}.schema.json", SHARED))
-    found: dict[str, Any] = _inside({**own, "$defs": {**shared["$defs"], **own.get("$defs", {})}})
+    found: dict[str, Any] = _with_local_references({**own, "$defs": {**shared["$defs"], **own.get("$defs", {})}})
     return found
 
 
@@ -50,14 +50,18 @@ def _validator(name: str) -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator({key: value for key, value in load(name).items() if key != "$id"})
 
 
-def _inside(node: Any) -> Any:
-    """The schema with every reference to the shared file as one to itself."""
+def _with_local_references(node: Any) -> Any:
+    """The schema, with every reference to the shared file turned into a reference inside the schema itself."""
     if isinstance(node, dict):
-        return {key: value.removeprefix(SHARED) if key == "$ref" else _inside(value) for key, value in node.items()}
-    return [_inside(each) for each in node] if isinstance(node, list) else node
+        return {
+            key: value.removeprefix(SHARED) if key == "$ref" else _with_local_references(value)
+            for key, value in node.items()
+        }
+    return [_with_local_references(each) for each in node] if isinstance(node, list) else node
 
 
-def _told(error: Any, schema: dict[str, Any]) -> Iterator[str]:
+def _fault_lines(error: Any, schema: dict[str, Any]) -> Iterator[str]:
+    """One line per fault in a validation error: place, what was found, what the schema expects."""
     where, kind = _name(tuple(error.instance_path)), error.kind.name
     node: Any = schema
     for step in error.schema_path[:-1]:
@@ -76,14 +80,14 @@ def _told(error: Any, schema: dict[str, Any]) -> Iterator[str]:
 
 
 def _description(node: dict[str, Any], schema: dict[str, Any]) -> str:
-    """What a property is: its own words, or those of the definition that it refers to."""
+    """A property's own description, or the description of the definition to which it refers."""
     if "description" in node or "$ref" not in node:
         return str(node.get("description", "a value"))
     return str(schema["$defs"][node["$ref"].rpartition("/")[2]]["description"])
 
 
 def _allowed(node: dict[str, Any], value: object) -> str:
-    """The values or the type that a schema allows, as a message adds it."""
+    """The values or the type that a schema allows, in brackets, for the end of a message."""
     if "enum" in node:
         known = ["null" if each is None else str(each) for each in node["enum"]]
         return f" ({listed(known, 30)}){nearest(str(value), known)}"
@@ -97,6 +101,6 @@ def _allowed(node: dict[str, Any], value: object) -> str:
 
 
 def _name(path: DataPath) -> str:
-    """The way to a value inside its file: claims[0].mutants[2].by."""
+    """The path to a value inside its file, like claims[0].mutants[2].by."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return text.removeprefix(".") or "the file"

@@ -1,4 +1,4 @@
-"""Evidence that no longer counts: of other contracts or code than those at hand, or too old. Red stays red."""
+"""Mark evidence STALE if its contracts, code or candidate have changed, or if it is too old. Red stays red."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 
 
 def duration(text: str) -> timedelta:
-    """`90m`, `24h`, `7d` as time.
+    """Parse a duration such as `90m`, `24h` or `7d`.
 
-    Raises: ValueError with one line if it is not a whole number above 0 and a unit.
+    Raises: ValueError with one line if the text is not a whole number above 0 and a unit.
     """
     found = re.fullmatch(r"([0-9]{1,6})([smhdw])", text)
     if not found or not int(found[1]):
@@ -32,7 +32,7 @@ def duration(text: str) -> timedelta:
 
 
 def by_contracts(folder: Path, body: RunBody, contracts: str) -> None:
-    """Mark what survived under a contract or code that is no longer the one at hand."""
+    """Mark claims that survived if their contract, the code or the candidate has changed since the run."""
     checked = check([Path(contracts)])
     at_hand = {contract.id: _identity(describe(contract, checked)) for contract in checked.contracts}
     sealed = {c["id"]: _identity(c) for c in body["contracts"]}
@@ -47,7 +47,10 @@ def by_contracts(folder: Path, body: RunBody, contracts: str) -> None:
 
 
 def by_age(folder: Path, body: RunBody, limit: timedelta, now: datetime) -> list[str]:
-    """Mark what survived in a run that began longer ago than `limit`; the faults of its time, one line each."""
+    """Mark claims that survived in a run that began longer ago than `limit`.
+
+    Returns one line if the start time of the run is malformed or in the future, else nothing.
+    """
     try:
         began = datetime.fromisoformat(body["began"])
         age = now - began
@@ -73,10 +76,10 @@ def _mark(row: ClaimRow, reason: str, cause: Cause) -> None:
 
 
 def _at_hand(sealed: Identity) -> bool:
-    """Whether the candidate is still the one of the run; one whose source is not on this machine cannot be asked."""
+    """Whether the candidate is unchanged since the run; also True if its source cannot be read on this machine."""
     spec = sealed["spec"]
     if ":" in spec and not spec.endswith(".py") and spec.partition(":")[0] not in candidate.READERS:
-        return True  # a module, which would have to be imported, and may do anything
+        return True  # a module would have to be imported, and importing runs its code
     try:
         found = identity(spec)
     except (UserError, OSError, ImportError):
@@ -89,7 +92,7 @@ def _identity(contract: ContractEntry) -> tuple[str, dict[str, str]]:
 
 
 def _duration_text(time: timedelta) -> str:
-    """`26 h`, in the largest unit of which there are at least two."""
+    """A duration like `26 h`, in the largest unit of which it holds at least two."""
     seconds = int(time.total_seconds())
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:

@@ -1,4 +1,4 @@
-"""The evidence directory of one run: written claim by claim, sealed at the end, then only read."""
+"""Write and read the evidence folder of a run: claims are added one by one, then the run is sealed and only read."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ SEAL = "digest.json"
 
 
 class ClaimSeal(TypedDict):
-    """digest.json."""
+    """The content of digest.json."""
 
     files: dict[str, str]
 
 
 class Run:
-    """A run being written, at `<run-id>.partial` until it is sealed."""
+    """An unsealed run; its folder is `<run-id>.partial` until the run is sealed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -41,14 +41,14 @@ class Run:
         return self.folder.name.removesuffix(PARTIAL)
 
     def staging(self, claim: str) -> Path:
-        """An empty folder to write one claim into; it joins the evidence by `deposit`."""
+        """An empty folder for one claim's files; `deposit` moves it into the evidence."""
         path = self.folder / "staging" / claim
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True)
         return path
 
     def deposit(self, claim: str) -> Path:
-        """Move a finished claim from staging into the evidence by one rename, with its digest."""
+        """Write a finished claim's digest, then move the claim from staging into the evidence by one rename."""
         source, target = self.folder / "staging" / claim, self.folder / "claims" / claim
         seal: ClaimSeal = {"files": manifest.digests(source, skip=(SEAL,))}
         write_json(source / SEAL, seal)
@@ -58,11 +58,11 @@ class Run:
         return target
 
     def finished(self) -> set[str]:
-        """Claims already deposited whose bytes still match their digest."""
+        """Ids of deposited claims whose files match their digests."""
         return {path.name for path in sorted((self.folder / "claims").iterdir()) if whole(path)}
 
     def seal(self, body: RunBody) -> Path:
-        """Write run.json and the manifest, then drop `.partial` from the name."""
+        """Write run.json and the manifest, then remove `.partial` from the folder's name."""
         shutil.rmtree(self.folder / "staging", ignore_errors=True)
         write_json(self.folder / "run.json", body)
         manifest.write(self.folder)
@@ -72,14 +72,14 @@ class Run:
 
 
 def whole(claim: Path) -> bool:
-    """Whether a deposited claim still is what was deposited."""
+    """Whether a deposited claim's files match its digest.json."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         return bool(read_json(claim / SEAL)["files"] == manifest.digests(claim, skip=(SEAL,)))
     return False
 
 
 def begin(root: Path) -> Run:
-    """A new run below `root`."""
+    """Begin a new run below `root`."""
     return Run(root / (new_id() + PARTIAL))
 
 
@@ -89,9 +89,9 @@ def new_id() -> str:
 
 
 def resume(folder: Path) -> Run:
-    """A killed run, to be completed.
+    """Open a killed run in order to complete it.
 
-    Raises: UserError if the folder is no unfinished run.
+    Raises: UserError if the folder is not an unfinished run.
     """
     if not folder.name.endswith(PARTIAL) or not (folder / "run.json").is_file():
         raise UserError(
@@ -101,7 +101,7 @@ def resume(folder: Path) -> Run:
 
 
 def sealed(path: Path) -> Path:
-    """The sealed run that a path means: itself, or the newest run below it.
+    """The sealed run at a path: the path itself, or the newest sealed run below it.
 
     Raises: UserError if there is none.
     """
@@ -120,10 +120,10 @@ def sealed(path: Path) -> Path:
 
 
 def sealed_runs(paths: Iterable[Path]) -> list[Path]:
-    """The sealed runs that several paths mean, each once, in their order.
+    """The sealed runs at several paths, each once, in the order of the paths.
 
-    A plain file among them is skipped with a line on stderr: `evidence/*` names evidence/README.md too.
-    Raises: UserError for a path that is not there, a folder without a sealed run, or if only files were given.
+    A plain file is skipped with a line on stderr, because `evidence/*` also matches evidence/README.md.
+    Raises: UserError for a path that does not exist, a folder without a sealed run, or if only files were given.
     """
     paths = list(paths)
     files = [path for path in paths if path.is_file()]
@@ -142,13 +142,13 @@ def claims(run: Path) -> Iterator[tuple[str, Path]]:
 
 
 def entry(claim: Path) -> Claim:
-    """A claim's entry of its contract, from the `claim.yaml` in its folder."""
+    """A claim's contract entry, read from the `claim.yaml` in its folder."""
     held = load_yaml(claim / "claim.yaml")[0]
     return Claim(held["contract"], held["path"], held["line"], held["claim"])
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Strict JSON (no NaN), written whole or not at all."""
+    """Write strict JSON (no NaN); the file is replaced by a rename, so it is never half written."""
     text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(text, encoding="utf-8")
@@ -156,7 +156,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """JSON of an evidence file.
+    """Read the JSON of an evidence file.
 
     Raises: UserError with one line if it is missing or damaged.
     """

@@ -1,4 +1,4 @@
-"""run.json: what a run was, and what came of it."""
+"""Compute the results in run.json: final verdicts, rows, counts and targets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.judging.verdict import ORDER, Verdict
 
 
 class Settled(NamedTuple):
-    """A claim's final verdict beside the other claims of its run, with reason and cause."""
+    """A claim's final verdict, which depends on the other claims of its run, with reason and cause."""
 
     verdict: str
     reason: str
@@ -24,7 +24,7 @@ class Settled(NamedTuple):
 
 
 class Final(TypedDict):
-    """The keys of a claim that say its final verdict."""
+    """The keys that hold the final verdict in a claim's result or row."""
 
     verdict: str
     reason: str
@@ -33,7 +33,7 @@ class Final(TypedDict):
 
 
 def settled(found: Result | ClaimRow) -> Settled:
-    """What a result or a row says by itself."""
+    """The verdict, reason and cause that a result or a row holds, without regard to other claims."""
     return Settled(found["verdict"], found["reason"], found["cause"])
 
 
@@ -63,15 +63,15 @@ def with_blocked(results: Mapping[str, Result | ClaimRow], depends_on: Mapping[s
 
 
 def all_dependencies(start: str, depends_on: Mapping[str, list[str]]) -> set[str]:
-    """Every contract that one rests on, directly or through others."""
-    seen: set[str] = set()
+    """Every contract on which a contract rests, directly or through others."""
+    found: set[str] = set()
     todo = list(depends_on.get(start, []))
     while todo:
         name = todo.pop()
-        if name not in seen:
-            seen.add(name)
+        if name not in found:
+            found.add(name)
             todo += depends_on.get(name, [])
-    return seen
+    return found
 
 
 def read_results(run: Path) -> dict[str, Result]:
@@ -86,7 +86,7 @@ def outcome(
     selected: Collection[str],
     ship_yaml: Mapping[str, Any],
 ) -> Outcome:
-    """Counts, claims in `order` (claim id, contract id), and targets; what did not run is listed too."""
+    """Counts, claims in `order` (claim id, contract id), and targets; claims that did not run are listed too."""
     final = with_blocked(results, depends_on)
     rows = [
         _row(claim, contract, results[claim], final[claim])
@@ -99,7 +99,7 @@ def outcome(
 
 
 def recomputed(run: Path, body: RunBody) -> Outcome:
-    """The outcome of a sealed run, computed again from its claims, ship.yaml and run.json's lists."""
+    """Compute the outcome of a sealed run again from its results, its ship.yaml and the lists in run.json."""
     from harness.contract.text.reader import load_yaml
 
     ship_yaml = load_yaml(run / "ship.yaml")[0] if (run / "ship.yaml").is_file() else {}
@@ -113,7 +113,7 @@ def recomputed(run: Path, body: RunBody) -> Outcome:
 
 
 def count(rows: Sequence[ClaimRow]) -> dict[str, int]:
-    """Verdict -> how many, in order of precedence, zeros left out."""
+    """Verdict -> number of claims, in order of precedence, without zeros."""
     counts = Counter(row["verdict"] for row in rows)
     return {verdict.value: counts[verdict.value] for verdict in ORDER if counts[verdict.value]}
 
@@ -140,7 +140,7 @@ def _row(claim: str, contract: str, result: Result, final: Settled) -> ClaimRow:
 
 
 def _not_run(claim: str, contract: str, selected: bool) -> ClaimRow:
-    """A claim without a result: -k left it out, or its turn never came."""
+    """The row of a claim without a result: -k excluded it, or the run ended before it ran."""
     reason = "it did not run" if selected else "not selected by -k"
     cause = Cause.DID_NOT_RUN if selected else Cause.NOT_SELECTED
     return {

@@ -1,4 +1,4 @@
-"""Is a sealed run what it says? Every file hashed again, held to its schema, every claim judged again."""
+"""Verify a sealed run: hash every file again, check it against its schema, and judge every claim again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check(folder: Path) -> list[str]:
             return [f"{folder / 'run.json'}: {wrong}"]
         faults = shape.faults(folder)
         if faults:
-            return faults  # nor can files of another shape
+            return faults  # files that violate their schema cannot be judged again
         for claim, path in store.claims(folder):
             faults += _judge_again(claim, path)
         now = summary.recomputed(folder, body)
@@ -73,9 +73,9 @@ def _shown(value: object) -> str:
 
 
 def verified(paths: Sequence[str]) -> list[Path]:
-    """The sealed runs that the paths mean.
+    """Find and verify the sealed runs at the paths.
 
-    Raises: UserError with the first fault if any of them does not verify.
+    Raises: UserError with the first fault of the first run that fails verification.
     """
     folders = store.sealed_runs(map(Path, paths))
     for folder in folders:

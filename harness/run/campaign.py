@@ -1,4 +1,4 @@
-"""Running the claims of one run: weights first, then claim by claim into the evidence."""
+"""Run the claims of one run: build the weights first, then write each claim to the evidence as it ends."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from harness.trial.worker import work
 
 @dataclass(frozen=True)
 class Campaign:
-    """What every claim of a run shares."""
+    """The settings that all claims of a run share."""
 
     evidence: store.Run
     seed: int
@@ -38,7 +38,7 @@ class Campaign:
     device: str
     device_missing: str | None
     weights: str | None
-    """A folder that stands in for every model builder."""
+    """A checkpoint folder that replaces the result of every model builder."""
     workers: int
     memory_mb: int | None
     mutants: Mapping[str, dict[str, str]]
@@ -58,7 +58,7 @@ NO_SOURCE = Lack(
 
 
 def run_claims(context: Any, campaign: Campaign, claims: list[Claim], progress: Progress) -> float:
-    """Run the claims; returns the wall time in seconds, without the building of models."""
+    """Run the claims; returns the wall time in seconds, without the time to build models."""
     folders = _weights(context, campaign, claims)
     by_id = {claim.id: claim for claim in claims}
     began = time.monotonic()
@@ -73,7 +73,7 @@ def run_claims(context: Any, campaign: Campaign, claims: list[Claim], progress: 
                 progress.ended(claim.id, "UNVERIFIED", lack.reason)
             else:
                 ready.append(_job(campaign, claim, weights.folder))
-        # The long ones first, so that no worker idles at the end; results are listed in contract order.
+        # Start long claims first, so that no worker idles at the end; results are listed in contract order.
         ready.sort(key=lambda job: (-job.claim.budget_s, job.claim.id))
         workers, memory = campaign.workers, campaign.memory
         for outcome in schedule.run_jobs(context, work, ready, workers=workers, memory=memory, watch=progress.stage):
@@ -89,7 +89,7 @@ def run_claims(context: Any, campaign: Campaign, claims: list[Claim], progress: 
 
 
 def _lack(campaign: Campaign, claim: Claim, weights: Weights) -> Lack | None:
-    """What keeps a claim from being tried at all."""
+    """Why a claim cannot run; None if it can."""
     if claim.unbound:
         return Lack(why_unbound(claim.source), Cause.UNBOUND)
     if campaign.device_missing:
@@ -98,10 +98,10 @@ def _lack(campaign: Campaign, claim: Claim, weights: Weights) -> Lack | None:
 
 
 def _weights(context: Any, campaign: Campaign, claims: list[Claim]) -> dict[str, Weights]:
-    """Model builder -> its folder, built on first use; a given folder stands in for all of them."""
+    """Model builder -> its weights, built on first use; a folder from --weights replaces all of them."""
     builders = sorted({claim.given["weights"] for claim in claims if "weights" in claim.given})
     if campaign.weights is None and campaign.candidate.startswith("gguf:"):
-        # Reading the weights back from the file itself would hide what its exporter did to them.
+        # Weights read back from the GGUF file would hide the errors of its exporter.
         return {builder: Weights(lack=NO_SOURCE) for builder in builders}
     if campaign.weights is None:
         return {builder: schedule.call(context, send_weights, builder) for builder in builders}
@@ -129,7 +129,7 @@ def _job(campaign: Campaign, claim: Claim, weights: str | None) -> Job:
 def _write_unrun(
     campaign: Campaign, claim: Claim, *, candidate: Subject | None = None, problem: schedule.Problem | None = None
 ) -> None:
-    """A claim that could not run or was stopped still has its page; its log is kept."""
+    """Write the result and the page of a claim that could not run or was stopped; keep its log."""
     log = campaign.evidence.folder / "staging" / claim.id / "log.txt"
     text = log.read_bytes() if log.is_file() else b""
     staging = campaign.evidence.staging(claim.id)

@@ -1,4 +1,4 @@
-"""What one run was asked to do."""
+"""The options of one run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Options:
     memory_mb: int | None = None
 
     def as_json(self) -> body.Options:
-        """The options that decide what is computed; a resumed run takes them from the run that was killed."""
+        """The options that decide what is computed; a resumed run takes them from the killed run."""
         return {
             "paths": self.paths,
             "candidate": self.candidate,

@@ -1,4 +1,4 @@
-"""Asked once per run, in a child process: the device there is, the versions, the candidate's identity."""
+"""Find the device, the versions and the candidate's identity, once per run in a child process; build weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Lack:
-    """What is not there, as a sentence, and as a cause."""
+    """What is missing, as a sentence and as a cause."""
 
     reason: str
     cause: Cause
@@ -40,13 +40,13 @@ class Weights:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A device or a candidate that means nothing, told in one line."""
+    """A user's mistake in the device or the candidate, as one line of text."""
 
     text: str
 
 
 def send_host(device: str, spec: str, folder: str, line: Connection) -> None:
-    """Send the Host for this device request and candidate, or the user's Mistake."""
+    """Send the Host for the requested device and the candidate, or the user's Mistake."""
     try:
         line.send(found(device, spec, folder))
     except UserError as problem:
@@ -56,12 +56,12 @@ def send_host(device: str, spec: str, folder: str, line: Connection) -> None:
 
 
 def send_weights(reference: str, line: Connection) -> None:
-    """Build a small model by its `module:function`; send the Weights."""
+    """Build a small model with its builder `module:function`; send the Weights."""
     from harness.subject import binding
 
-    os.dup2(2, 1)  # progress is no output
+    os.dup2(2, 1)  # send progress text to stderr
     for name in THREADS:
-        os.environ.pop(name, None)  # claims have one thread each, training has the machine
+        os.environ.pop(name, None)  # claims use one thread each, training uses all cores
     try:
         line.send(Weights(folder=str(binding.attribute(reference)())))
     except ModuleNotFoundError as missing:
@@ -73,9 +73,9 @@ def send_weights(reference: str, line: Connection) -> None:
 
 
 def found(device: str, spec: str, folder: str) -> Host:
-    """Device found (or why not), environment, identity of the candidate.
+    """The device that was found (or why it is missing), the environment, the identity of the candidate.
 
-    Raises: UserError for a device or candidate that means nothing.
+    Raises: UserError for an unknown device or candidate.
     """
     found, missing, driver = _device(device)
     candidate.load(spec, folder)
@@ -95,23 +95,23 @@ def found(device: str, spec: str, folder: str) -> Host:
     }
 
 
-def _device(asked: str) -> tuple[str, str | None, str | None]:
-    """(device, why it is missing, driver text)."""
-    kind, _, number = asked.partition(":")
+def _device(requested: str) -> tuple[str, str | None, str | None]:
+    """(device, why it is missing or None, GPU name and CUDA version or None)."""
+    kind, _, number = requested.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
-        raise UserError(f"--device {asked}: expected auto, cpu, cuda or cuda:N")
+        raise UserError(f"--device {requested}: expected auto, cpu, cuda or cuda:N")
     if kind == "cpu":
         return "cpu", None, None
     try:
         import torch
     except ImportError:
-        return ("cpu", None, None) if kind == "auto" else (asked, "torch is not installed", None)
+        return ("cpu", None, None) if kind == "auto" else (requested, "torch is not installed", None)
     index = int(number or 0)
     if torch.cuda.is_available() and index < torch.cuda.device_count():
         return f"cuda:{index}", None, f"{torch.cuda.get_device_name(index)}, CUDA {torch.version.cuda}"
     if kind == "auto":
         return "cpu", None, None
-    return asked, f"device {asked} is not there ({torch.cuda.device_count()} CUDA devices found)", None
+    return requested, f"device {requested} is not there ({torch.cuda.device_count()} CUDA devices found)", None
 
 
 def _version(name: str) -> str | None:
@@ -122,13 +122,13 @@ def _version(name: str) -> str | None:
 
 
 def _llama_cpp() -> dict[str, str]:
-    """Both packages of llama.cpp, and the build inside where the package says it."""
-    told = [
+    """The installed packages of llama.cpp, each with its llama.cpp build if the package reports one."""
+    builds = [
         str(importlib.import_module("harness.consumers.llama_cpp").build(engine))
         for engine in ("cyllama", "xllamacpp")
         if _version(engine) is not None
     ]
-    return {"llama.cpp": ", ".join(told)} if told else {}
+    return {"llama.cpp": ", ".join(builds)} if builds else {}
 
 
 def _blas() -> str:
@@ -140,7 +140,7 @@ def _blas() -> str:
 
 
 def _where(problem: BaseException) -> str:
-    """Type, message and the innermost line, on one line."""
+    """The exception's type and message and the file and line that raised it, as one line."""
     trace = problem.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next

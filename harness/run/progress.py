@@ -1,4 +1,4 @@
-"""What a run tells while it runs; who shows it, and how, is not the run's business."""
+"""The events that a run reports while it runs; the caller chooses how to show them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told by the campaign; shown by a terminal, or by nobody."""
+    """Receives the events of a campaign."""
 
     def begin(self, claims: int) -> None:
-        """So many claims will run."""
+        """`claims` claims will run."""
 
     def stage(self, claim: str, stage: str) -> None:
-        """A claim has reached its next subject."""
+        """A claim has started its next stage: a subject's name, or `shrinking`."""
 
     def ended(self, claim: str, verdict: str, reason: str) -> None:
         """A claim has its verdict."""
 
     def end(self) -> None:
-        """Nothing more will be told."""
+        """No more events follow."""
 
 
 class Silent:

@@ -1,4 +1,4 @@
-"""Completing a run that was killed: its options, and the claims of it that still stand."""
+"""Complete a killed run: read its options, and find its claims that need not run again."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from harness.run.options import Options
 
 
 def resumed(options: Options) -> tuple[Options, store.Run]:
-    """The options that the killed run began with, and that run; only where and how it runs may differ.
+    """The options with which the killed run began, and that run; only `workers` and `memory_mb` may differ.
 
-    Raises: UserError if the folder is no unfinished run, or an option that was given contradicts the run's.
+    Raises: UserError if the folder is not an unfinished run, or a given option contradicts the run's option.
     """
     run = store.resume(Path(options.resume or ""))
     begun: Running = store.read_json(run.folder / "run.json")
@@ -23,19 +23,19 @@ def resumed(options: Options) -> tuple[Options, store.Run]:
         raise UserError(f"--resume {options.resume}: run.json has status {begun.get('status')!r}, expected 'running'")
     fresh: Mapping[str, object] = Options(paths=[]).as_json()
     held: Mapping[str, object] = begun["options"]
-    for key, asked in options.as_json().items():
-        if asked not in (fresh[key], held[key]):
+    for key, requested in options.as_json().items():
+        if requested not in (fresh[key], held[key]):
             raise UserError(
-                f"--resume {options.resume}: found {key} {asked!r}, but the run began with "
+                f"--resume {options.resume}: found {key} {requested!r}, but the run began with "
                 f"{held[key]!r} and goes on so; leave it out, or start a new run"
             )
     return replace(options, **begun["options"], evidence=str(run.folder.parent)), run
 
 
 def kept(run: store.Run, begun: Begun) -> set[str]:
-    """Claims of the killed run that still stand: same contract, code, candidate and device, bytes whole.
+    """Claims of the killed run that need not run again: unchanged contract, and files that match their digests.
 
-    Raises: UserError if code, candidate, device, seed or weights changed since it began.
+    Raises: UserError if code, candidate, device, seed or weights changed since the run began.
     """
     old = store.read_json(run.folder / "run.json")
     differing = [key for key in ("code", "candidate", "device", "seed", "weights") if old.get(key) != begun[key]]

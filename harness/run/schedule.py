@@ -1,4 +1,4 @@
-"""Running jobs side by side, each in its own process from a warm forkserver, within its limits."""
+"""Run jobs in parallel, each in its own process forked from a preloaded forkserver, with time and memory limits."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from harness.judging.cause import Cause
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PRELOAD = ["harness.run.warm"]
 TIME_FACTOR = 10
-"""A claim may take ten times its budget_s before it is stopped: slow machines are no error."""
+"""A claim is stopped after this many times its budget_s; the factor leaves room for slow machines."""
 MIN_SECONDS = 10.0
 
 
 @dataclass
 class Running:
-    """One claim under way."""
+    """One claim whose process is running; `ends` is the monotonic time at which it is stopped."""
 
     claim: str
     process: Any
@@ -43,7 +43,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A claim that ended: its verdict as sent, or why it has none."""
+    """A claim that ended: the verdict that its process sent, or why there is none."""
 
     claim: str
     verdict: str | None
@@ -51,7 +51,7 @@ class Outcome:
 
 
 def server(threads: int) -> Any:
-    """The forkserver: BLAS threads fixed before NumPy loads, torch loaded once, CUDA never touched."""
+    """The forkserver's context: it fixes BLAS threads before NumPy loads, loads torch once, and never uses CUDA."""
     for name in THREADS:
         os.environ[name] = str(threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -61,9 +61,9 @@ def server(threads: int) -> Any:
 
 
 def call(context: Any, function: Callable[..., None], *args: Any) -> Any:
-    """Run `function(*args, line)` in a process of its own and return what it sends.
+    """Run `function(*args, line)` in its own process and return the object that it sends over `line`.
 
-    Raises: RuntimeError if it ends without an answer.
+    Raises: RuntimeError if the process ends before it sends one.
     """
     ours, theirs = context.Pipe()
     process = context.Process(target=function, args=(*args, theirs))
@@ -87,7 +87,7 @@ def run_jobs(
     memory: int,
     watch: Callable[[str, str], None] = lambda claim, stage: None,
 ) -> Iterator[Outcome]:
-    """Yield each job's outcome as it ends; at most `workers` at once, `memory` bytes each."""
+    """Yield each job's outcome as it ends; at most `workers` jobs run at once, each with at most `memory` bytes."""
     waiting, active = list(jobs), list[Running]()
     try:
         while waiting or active:
@@ -114,7 +114,7 @@ def _start(context: Any, target: Callable[..., None], job: Any) -> Running:
 
 
 def _poll(running: Running, memory: int, watch: Callable[[str, str], None]) -> Outcome | None:
-    alive = running.process.is_alive()  # asked before the line is read: a last word may still be on it
+    alive = running.process.is_alive()  # check first: a process that has died may have left a last message in the pipe
     with contextlib.suppress(EOFError, OSError):
         while running.line.poll():
             kind, text = running.line.recv()
@@ -152,7 +152,7 @@ def _signal(number: int) -> str:
 
 
 def _resident(pid: int) -> int:
-    """Observed RSS of a process and its children, bytes."""
+    """Resident memory of a process and its children, in bytes."""
     total = 0
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)

@@ -1,4 +1,4 @@
-"""One run from its contracts to sealed evidence."""
+"""Run contracts and seal the evidence."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from harness.subject.device import platform
 
 @dataclass(frozen=True)
 class Finished:
-    """A sealed run, what was asked for, and how long its claims took."""
+    """A sealed run, its options and device, and the wall time of its claims in seconds."""
 
     sealed: Sealed
     options: Options
@@ -35,7 +35,7 @@ class Finished:
 
 
 def run_session(options: Options, progress: Progress) -> Finished:
-    """Run the claims and seal what they showed.
+    """Run the claims and seal the evidence.
 
     Raises: UserError for a bad contract, candidate, device or selection.
     """
@@ -45,7 +45,7 @@ def run_session(options: Options, progress: Progress) -> Finished:
     context = schedule.server(threads=1)
     host = found_host(context, options, os.getcwd())
     begun = started(options.as_json(), checked, host)
-    if held:  # the original start time stays, so that resuming cannot defeat --max-age
+    if held:  # keep the original start time, so that resuming cannot defeat --max-age
         begun["began"] = store.read_json(held.folder / "run.json")["began"]
     here = held or store.begin(Path(options.evidence))
     done = kept(here, begun) if held else set()
@@ -57,9 +57,9 @@ def run_session(options: Options, progress: Progress) -> Finished:
 
 
 def found_host(context: Any, options: Options, folder: str) -> Host:
-    """The device, the versions and the candidate's identity, asked in a process of its own.
+    """The device, the versions and the candidate's identity, found in a separate process.
 
-    Raises: UserError for a candidate or a device that means nothing.
+    Raises: UserError for an unknown candidate or device.
     """
     answer: Host | Mistake = schedule.call(context, send_host, options.device, options.candidate, folder)
     if isinstance(answer, Mistake):
@@ -68,9 +68,9 @@ def found_host(context: Any, options: Options, folder: str) -> Host:
 
 
 def campaign_of(here: store.Run, checked: Checked, options: Options, host: Host) -> campaign.Campaign:
-    """What the engine needs to know to run these contracts' claims into this evidence."""
+    """The settings with which the claims of these contracts run and write to the evidence `here`."""
     on_cuda = platform(host["device"]) == "cuda"
-    # A Hugging Face folder as candidate is its own source of weights.
+    # A candidate `hf:DIR` reads its weights from DIR.
     own = options.candidate.removeprefix("hf:") if options.candidate.startswith("hf:") else None
     return campaign.Campaign(
         evidence=here,

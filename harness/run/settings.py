@@ -1,6 +1,6 @@
-"""`harness.toml`, or `[tool.harness]` in pyproject.toml: what a project's own runs are made with.
+"""Read a project's default options from `harness.toml`, or from `[tool.harness]` in pyproject.toml.
 
-The command line comes first, then the nearest of these files at or above the contracts.
+An option on the command line wins; otherwise the nearest of these files at or above the contracts counts.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ KEYS = ("candidate", "weights")
 
 
 def find(paths: Iterable[str | Path]) -> dict[str, str]:
-    """The settings that hold for some contracts, files named as seen from the working directory.
+    """The settings for some contracts; paths in them are made relative to the working directory.
 
-    Built-in contracts are a project's own business where it runs them: they take the working directory's.
+    Built-in contracts lie outside the project, so their settings come from the working directory.
     Raises: UserError for a file that cannot be read, an unknown key, or two files for one run.
     """
     starts = [Path.cwd() if str(path).startswith(BUILT_IN) else located(path).resolve() for path in paths]
@@ -37,7 +37,7 @@ def find(paths: Iterable[str | Path]) -> dict[str, str]:
 
 
 def relative(spec: str, folder: Path) -> str:
-    """A candidate or folder written in a file of `folder`, as the working directory names it."""
+    """Rewrite a candidate or folder from a settings file in `folder` as one relative to the working directory."""
     scheme, colon, rest = spec.partition(":")
     if colon and scheme in ("hf", "gguf"):
         return f"{scheme}:{seen(rest, folder)}"
@@ -47,12 +47,12 @@ def relative(spec: str, folder: Path) -> str:
 
 
 def seen(path: str, folder: Path) -> str:
-    """A path relative to `folder`, as the working directory names it."""
+    """Rewrite a path relative to `folder` as one relative to the working directory; absolute paths stay."""
     return path if Path(path).is_absolute() else Path(os.path.relpath(folder / path)).as_posix()
 
 
 def _above(start: Path) -> Path | None:
-    """The nearest file with settings, no further up than the root of a repository."""
+    """The nearest settings file at or above `start`; the search stops at the root of a repository."""
     for folder in [start, *start.parents] if start.is_dir() else start.parents:
         if (folder / OWN).is_file():
             return folder / OWN

@@ -1,4 +1,4 @@
-"""One run behind a pytest session: its claims are asked for one by one, by one process or by several."""
+"""The run behind a pytest session: one or several pytest processes request its claims one by one."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ FIXED = (*schedule.THREADS, "CUBLAS_WORKSPACE_CONFIG")
 
 
 class SharedSession:
-    """A run being written claim by claim; processes that share its folder share the run."""
+    """A run that is written claim by claim; processes that use the same folder write the same run."""
 
     def __init__(self, folder: Path, checked: Checked, selected: list[Claim], options: Options) -> None:
-        """Start the forkserver, ask for device and candidate, and begin the run unless another process has.
+        """Start the forkserver, find device and candidate, and begin the run unless another process has begun it.
 
-        Raises: UserError for a candidate or a device that means nothing.
+        Raises: UserError for an unknown candidate or device.
         """
         self.home = Path.cwd()
         self.checked = checked
         with _environment_kept():
             self.context = schedule.server(threads=1)
-            # A claim's process imports pytest's own main module again; loaded once, that costs nothing.
+            # Each claim's process imports pytest's main module again; preloading it saves that time.
             self.context.set_forkserver_preload([*schedule.PRELOAD, "pytest"])
             host = found_host(self.context, options, str(self.home))
         self.run = store.Run(folder)
@@ -47,7 +47,7 @@ class SharedSession:
             self._begin(started(options.as_json(), checked, host), selected)
 
     def examine(self, claim: Claim) -> Result:
-        """Run one claim; its result, with the verdict as it is beside what has been seen so far."""
+        """Run one claim; returns its result, with the verdict BLOCKED if a red result so far blocks it."""
         with contextlib.chdir(self.home):
             campaign.run_claims(self.context, self.campaign, [claim], Silent())
             found = self._result(claim)
@@ -60,7 +60,7 @@ class SharedSession:
         store.write_json(self.run.folder / "run.json", running)
 
     def _first(self) -> bool:
-        """Whether this process is the one that begins the run."""
+        """Whether this process begins the run: the first process to create the folder `.begun` does."""
         with contextlib.suppress(FileExistsError):
             (self.run.folder / "staging" / ".begun").mkdir(parents=True)
             return True
@@ -70,23 +70,23 @@ class SharedSession:
         return store.read_json(self.run.folder / "claims" / claim.id / RESULT)
 
     def _settled(self, claim: Claim, found: Result) -> summary.Settled:
-        """BLOCKED if a contract that it rests on is red by now; sealing has the last word."""
+        """The claim's verdict, or BLOCKED if a contract on which it rests is red so far; sealing decides it again."""
         depends_on = {contract.id: list(contract.depends_on) for contract in self.checked.contracts}
         below = summary.all_dependencies(claim.contract, depends_on)
         if not below or not Verdict(found["verdict"]).survived:
             return summary.settled(found)
-        seen = {claim.id: found}
+        results = {claim.id: found}
         for other in (each for contract in self.checked.contracts if contract.id in below for each in contract.claims):
             if (self.run.folder / "claims" / other.id / RESULT).is_file():
-                seen[other.id] = self._result(other)
-        return summary.with_blocked(seen, depends_on)[claim.id]
+                results[other.id] = self._result(other)
+        return summary.with_blocked(results, depends_on)[claim.id]
 
 
 def seal(folder: Path, seconds: float) -> Sealed:
     """Seal the run that a session wrote into `folder`.
 
-    What was selected and did not run is UNVERIFIED.
-    Raises: UserError if contracts or code changed meanwhile; the folder then stays as it is.
+    Selected claims that did not run are UNVERIFIED.
+    Raises: UserError if contracts or code changed since the run began; the folder then stays as it is.
     """
     running: Running = store.read_json(folder / "run.json")
     chosen = set(running["selected"])
@@ -100,7 +100,7 @@ def seal(folder: Path, seconds: float) -> Sealed:
 
 @contextlib.contextmanager
 def _environment_kept() -> Iterator[None]:
-    """What fixes the claims' threads must not reach the other tests of the session."""
+    """Restore the variables that fix the claims' threads, so that they do not affect other tests of the session."""
     before = {name: os.environ.get(name) for name in FIXED}
     try:
         yield

@@ -1,4 +1,4 @@
-"""Loaded once by the forkserver, so that a claim's process starts in milliseconds."""
+"""The forkserver imports this module and its slow libraries, so that a claim's process starts in milliseconds."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""Names in a contract to Python objects, at run time: `module:function`, `path.py:function`, or a module."""
+"""Import the Python objects that a contract names: `module:function`, `path.py:function`, or a module."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from harness.errors import UserError
 
 
 def module(reference: str, folder: str | Path = ".") -> ModuleType:
-    """The module part of a reference; a path is relative to `folder` (the contract's).
+    """Import the module part of a reference; a path is relative to `folder` (the contract's).
 
-    Raises: UserError if it is not there; whatever the module itself raises on import.
+    Raises: UserError if the file does not exist; whatever the module itself raises on import.
     """
     name = reference.partition(":")[0] if not reference.endswith(".py") else reference
     if not name.endswith(".py"):
@@ -45,9 +45,9 @@ def module(reference: str, folder: str | Path = ".") -> ModuleType:
 
 
 def attribute(reference: str, folder: str | Path = ".") -> Any:
-    """The object that `module:name` or `path.py:name` means.
+    """Import the object that `module:name` or `path.py:name` names.
 
-    Raises: UserError naming the file and what it does offer if the name is not there.
+    Raises: UserError if the module does not define the name; the message lists the public names that it does define.
     """
     where, _, name = reference.rpartition(":")
     loaded = module(where, folder)

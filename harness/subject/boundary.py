@@ -1,9 +1,9 @@
-"""The line between the harness and an implementation: arrays out, arrays back, nothing else.
+"""The boundary between the harness and an implementation: only arrays and plain values cross it.
 
 A falsifier calls ``subject.rmsnorm(x, w, eps)``; the boundary copies the arrays,
-hands them over in the form the implementation wants (NumPy, or torch tensors on the
-run's device), and brings the answer back as NumPy. On the way it notes what the
-implicit limits need: edited inputs, results overwritten later, wrong dtypes.
+passes them in the form that the implementation takes (NumPy, or torch tensors on the
+run's device), and converts the result to NumPy. It also records what the implicit
+limits check: edited inputs, results overwritten later, wrong dtypes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Unsupported(Exception):
 
 
 class Trace:
-    """What the boundary noticed in one case."""
+    """What the boundary recorded during one case."""
 
     def __init__(self) -> None:
         self.inputs_changed: list[str] = []
@@ -33,21 +33,21 @@ class Trace:
         self._kept: list[tuple[str, Any, np.ndarray]] = []
 
     def keep(self, label: str, raw: Any, delivered: np.ndarray) -> None:
-        """Remember a result, so that a later call that overwrites it is seen."""
+        """Keep a copy of a result, so that `outputs_changed` detects a later call that overwrites it."""
         self._kept.append((label, raw, delivered.copy()))
 
     def outputs_changed(self) -> list[str]:
-        """Labels of results that no longer hold the bytes they were delivered with."""
+        """Labels of results whose bytes changed after they were returned."""
         return [label for label, raw, then in self._kept if not same_bytes(_plain(raw), then)]
 
 
 class Boundary:
-    """A subject as falsifiers see it.
+    """The object that a falsifier receives as `subject`; it wraps the implementation.
 
-    ``role`` names it in messages ("candidate", "baseline", "mutant eps_x10");
+    ``role`` names the subject in messages ("candidate", "baseline", "mutant eps_x10");
     ``lower`` rounds every floating input and output to the format's lower precision
-    (the free mutant of that name).
-    Raises: Unsupported when a name or an argument is not there.
+    (the free mutant `lower_precision`).
+    Raises: Unsupported if the implementation lacks a name or does not take an argument.
     """
 
     def __init__(
@@ -98,9 +98,10 @@ class Boundary:
         deterministic: bool = False,
         **kwargs: Any,
     ) -> tuple[Any, dict[str, float]]:
-        """Call one of the subject's functions in a fresh interpreter; its answer, and the settings it ran under.
+        """Call one of the subject's functions in a fresh interpreter; returns its result and the settings it ran under.
 
-        Units: `environment` is added to this process's; `deterministic` asks torch for deterministic algorithms.
+        Units: `environment` is added to this process's environment; `deterministic` makes torch raise an error in an
+            operation that has no deterministic algorithm.
         """
         function = getattr(self._target, name, None)
         if function is None:
@@ -112,7 +113,7 @@ class Boundary:
         return other_process.ask(request, environment or {})
 
     def _call(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        kwargs = {**self._context(function), **kwargs}  # a falsifier that names another device means it
+        kwargs = {**self._context(function), **kwargs}  # a device that the falsifier passes explicitly wins
         _check_signature(self._role, name, function, args, kwargs)
         sent: list[tuple[str, Any, np.ndarray]] = []
         out = function(
@@ -125,7 +126,7 @@ class Boundary:
         return self._receive(out, name)
 
     def _context(self, function: Callable[..., Any]) -> dict[str, Any]:
-        """dtype and device, for functions that take them by name."""
+        """The run's dtype and device, each only if the function has a parameter of that name."""
         try:
             names = inspect.signature(function).parameters
         except (TypeError, ValueError):
@@ -198,13 +199,13 @@ class Boundary:
 def _through_a_boundary(
     name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], form: dict[str, Any]
 ) -> Any:
-    """Call `function` in this process through a boundary like the one it came from; its result as NumPy."""
+    """Call `function` in this process through a new boundary with the settings `form`; returns its result as NumPy."""
     target = SimpleNamespace(**{name: function})
     return getattr(Boundary(target, trace=Trace(), **form), name)(*args, **kwargs)
 
 
 def same_bytes(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two arrays agree in type, shape and every byte (NaN payloads included)."""
+    """Whether two arrays have the same dtype, shape and bytes (NaN payloads included)."""
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
@@ -213,7 +214,7 @@ def _is_carried(value: Any) -> bool:
 
 
 def _plain(value: Any) -> np.ndarray:
-    """Any array or tensor as NumPy on the host; bfloat16 as float32. No copy where none is needed."""
+    """Convert any array or tensor to NumPy on the host, bfloat16 to float32; copies only if it must."""
     if not hasattr(value, "detach"):
         return np.asarray(value)
     tensor = value.detach().cpu()

@@ -1,4 +1,4 @@
-"""What `--candidate` means: the implementation under test and its identity."""
+"""Load the implementation under test from its `--candidate` spec."""
 
 from __future__ import annotations
 
@@ -16,22 +16,24 @@ from harness.subject import binding
 
 EXTRAS = {"hf": "hf", "gguf": "interop"}
 OPENED = {"hf": "huggingface", "gguf": "llama_cpp"}
-"""Scheme -> the package of `candidates` whose `open(path)` makes the candidate of what stands behind the colon."""
+"""Scheme -> the package of `candidates` whose `open(path)` loads the candidate from the path after the colon."""
 PROGRAM = "exec"
-"""The scheme of an external program; what stands behind the colon is a command line, not a path."""
+"""The scheme of an external program; the text after the colon is a command line, not a path."""
 READERS = {**OPENED, PROGRAM: "process"}
 BASELINE = "baseline"
-"""Each claim's own baseline as its candidate: shows what the mutants do without anybody's code."""
+"""This spec makes each claim's own baseline the candidate, so that mutants can be checked without user code."""
 HOWTO = "expected `torch`, path/to/file.py[:NAME], package.module:NAME, hf:DIR, gguf:FILE or exec:COMMAND"
 
 
 def load(spec: str, folder: str | Path = ".") -> Any:
-    """The candidate: a module, or an object that offers ops, `load` or `train`.
+    """Load the candidate: a module, or an object that offers ops, `load` or `train`.
 
-    NAME may be an object, which is the candidate; a class, which is made without arguments; a builder, which is
-    a function that needs no argument and has no `*args`, and whose result is the candidate; or any other function,
-    which is taken as the op of its name, since every op needs an array.
-    Raises: UserError for a spec that means nothing; whatever the candidate raises on import or in its builder.
+    NAME may be one of:
+    - an object: it is the candidate;
+    - a class: it is called without arguments, and the instance is the candidate;
+    - a builder, that is a function that needs no argument and has no `*args`: its result is the candidate;
+    - any other function: the candidate offers it as the op of the same name, since every op needs an array.
+    Raises: UserError for a spec in none of these forms; whatever the candidate raises on import or in its builder.
     """
     if spec == BASELINE:
         return None
@@ -56,7 +58,7 @@ def load(spec: str, folder: str | Path = ".") -> Any:
 
 
 def _needs_nothing(function: Callable[..., Any]) -> bool:
-    """Whether a function is a builder. One that takes `*args` may be an op behind a decorator."""
+    """Whether a function is a builder. A function that takes `*args` is not: it may be an op wrapped by a decorator."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
@@ -75,9 +77,9 @@ def _built(spec: str, builder: Callable[..., Any]) -> Any:
 
 
 def reader(spec: str, scheme: str) -> ModuleType:
-    """The package that opens what stands behind `scheme:`.
+    """The package that opens candidates of a scheme.
 
-    Raises: UserError if what it needs is not installed.
+    Raises: UserError if a dependency of that package is not installed.
     """
     try:
         return import_module(f"harness.candidates.{OPENED[scheme]}")
@@ -88,7 +90,10 @@ def reader(spec: str, scheme: str) -> ModuleType:
 
 
 def existing(spec: str, path: Path) -> Path:
-    """Raises: UserError if the path is not there."""
+    """Return the path.
+
+    Raises: UserError if the path does not exist.
+    """
     if not path.exists():
         raise UserError(f"--candidate {spec}: {path} not found; {HOWTO}")
     return path
@@ -100,13 +105,16 @@ def _built_in(name: str) -> ModuleType:
 
 
 def built_in() -> list[str]:
-    """The names of the built-in candidates: packages of harness/candidates that need no file or folder to open."""
+    """The names of the built-in candidates: packages of harness/candidates that need no file, folder or command."""
     packages = {init.parent.name for init in (HARNESS / "candidates").glob("[a-z]*/__init__.py")}
     return sorted(packages - set(READERS.values()))
 
 
 def check_built_in(name: str) -> None:
-    """Raises: UserError unless this is a built-in candidate."""
+    """Check that a built-in candidate has this name.
+
+    Raises: UserError if none has.
+    """
     if name not in built_in():
         hint = nearest(name, built_in()) or f"; {HOWTO}"
         raise UserError(f"--candidate {name}: found no such built-in candidate ({', '.join(built_in())}){hint}")

@@ -1,4 +1,4 @@
-"""Byte strings over a pipe, each after its length: what two of our own processes say to each other."""
+"""Length-prefixed byte strings over a pipe: the messages between `other_process` and `other_process_child`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ LENGTH = struct.Struct("<Q")
 
 
 def send(stream: IO[bytes], data: bytes) -> None:
-    """Write one byte string and flush."""
+    """Write the length of one byte string, then the string, and flush."""
     stream.write(LENGTH.pack(len(data)) + data)
     stream.flush()
 
 
 def receive(stream: IO[bytes]) -> bytes:
-    """The next byte string.
+    """Read the next byte string.
 
-    Raises: EOFError if the stream ends before it is whole.
+    Raises: EOFError if the stream ends before the byte string is complete.
     """
     head = stream.read(LENGTH.size)
     if len(head) < LENGTH.size:

@@ -1,4 +1,4 @@
-"""The identity of a candidate: its spec, and SHA-256 of the source that it comes from."""
+"""The identity of a candidate: its spec and the SHA-256 of its source."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.subject.sources import file_digest, files_digest, with_siblings
 
 
 class Identity(TypedDict):
-    """The candidate: its spec, the SHA-256 of the source that it comes from, and that of the code that opens it."""
+    """The candidate's spec, the SHA-256 of its source, and the SHA-256 of the code that opens it."""
 
     spec: str
     sha256: str | None
@@ -24,9 +24,10 @@ class Identity(TypedDict):
 
 
 def identity(spec: str, folder: str | Path = ".") -> Identity:
-    """Spec and SHA-256 of the source it comes from; evidence of another source is STALE.
+    """The candidate's spec and the SHA-256 of its source; evidence from a different source is STALE.
 
-    A Python file brings the files beside it that it imports; a command line those that its words name.
+    The source of a Python file includes the files beside it that it imports. The source of a command line is the files
+    that the command names.
     """
     if spec == BASELINE:
         return {"spec": spec, "sha256": None}
@@ -45,7 +46,7 @@ def identity(spec: str, folder: str | Path = ".") -> Identity:
         return {"spec": spec, "sha256": files_digest(with_siblings(source), source.parent)}
     if ":" not in spec:
         check_built_in(spec)
-        return {"spec": spec, "sha256": source_digest(import_module("harness.candidates"))}  # one builds on another
+        return {"spec": spec, "sha256": source_digest(import_module("harness.candidates"))}  # they import each other
     return {"spec": spec, "sha256": source_digest(binding.module(where, folder))}
 
 

@@ -1,9 +1,9 @@
-"""One call in another interpreter, started for the purpose with an environment of its own.
+"""Call a function in another interpreter that has its own environment variables.
 
-For claims about what must not depend on the process: the order of a set of strings, a generator seeded from the
-clock, a number of threads. The interpreter (`other_process_child`) unpacks a request, which imports what the call
-needs, and forks for the call: no call sees what an earlier one left behind, and torch is imported once. Requests
-travel by cloudpickle, between processes of the same claim only.
+Claims use this to check that results do not depend on the process: on the order of a set of strings, a generator
+seeded from the clock, a number of threads. The interpreter (`other_process_child`) unpickles a request, which imports
+the modules that the call needs, and forks a process for the call. So no call sees the state that an earlier call left,
+and torch is imported once. Requests are pickled with cloudpickle and pass only between processes of the same claim.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ _interpreters: dict[tuple[tuple[str, str], ...], subprocess.Popen[bytes]] = {}
 
 
 class Request(NamedTuple):
-    """A function without arguments, and the settings to call it under."""
+    """A function without arguments, and the settings under which to call it."""
 
     call: Callable[[], Any]
     threads: int
     deterministic: bool
-    """Whether torch is asked for deterministic algorithms."""
+    """Whether torch raises an error in an operation that has no deterministic algorithm."""
 
 
 def ask(request: Request, environment: Mapping[str, str]) -> tuple[Any, dict[str, float]]:
-    """The answer to a request in another process, and the settings that the process reports.
+    """Run a request in another process; returns the call's result and the settings that the process reports.
 
-    Raises: RuntimeError with the reason if the call raises or its process dies. A call that hangs is stopped with
-            the claim, by the claim's own time limit.
+    A call that hangs ends when the claim's own time limit stops the claim.
+    Raises: RuntimeError with the reason if the call raises or its process dies.
     """
     import cloudpickle
 
     for name, module in list(sys.modules.items()):
-        if name.startswith("harness_file_"):  # a user's file, known here under a name that no other process has
+        if name.startswith("harness_file_"):  # a user's file: only this process can import this module name
             cloudpickle.register_pickle_by_value(module)
     interpreter = _interpreter(environment)
     assert interpreter.stdin is not None
@@ -59,7 +59,7 @@ def _interpreter(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     if key not in _interpreters or _interpreters[key].poll() is not None:
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
         _interpreters[key] = subprocess.Popen(
-            [sys.executable, "-P", "-m", "harness.subject.other_process_child"],  # the path is this process's
+            [sys.executable, "-P", "-m", "harness.subject.other_process_child"],  # -P adds no folder to the path
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": paths, **environment},

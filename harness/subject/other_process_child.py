@@ -1,4 +1,4 @@
-"""The other interpreter of `other_process`: it answers each request from a fork of its own."""
+"""The child interpreter of `other_process`: it forks one process per request, and the fork sends the answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.subject.torch_settings import settle
 
 
 def answer(call: Callable[[], Any], threads: int, deterministic: bool) -> Any:
-    """What the call returns under these settings."""
+    """Apply the settings, then return the result of the call."""
     settle(threads)
     if "torch" in sys.modules:
         import torch
@@ -25,7 +25,7 @@ def answer(call: Callable[[], Any], threads: int, deterministic: bool) -> Any:
 
 
 def settings() -> dict[str, float]:
-    """What decides whether numbers repeat, as this process has it."""
+    """The settings of this process that decide whether results repeat, and its process id."""
     found = {"process": float(os.getpid()), "hash_seed": float(os.environ.get("PYTHONHASHSEED", "nan"))}
     if "torch" in sys.modules:
         import torch
@@ -36,7 +36,7 @@ def settings() -> dict[str, float]:
 
 
 def main() -> None:
-    """Answer requests from stdin on stdout, each in a fork; whatever a subject prints goes to stderr."""
+    """Read requests from stdin and answer them on stdout, each in a fork; text that a subject prints goes to stderr."""
     import cloudpickle
 
     out = os.fdopen(os.dup(1), "wb")
@@ -55,23 +55,24 @@ def main() -> None:
             os._exit(0)
         os.close(writing)
         with os.fdopen(reading) as names:
-            _import(names.read().split())  # what this call had to import, the next one need not
+            _import(names.read().split())  # so that the next fork finds these modules already imported
         _, code = os.wait()
         if code:
             send(out, cloudpickle.dumps(f"the call's process ended with code {os.waitstatus_to_exitcode(code)}"))
 
 
 def _import(names: list[str]) -> None:
+    """Import the named modules; skip those that fail."""
     for name in names:
         with contextlib.suppress(Exception):
             importlib.import_module(name)
 
 
 def _answered(request: Any) -> Any:
-    """(answer, settings), or one line that says what was raised."""
+    """(answer, settings), or one line with the type and message of the exception."""
     try:
         return answer(*request), settings()
-    except Exception as problem:  # noqa: BLE001  (raised again, as one line, where the call came from)
+    except Exception as problem:  # noqa: BLE001  (`ask` raises this line again in the calling process)
         traceback.print_exc()
         return f"{type(problem).__name__}: {problem}"
 

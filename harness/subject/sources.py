@@ -1,4 +1,4 @@
-"""The files that a Python file brings along: those beside it that it imports, and theirs."""
+"""Find the files in a Python file's own folder that it imports, directly or through each other; digest files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 def with_siblings(path: Path) -> list[Path]:
     """The file, and every module or package of its own folder that it imports by name, directly or through another.
 
-    A package counts with all its Python files. What is imported by other means, or read, is not found.
+    A package counts with all its Python files. Files that are imported by other means, or only read, are not found.
     """
     found: list[Path] = []
     waiting = [path]
@@ -24,7 +24,7 @@ def with_siblings(path: Path) -> list[Path]:
 
 
 def files_digest(files: Sequence[Path], folder: Path) -> str:
-    """SHA-256 over the files: of a single one its own, of several over their names from `folder` and digests."""
+    """SHA-256 of a single file's bytes; for several files, SHA-256 over their names from `folder` and their digests."""
     if len(files) == 1:
         return file_digest(files[0])
     total = hashlib.sha256()
@@ -35,6 +35,7 @@ def files_digest(files: Sequence[Path], folder: Path) -> str:
 
 
 def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -47,7 +48,7 @@ def _files(folder: Path, name: str) -> list[Path]:
 
 
 def _imported(path: Path) -> Iterator[str]:
-    """Top-level names that a file imports; none if it is no Python, which its import will tell better."""
+    """Top-level names that a file imports; none if the file does not parse, since importing it reports that better."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):

@@ -1,4 +1,4 @@
-"""How torch computes while claims run."""
+"""The torch settings under which claims run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def settle(threads: int) -> None:
         return
     import torch
 
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may add in another order each time
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may vary the order of sums
     torch.set_num_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False

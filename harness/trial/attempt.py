@@ -1,4 +1,4 @@
-"""One case run on its own, and judged beside the baseline's recorded pool."""
+"""Run one case alone and judge it, with the baseline's recorded results on the other cases for comparison."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.subject.boundary import Unsupported
 from harness.trial.experiment import Experiment, faults, observe, rows, scalars
 
 POOLED = tuple(name for name, entry in MEASUREMENTS.items() if not entry.alone)
-"""Measurements that mean something over many cases only; shrinking follows the others."""
+"""Measurements that need many cases; a single case is judged, and shrunk, by the other measurements only."""
 
 
 def attempt(
@@ -23,17 +23,20 @@ def attempt(
     spec: CaseSpec,
     stored: dict[str, np.ndarray] | None = None,
 ) -> Attempt:
-    """Run candidate and baseline on one case and judge it alone, beside the recorded baseline's pool."""
+    """Run candidate and baseline on one case and judge that case alone.
+
+    The baseline's pool is its recorded rows for the other cases plus its new rows for this case.
+    """
     case = experiment.make(spec, stored)
     if experiment.special:
         given, _ = observe(experiment, experiment.baseline, case, "baseline")
         experiment.outputs.update({(spec.index, pair): got for pair, (got, _) in given.pairs.items()})
-    seen, trace = observe(experiment, experiment.candidate, case, "candidate")
+    observation, trace = observe(experiment, experiment.candidate, case, "candidate")
     subject: Subject = {
         "status": "ran",
         "reason": "",
-        "rows": rows(experiment, case, seen),
-        "scalars": scalars(spec.index, seen),
+        "rows": rows(experiment, case, observation),
+        "scalars": scalars(spec.index, observation),
         "faults": faults(case, trace),
     }
     subjects: dict[str, Subject] = {}
@@ -44,13 +47,13 @@ def attempt(
         subjects["baseline"] = {**held, "rows": others + rows(experiment, case, expected)}
     known = [c for c in record["cases"] if c["index"] != spec.index]
     alone: Record = {**record, "cases": [*known, case_entry(spec)], "subjects": subjects}
-    # The other cases stay where the baseline is pooled; only this one is judged.
+    # The other cases stay in the record because the baseline is pooled over them; only this case is judged.
     found = [f for f in findings(claim, alone, subject, spec.index) if not f.holds and f.measure not in POOLED]
-    return Attempt(spec, found, dict(case.arrays), dict(seen.pairs))
+    return Attempt(spec, found, dict(case.arrays), dict(observation.pairs))
 
 
 def violates(experiment: Experiment, claim: Entry, record: Record, spec: CaseSpec) -> bool:
-    """Whether the case violates a limit on its own; a case that cannot run does not."""
+    """Whether the case violates a limit when it is run alone; False if the case cannot run."""
     try:
         return bool(attempt(experiment, claim, record, spec).broken)
     except Unsupported:

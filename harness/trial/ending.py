@@ -1,4 +1,4 @@
-"""How an exception ends a subject."""
+"""The status, reason and cause of a subject whose run an exception ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.subject.boundary import Unsupported
 
 
 class Ending(NamedTuple):
-    """What is recorded of a subject that an exception ended."""
+    """What the record keeps about a subject whose run an exception ended."""
 
     status: Status
     reason: str
@@ -21,13 +21,16 @@ class Ending(NamedTuple):
 
 
 def ended(problem: Exception, case: Case, role: str) -> Ending:
-    """Status, reason and cause of a subject that raised. Code that may not import the engine marks its own by
-    attribute: `unsupported` (the subject lacks what the claim needs), `not_run` (a mutant's device is absent)."""
+    """Status, reason and cause of a subject that raised.
+
+    Code that may not import the engine sets an attribute on its exception: `unsupported` (the subject lacks what the
+    claim needs) or `not_run` (a mutant's device is absent).
+    """
     if isinstance(problem, Unsupported) or getattr(problem, "unsupported", False):
         return Ending("unsupported", str(problem), Cause.CAPABILITY_MISSING)
     if getattr(problem, "not_run", False) and role.startswith("mutant "):
         return Ending("not_run", str(problem), Cause.DEVICE_MISSING)
-    # A claim's process has its standard error in log.txt: tracebacks belong there, not in the result.
+    # A claim's process writes its standard error to log.txt: tracebacks belong there, not in the result.
     print(f"--- {role}\n{traceback.format_exc()}", file=sys.stderr)
     exhausted = _out_of_memory(problem)
     what = "out of memory" if isinstance(problem, MemoryError) else f"{type(problem).__name__}: {problem}"
@@ -36,12 +39,12 @@ def ended(problem: Exception, case: Case, role: str) -> Ending:
 
 
 def end(subject: Subject, ending: Ending) -> Subject:
-    """The subject with its ending; what it gave before stays."""
+    """The subject with this ending; the rows it produced before the exception stay."""
     return {**subject, "status": ending.status, "reason": ending.reason, "cause": ending.cause.value}
 
 
 def _out_of_memory(problem: Exception) -> bool:
-    """Python's own, or torch's, which is no MemoryError; torch is not imported to ask."""
+    """Whether this is Python's MemoryError or torch's OutOfMemoryError, checked by name so as not to import torch."""
     return isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError"
 
 

@@ -1,4 +1,4 @@
-"""One claim from its job to its judgement, and what follows from a violation."""
+"""Run one claim from its job to its judgement; after a violation, shrink the case and find the stage."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from harness.trial.stages import localise
 
 
 def examine(job: Job, tick: Callable[[str], None]) -> Examined:
-    """Run one claim's subjects on its cases, judge them, and follow up a violation."""
+    """Run one claim's subjects on its cases and judge them; after a violation, find the smallest case and the stage."""
     try:
         experiment = assemble(job, tick)
     except Unsupported as lack:
@@ -37,13 +37,13 @@ def examine(job: Job, tick: Callable[[str], None]) -> Examined:
         return _without_result(job, candidate=lacking(reason, Cause.DEPENDENCY_MISSING.value))
     except UserError as problem:
         return _without_result(job, error=str(problem))
-    except Exception as problem:  # noqa: BLE001  (a crash costs that claim its verdict and nothing else)
+    except Exception as problem:  # noqa: BLE001  (a crash ends this claim without a result; the other claims still run)
         traceback.print_exc()
         return _without_result(job, error=f"{type(problem).__name__}: {problem}")
     found = record(experiment, platform(job.device))
     judgement = judge(job.claim.source, found)
     if nearly_single(judgement, job.claim.source, found):
-        with contextlib.suppress(Exception):  # it ran once already; what it does now changes no verdict
+        with contextlib.suppress(Exception):  # a crash in this extra run changes no verdict
             found["subjects"]["candidate"]["narrowed"] = narrowed(experiment)
             judgement = judge(job.claim.source, found)
     if judgement.verdict is not Verdict.FALSIFIED:
@@ -53,7 +53,7 @@ def examine(job: Job, tick: Callable[[str], None]) -> Examined:
 
 
 def _follow_up(job: Job, experiment: Experiment, found: Record, judgement: Judgement) -> FollowUp | None:
-    """The smallest counterexample and, where the falsifier can tell, the stage; None if it cannot be shown again."""
+    """The smallest counterexample, and its stages if the falsifier has a companion; None if it cannot run again."""
     claim = job.claim.source
     index = next((v["case"] for v in judgement.violated if v["case"] is not None), 0)
     start = CaseSpec(**next(c for c in found["cases"] if c["index"] == index))
@@ -69,14 +69,14 @@ def _follow_up(job: Job, experiment: Experiment, found: Record, judgement: Judge
         )
     try:
         found_again = attempt(experiment, claim, found, least)
-    except Exception:  # noqa: BLE001  (what was violated stays violated, though it cannot be shown again)
+    except Exception:  # noqa: BLE001  (the verdict stands although the case fails to run again)
         traceback.print_exc()
         return None
     return FollowUp(found_again, start, reproducible, job.made_from, _stages(job, experiment, least))
 
 
 def _stages(job: Job, experiment: Experiment, least: CaseSpec) -> Stages | None:
-    """What the falsifier's companion `<name>_stages` says of the case; None if there is no companion."""
+    """The case's stages from the falsifier's companion `<name>_stages`; None if there is no companion."""
     companion = job.claim.falsifier + "_stages"
     module, _, name = companion.rpartition(":")
     if not hasattr(binding.module(module, job.folder), name):

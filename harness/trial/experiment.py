@@ -1,4 +1,4 @@
-"""One claim's experiment: candidate, baseline, free and named mutants, on the same cases."""
+"""One claim's experiment: run candidate, baseline, free mutants and named mutants on the same cases."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from harness.trial.ending import end, ended
 
 Falsifier = Callable[..., Observation]
 FREE = ("zeros", "nan", "mean", "input")
-"""Mutants derived from the baseline's output; `lower_precision` runs the baseline again.
-On special values only the first two are wrong by necessity."""
+"""Mutants derived from the baseline's output; a fifth, `lower_precision`, runs the baseline again.
+On special values only the first two are certain to be wrong, so only they are used."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a claim runs: its falsifier, the fixed parameters, the subjects and the cases."""
+    """What a claim runs: its falsifier, its fixed parameters, its subjects and its cases."""
 
     falsifier: Falsifier
     given: Params
@@ -40,16 +40,16 @@ class Experiment:
     mutants: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
     tick: Callable[[str], None] = lambda _: None
     outputs: dict[tuple[int, str], np.ndarray] = field(default_factory=dict)
-    """What the baseline gave, by (case, pair); kept for claims on special values only."""
+    """The baseline's outputs by (case, pair); filled only for claims on special values."""
 
     @property
     def special(self) -> bool:
-        """Whether the claim is on special values, which are judged beside the baseline's own."""
+        """Whether the claim tests special values; its outputs are then compared with the baseline's outputs."""
         own = (entry for name, entry in MEASUREMENTS.items() if name in self.extras)
         return self.baseline is not None and any(entry.replaces_errors for entry in own)
 
     def make(self, spec: CaseSpec, stored: dict[str, np.ndarray] | None = None) -> Case:
-        """A case ready for its first subject."""
+        """Make the case that a spec describes; `stored` gives recorded input arrays instead of drawn ones."""
         return Case(
             index=spec.index,
             seed=spec.seed,
@@ -61,7 +61,7 @@ class Experiment:
 
 
 def record(experiment: Experiment, platform: str) -> Record:
-    """Run every subject; what a judge needs, as plain JSON data."""
+    """Run every subject; returns what the judge reads, as plain JSON data."""
     cases = [experiment.make(spec) for spec in experiment.cases]
     subjects: dict[str, Subject] = {}
     mutants: dict[str, Subject] = {}
@@ -90,11 +90,14 @@ def record(experiment: Experiment, platform: str) -> Record:
 
 
 def _remember(experiment: Experiment, cases: list[Case]) -> None:
-    """Ask the baseline once, before anyone is judged beside it; what it cannot do shows in its own run."""
+    """Fill `outputs` by running the baseline before the candidate.
+
+    An exception here is dropped: the baseline's own run raises it again and records it.
+    """
     with contextlib.suppress(Exception):
         for case in cases:
-            seen, _ = observe(experiment, experiment.baseline, case, "baseline")
-            experiment.outputs.update({(case.index, pair): got for pair, (got, _) in seen.pairs.items()})
+            observation, _ = observe(experiment, experiment.baseline, case, "baseline")
+            experiment.outputs.update({(case.index, pair): got for pair, (got, _) in observation.pairs.items()})
 
 
 def run_subject(
@@ -106,7 +109,7 @@ def run_subject(
     lower: bool = False,
     each: Callable[[Case, Observation], None] | None = None,
 ) -> Subject:
-    """One subject over the cases: its rows, scalars, faults and series."""
+    """Run one subject on the cases; returns its rows, scalars, faults and series."""
     out = _nothing_yet()
     series: dict[str, dict[str, list[Number]]] = {}
     skipped: list[int] = []
@@ -114,20 +117,20 @@ def run_subject(
     experiment.tick(role)
     for case in cases:
         try:
-            seen, trace = observe(experiment, target, case, role, lower=lower)
-        except Exception as problem:  # noqa: BLE001  (the one boundary: a crash becomes the verdict ERROR)
+            observation, trace = observe(experiment, target, case, role, lower=lower)
+        except Exception as problem:  # noqa: BLE001  (a subject's crash is recorded, not raised)
             if getattr(problem, "inapplicable", False) and role.startswith("mutant "):
                 skipped.append(case.index)
                 out["skipped"], out["reason"] = skipped, str(problem)
                 continue
             return end(out, ended(problem, case, role))
-        out["rows"] += rows(experiment, case, seen)
-        out["scalars"] += scalars(case.index, seen)
+        out["rows"] += rows(experiment, case, observation)
+        out["scalars"] += scalars(case.index, observation)
         out["faults"] += faults(case, trace)
-        if seen.series:
-            series[str(case.index)] = {n: [encode(v) for v in curve] for n, curve in seen.series.items()}
+        if observation.series:
+            series[str(case.index)] = {n: [encode(v) for v in curve] for n, curve in observation.series.items()}
         if each:
-            each(case, seen)
+            each(case, observation)
     if len(skipped) == len(cases):
         out["status"] = "inapplicable"
     return out
@@ -140,18 +143,23 @@ def _nothing_yet() -> Subject:
 def observe(
     experiment: Experiment, target: Any, case: Case, role: str, *, lower: bool = False
 ) -> tuple[Observation, Trace]:
-    """Call the falsifier once."""
+    """Call the falsifier once; returns its observation and the boundary's trace.
+
+    Raises: TypeError if the falsifier returns no Observation; whatever the falsifier or the subject raises.
+    """
     trace = Trace()
     subject = Boundary(target, role=role, dtype=case.dtype, device=experiment.device, trace=trace, lower=lower)
     case.begin()
-    seen = experiment.falsifier(subject, case, **case.params)
-    if not isinstance(seen, Observation):
-        raise TypeError(f"the falsifier returned {type(seen).__name__}, expected harness.observation.Observation")
-    return seen, trace
+    observation = experiment.falsifier(subject, case, **case.params)
+    if not isinstance(observation, Observation):
+        raise TypeError(
+            f"the falsifier returned {type(observation).__name__}, expected harness.observation.Observation"
+        )
+    return observation, trace
 
 
-def rows(experiment: Experiment, case: Case, seen: Observation) -> list[Row]:
-    """The pairs of one observation, measured."""
+def rows(experiment: Experiment, case: Case, observation: Observation) -> list[Row]:
+    """Measure every pair (got, want) of one observation."""
     return [
         measure(
             name,
@@ -162,23 +170,23 @@ def rows(experiment: Experiment, case: Case, seen: Observation) -> list[Row]:
             extras=experiment.extras,
             baseline=experiment.outputs.get((case.index, name)),
         )
-        for name, (got, want) in seen.pairs.items()
+        for name, (got, want) in observation.pairs.items()
     ]
 
 
-def scalars(index: int, seen: Observation) -> list[Scalar]:
-    """The numbers of one observation; one that says what it is about has that for its pair."""
+def scalars(index: int, observation: Observation) -> list[Scalar]:
+    """The numbers of one observation; a number with an entry in `where` takes that entry as its pair."""
     out: list[Scalar] = []
-    for name, value in seen.scalars.items():
+    for name, value in observation.scalars.items():
         scalar: Scalar = {"case": index, "name": name, "value": encode(value)}
-        if name in seen.where:
-            scalar["pair"] = seen.where[name]
+        if name in observation.where:
+            scalar["pair"] = observation.where[name]
         out.append(scalar)
     return out
 
 
 def faults(case: Case, trace: Trace) -> list[Fault]:
-    """Violations of implicit limits that the boundary noticed."""
+    """The violations of implicit limits that the boundary recorded; the first of each kind."""
     found = [
         ("inputs_unchanged", trace.inputs_changed),
         ("outputs_unchanged", [f"a later call overwrote what `{name}` returned" for name in trace.outputs_changed()]),
@@ -188,31 +196,32 @@ def faults(case: Case, trace: Trace) -> list[Fault]:
 
 
 class _Derived:
-    """The mutants that come free with every parity claim: wrong outputs made from the baseline's."""
+    """The free mutants of a parity claim: wrong outputs derived from the baseline's outputs."""
 
     def __init__(self) -> None:
         self.subjects: dict[str, Subject] = {}
 
     def add(self, experiment: Experiment) -> Callable[[Case, Observation], None]:
-        def each(case: Case, seen: Observation) -> None:
+        def each(case: Case, observation: Observation) -> None:
             for name in FREE[:2] if experiment.special else FREE:
-                pairs = {pair: (derive(name, got, case), want) for pair, (got, want) in seen.pairs.items()}
+                pairs = {pair: (derive(name, got, case), want) for pair, (got, want) in observation.pairs.items()}
                 if all(got is None for got, _ in pairs.values()):
                     continue
                 kept = {
-                    pair: (seen.pairs[pair][0] if got is None else got, want) for pair, (got, want) in pairs.items()
+                    pair: (observation.pairs[pair][0] if got is None else got, want)
+                    for pair, (got, want) in pairs.items()
                 }
                 subject = self.subjects.setdefault(name, {**_nothing_yet(), "free": True})
                 wrong = Observation()
                 wrong.pairs = kept
                 subject["rows"] += rows(experiment, case, wrong)
-                subject["scalars"] += scalars(case.index, seen)
+                subject["scalars"] += scalars(case.index, observation)
 
         return each
 
 
 def derive(name: str, got: np.ndarray, case: Case) -> np.ndarray | None:
-    """A free mutant's output; None where shape or type make it not applicable, never the value."""
+    """A free mutant's output; None if shape or dtype rule the mutant out. Values never rule it out."""
     if got.dtype.kind != "f" or got.size == 0:
         return None
     if name == "zeros":
@@ -229,6 +238,6 @@ def derive(name: str, got: np.ndarray, case: Case) -> np.ndarray | None:
 def _run_mutant(experiment: Experiment, name: str, make: Callable[[Any], Any], cases: list[Case]) -> Subject:
     try:
         target = make(experiment.baseline)
-    except Exception as problem:  # noqa: BLE001  (a mutant that cannot be made is not a kill)
+    except Exception as problem:  # noqa: BLE001  (a mutant that cannot be built is recorded, and is not a kill)
         return end(_nothing_yet(), ended(problem, cases[0], f"mutant {name}"))
     return run_subject(experiment, target, cases, f"mutant {name}")

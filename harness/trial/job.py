@@ -1,4 +1,4 @@
-"""What one claim's process is asked to do, and the experiment that follows from it."""
+"""The job that is sent to one claim's process, and the experiment that the process builds from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.trial.experiment import Experiment
 
 @dataclass(frozen=True)
 class Job:
-    """Everything a claim's process needs; plain data, so it can be sent."""
+    """Everything a claim's process needs; plain data, so that it can be pickled."""
 
     claim: Claim
     staging: Path
@@ -34,19 +34,20 @@ class Job:
 
     @property
     def folder(self) -> Path:
+        """The contract's folder; relative paths in the claim start here."""
         return Path(self.claim.path).parent
 
     @property
     def made_from(self) -> MadeFrom:
-        """What a counterexample keeps of the job."""
+        """The fields of the job that a counterexample stores."""
         return MadeFrom(self.candidate, self.candidate_folder, self.weights, self.device, self.seed)
 
 
 def assemble(job: Job, tick: Callable[[str], None] = lambda _: None) -> Experiment:
-    """Import what the claim names and fix its cases.
+    """Import the objects that the claim names and plan its cases.
 
-    Raises: Unsupported if the baseline was asked for as the candidate and the claim names none; whatever the modules
-            that the claim names raise on import.
+    Raises: Unsupported if the candidate is `baseline` and the claim names no baseline; whatever the modules that the
+            claim names raise on import.
     """
     claim = job.claim
     baseline = binding.module(claim.baseline, job.folder) if claim.baseline else None

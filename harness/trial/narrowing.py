@@ -1,4 +1,4 @@
-"""Whether a candidate asked for float64 never sees the digits that float32 cannot hold."""
+"""Detect a candidate that rounds float64 inputs to float32 before it computes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from harness.dtypes import round_mantissa
 from harness.trial.experiment import Experiment, observe
 
 COARSE = 7
-"""Mantissa bits that no float32 computation would take for the same input."""
+"""Mantissa bits of the coarse rounding: so few that a float32 computation on the input gives another result."""
 
 
 def narrowed(experiment: Experiment) -> list[str]:
     """Arrays of the first float64 case that the candidate rounds to float32 before it uses them.
 
-    Rounding such an array beforehand leaves every byte of the answer as it was, and rounding it coarsely does not:
-    the array is used, its digits beyond float32 are not.
+    The test per array: rounding it to float32 beforehand changes no byte of the result, but rounding it coarsely does.
+    So the candidate uses the array, but not its digits beyond float32.
     """
     spec = next((spec for spec in experiment.cases if spec.dtype == "float64"), None)
     if spec is None:

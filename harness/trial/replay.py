@@ -1,4 +1,4 @@
-"""A saved failure run again, from the bytes that were stored."""
+"""Run a saved failure again from its stored input arrays."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from harness.trial.job import Job, assemble
 
 @dataclass(frozen=True)
 class Replay:
-    """What came of one replay, beside what was recorded."""
+    """The result of one replay, compared with the recorded result."""
 
     about: Counterexample
-    """The counterexample.json."""
+    """The content of counterexample.json."""
     candidate: str
     arrays: int
     same_inputs: bool
@@ -39,8 +39,8 @@ class Replay:
 def replay(path: Path, spec: str | None = None) -> Replay:
     """Run one counterexample again, with its own candidate or with `spec`.
 
-    Raises: UserError if files are missing or damaged, or the weights are not those it was found on; with code 3 if the
-            candidate lacks what the claim needs.
+    Raises: UserError if files are missing or damaged, or the weights differ from those of the recorded run; with
+            code 3 if the candidate lacks what the claim needs.
     """
     about, stored = counterexample.load(path)
     folder = path if path.is_dir() else path.parent

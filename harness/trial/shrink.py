@@ -1,4 +1,4 @@
-"""From a violating case to the smallest one that still violates, within a time budget."""
+"""Shrink a violating case to the smallest case that still violates, within a time budget."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from harness.contract.claim import Claim
 
 
 def shrink(claim: Claim, seed: int, start: CaseSpec, violates: Callable[[CaseSpec], bool], budget_s: float) -> CaseSpec:
-    """The smallest case Hypothesis finds between the simplest values and those of `start`.
+    """The smallest violating case that Hypothesis finds between the simplest values and those of `start`.
 
-    The case's seed and index stay, so its arrays are drawn from the same streams.
+    The seed and index stay those of `start`, so the arrays are drawn from the same random streams.
     """
     import hypothesis
     from hypothesis import errors
@@ -61,7 +61,7 @@ def _value(start: CaseSpec, name: str) -> Any:
 
 
 def _below(domain: dict[str, Any], found: Any) -> dict[str, Any]:
-    """The part of a domain from its simplest value to the one found."""
+    """The part of a domain from its simplest value to the value `found`."""
     (kind, values), *_ = domain.items()
     if kind == "choices":
         return {kind: values[: values.index(found) + 1]}

@@ -1,8 +1,8 @@
-"""Naming the stage that went wrong: each stage on its own, and the first in the run that diverged.
+"""Find the stage that went wrong: test each stage alone, and find the first stage that diverges in a whole pass.
 
 A falsifier `f` that can localise has a companion `f_stages(subject, case, *, replaced, **params)`
-in its module, which returns (stage, got, want) in order. With `replaced` every stage is fed the
-reference's inputs, so an error that merely passed through is not blamed.
+in its module, which returns (stage, got, want) in order. With `replaced` every stage gets the
+reference's inputs, so that a stage is not blamed for an error that an earlier stage passed to it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from harness.subject.boundary import Boundary, Trace, Unsupported
 from harness.trial.experiment import Experiment
 
 Companion = Callable[..., list[tuple[str, np.ndarray, np.ndarray]]]
-"""(stage, got, want) in the order of computation."""
+"""Returns (stage, got, want) in the order of computation."""
 
 
 def localise(experiment: Experiment, stages: Companion, start: CaseSpec) -> Stages:
-    """Per-stage errors of the candidate in units of round-off, and the stages they convict.
+    """Per-stage errors of the candidate in units of round-off, and the stages that exceed the limit.
 
-    Tried in float32 first, where most logic errors stand clear of round-off, then in the case's own dtype and in
-    float64, until a stage is convicted on its own: an error that only adds up on its way says little of where it began.
+    The stages run in float32 first, where most logic errors are much larger than round-off, then in the case's own
+    dtype and in float64, until a stage fails alone. An error that only accumulates over the stages does not show
+    where it began.
     """
     found: Localised | None = None
     for dtype in dict.fromkeys(["float32", start.dtype, "float64"]):
@@ -36,7 +37,7 @@ def localise(experiment: Experiment, stages: Companion, start: CaseSpec) -> Stag
             if found is None:
                 return tried
             continue
-        if found is None or _tells_more(tried, found):
+        if found is None or _more_specific(tried, found):
             found = tried
         if found["independently_bad"]:
             break
@@ -50,14 +51,17 @@ def _tried(experiment: Experiment, stages: Companion, case: CaseSpec) -> Stages:
         through = _errors(experiment, stages, case, replaced=False)
     except Unsupported as lacking:
         return {"unsupported": str(lacking)}
-    except Exception as problem:  # noqa: BLE001  (a candidate that fails here has already its verdict)
+    except Exception as problem:  # noqa: BLE001  (the candidate already has its verdict)
         return {"unsupported": f"{type(problem).__name__}: {problem}"}
     return _summary(case.dtype, alone, through)
 
 
-def _tells_more(tried: Localised, found: Localised) -> bool:
-    """Whether `tried` convicts where `found` does not. Half of the stages at once is a dtype, no fault: a candidate
-    that computes in float32 inside is off everywhere in float64."""
+def _more_specific(tried: Localised, found: Localised) -> bool:
+    """Whether `tried` names a bad stage and `found` does not.
+
+    If half of the stages fail at once, suspect precision, not a bug: a candidate that computes in float32 inside is
+    wrong at every stage in float64.
+    """
     if 2 * len(tried["independently_bad"]) >= len(tried["stages"]):
         return False
     return bool(tried["independently_bad"]) or not found["first_divergent"]

@@ -1,4 +1,4 @@
-"""What runs inside a claim's own process, forked from a server that has torch loaded already."""
+"""Run one claim in its own process, forked from a server that has already loaded torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from harness.trial.job import Job
 
 
 def work(job: Job, line: Connection) -> None:
-    """Run one claim, write its files to staging, and say so on the line."""
+    """Run one claim, write its files to staging, and send the stages and the verdict over the pipe `line`."""
     _die_with_parent(line)
     _redirect(job.staging / "log.txt")
     settle(job.threads)
@@ -36,7 +36,10 @@ def work(job: Job, line: Connection) -> None:
 
 @contextlib.contextmanager
 def _scratch(folder: Path) -> Iterator[None]:
-    """A folder for what a candidate writes between calls; of a claim that is stopped it goes with the staging."""
+    """A folder for files that a candidate writes between calls.
+
+    It is removed afterwards; if the claim is stopped, it is removed with the claim's staging folder.
+    """
     folder.mkdir()
     os.environ["HARNESS_SCRATCH"] = str(folder)
     try:
@@ -46,7 +49,7 @@ def _scratch(folder: Path) -> Iterator[None]:
 
 
 def _redirect(path: Path) -> None:
-    """Everything the claim prints, C libraries included, goes to its log."""
+    """Send everything that the claim prints, C libraries included, to its log."""
     log = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -56,7 +59,10 @@ def _redirect(path: Path) -> None:
 
 
 def _die_with_parent(line: Connection) -> None:
-    """A run killed with SIGKILL must leave no process behind that still writes to its staging."""
+    """End this process and its children when the parent dies.
+
+    Otherwise a run killed with SIGKILL would leave processes that still write to its staging folder.
+    """
 
     def watch() -> None:
         try:
