@@ -1,4 +1,4 @@
-"""`-k`: pytest's expression, case-insensitive, over contract id, claim id and op."""
+"""Parse the expression of `-k`: pytest's syntax, case-insensitive, matched to contract id, claim id and op."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ TOKEN = re.compile(r"\s*(\(|\)|[^\s()]+)")
 
 
 def selector(expression: str) -> Callable[[Claim], bool]:
-    """A predicate on claims for an expression of words, `and`, `or`, `not` and parentheses.
+    """Parse an expression of words, `and`, `or`, `not` and parentheses into a predicate on claims.
 
-    Raises: UserError if the expression is not one.
+    Raises: UserError if the expression cannot be parsed.
     """
     if not expression.strip():
         return lambda claim: True
