@@ -15,7 +15,7 @@ NAME = "ship.yaml"
 
 @dataclass(frozen=True)
 class Criterion:
-    """One acceptance criterion. Its credit is the smallest of its claims' credits; 0 without claims or with open parts."""
+    """One acceptance criterion. Its credit is the least credit of its claims; 0 without claims or with open parts."""
 
     id: str
     title: str
