@@ -99,12 +99,12 @@ def _check_satisfiable(limit: WrittenLimit, dtype: str | None) -> Iterator[Mista
 
 def _check_losses(accept: dict[str, Any]) -> Iterator[Mistake]:
     bounded = _sides(accept)
-    told = set()
+    reported = set()
     for limit in limits(accept):
         name = limit.measurement
         missing = [side for side in ("upper", "lower") if (name, side) not in bounded]
-        if _LOSS.fullmatch(name) and missing and name not in told:
-            told.add(name)
+        if _LOSS.fullmatch(name) and missing and name not in reported:
+            reported.add(name)
             message = (
                 f"{name} has no {' and no '.join(missing)} bound that always holds; "
                 "a loss or perplexity needs both (a loss of 0.0008 came from a corpus of <unk>)"

@@ -50,7 +50,7 @@ class Ship:
 
 
 def find_ship(path: Path) -> Path | None:
-    """The ship.yaml for a file or folder: in its own folder, else in the nearest parent, at most up to `contracts`."""
+    """The ship.yaml for a file or folder: in its folder, else in the nearest parent up to a folder `contracts`."""
     folder = (path if path.is_dir() else path.parent).resolve()
     if (folder / NAME).is_file():
         return folder / NAME

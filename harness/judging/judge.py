@@ -21,9 +21,10 @@ from harness.measurements.row import Row
 
 SINGLE = "candidate computes in float32 where float64 is required"
 BASELINE_MAX_U = 64
-"""Unit round-offs. A claim is UNSOUND if its baseline's error is larger and it writes no limit of its own for it."""
+"""The bound on a baseline's error, in unit round-offs, if the claim does not limit `baseline_err` itself.
 
-
+A larger error makes the claim UNSOUND (docs/limits.md, the ratio rule).
+"""
 MOST = 300
 """The reason of an unbound claim repeats at most this many characters of its `unbound` text."""
 
@@ -92,13 +93,13 @@ def _verdict(
     platform = record["platform"]
     where = claim.get("discharges_on", ["cpu", "cuda"])
     not_run = [m["name"] for m in mutants if m["status"] == "not_run"]
-    seen = f"survived on {platform}"
+    survived = f"survived on {platform}"
     if platform not in where:
-        return Verdict.PARTIAL, f"{seen}; discharges on {', '.join(where)}{weak(mutants)}", Cause.OTHER_PLATFORM
+        return Verdict.PARTIAL, f"{survived}; discharges on {', '.join(where)}{weak(mutants)}", Cause.OTHER_PLATFORM
     if not_run:
         missing = f"mutants not run here: {', '.join(not_run)}"
-        return Verdict.PARTIAL, f"{seen}; {missing}{weak(mutants)}", Cause.MUTANT_NOT_RUN
-    return Verdict.DISCHARGED, seen + weak(mutants), None
+        return Verdict.PARTIAL, f"{survived}; {missing}{weak(mutants)}", Cause.MUTANT_NOT_RUN
+    return Verdict.DISCHARGED, survived + weak(mutants), None
 
 
 def _unsound(claim: Entry, record: Record) -> str:
@@ -109,14 +110,17 @@ def _unsound(claim: Entry, record: Record) -> str:
     own = {finding.dtype for finding in found if finding.measure == "baseline_err"}
     if any(not row.get("exact") for row in baseline["rows"]):
         bound = {name: BASELINE_MAX_U * fmt.unit_roundoff for name, fmt in FORMATS.items() if name not in own}
-        seen = sample(claim, record, baseline)
-        found += [f for limit in parse({"baseline_err": {"le": bound}}) for f in evaluate(limit, seen)]
+        data = sample(claim, record, baseline)
+        found += [f for limit in parse({"baseline_err": {"le": bound}}) for f in evaluate(limit, data)]
     broken = [finding for finding in found if not finding.holds]
     return f"the baseline itself violates {_violation_text(broken[0])}" if broken else ""
 
 
 def nearly_single(judgement: Judgement, claim: Entry, record: Record) -> bool:
-    """Whether the claim is FALSIFIED only in float64 cases whose errors float32 round-off explains."""
+    """Whether the claim is FALSIFIED only in float64 cases whose errors float32 round-off explains.
+
+    If so, the caller checks whether the candidate rounds its float64 inputs to float32.
+    """
     if judgement.verdict is not Verdict.FALSIFIED:
         return False
     candidate = record["subjects"]["candidate"]

@@ -65,7 +65,8 @@ MEASUREMENTS = {
     "rel_l2_err": Measurement(
         what="the root mean square of the error, divided by that of the reference, in the worst case",
         reads=(
-            "about 1e-16 is float64 round-off, 1e-7 float32, 1e-3 float16, 1e-2 bfloat16; 1 means an error as large as the reference"
+            "about 1e-16 is float64 round-off, 1e-7 float32, 1e-3 float16, 1e-2 bfloat16; 1 means an error as large "
+            "as the reference"
         ),
         range=(0, inf),
         needs_baseline=False,
