@@ -1,4 +1,4 @@
-"""Known-wrong implementations: functions baseline -> wrong baseline, each citing the real bug."""
+"""Mutants, known-wrong implementations: functions baseline -> wrong baseline, each citing the real bug."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ Mutant = Callable[[Any], Any]
 
 
 def mutant(function: Mutant) -> Mutant:
-    """Declare a function as the mutant of its own name.
+    """Declare a function as a mutant under its own name.
 
-    `harness validate` reads the decorator in the source, so it stands above a function of the module's top level.
+    `harness validate` reads the decorator from the source, so the function must be at the module's top level.
     """
     function.is_mutant = True  # type: ignore[attr-defined]
     return function
 
 
 def mutants_of(module: ModuleType) -> dict[str, Mutant]:
-    """The mutants of a module by name: the entries of its `MUTANTS` and its own functions under `@mutant`.
+    """The mutants of a module by name: the entries of its `MUTANTS` and the functions under `@mutant` it defines.
 
-    A function that is imported from another module counts only where `MUTANTS` says so.
-    `harness.contract.names.source.Source.mutants` reads the same from the source.
+    A function imported from another module counts only if `MUTANTS` lists it.
+    `harness.contract.names.source.ModuleSource.mutants` finds the same names without importing the module.
     """
     found: dict[str, Mutant] = dict(getattr(module, "MUTANTS", {}))
     for name, value in vars(module).items():
@@ -32,21 +32,22 @@ def mutants_of(module: ModuleType) -> dict[str, Mutant]:
 
 
 def replace(baseline: Any, **functions: Any) -> SimpleNamespace:
-    """The baseline with some of its functions exchanged; ARRAYS and the rest stay."""
+    """A copy of the baseline with some of its functions replaced; everything else stays, ARRAYS included."""
     kept = {name: getattr(baseline, name) for name in dir(baseline) if not name.startswith("_")}
     return SimpleNamespace(**{**kept, **functions})
 
 
 class Inapplicable(Exception):
-    """This mutant equals the baseline for this config (no biases to drop): the case is left out, and said so.
+    """Raised by a mutant that equals the baseline for this config (no biases to drop); the record lists the case as
+    skipped.
 
-    Decided by config and shapes, never by values. The engine knows it by its attribute.
+    A mutant decides this by config and shapes, never by values. The engine checks the attribute, not the class.
     """
 
     inapplicable = True
 
 
 class NotRun(Exception):
-    """This mutant needs a device that is not here: it is listed, and the claim is at most PARTIAL."""
+    """Raised by a mutant whose device this machine lacks; the mutant is listed, and the claim is at most PARTIAL."""
 
     not_run = True

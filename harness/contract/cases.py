@@ -25,7 +25,7 @@ class CaseSpec:
 
 
 def plan(claim: Claim, seed: int) -> list[CaseSpec]:
-    """Pairwise corners of the explored domains first, then seeded draws up to `examples`."""
+    """List the pairwise corners of the explored domains, then seeded draws until there are `examples` cases."""
     if not claim.explore:
         return [spec(claim, seed, 0, {})]
     chosen = corners(claim.explore)
@@ -35,26 +35,26 @@ def plan(claim: Claim, seed: int) -> list[CaseSpec]:
 
 
 def spec(claim: Claim, seed: int, index: int, params: dict[str, Any]) -> CaseSpec:
-    """Case number `index` with these explored parameters; dtype is taken out of them."""
+    """Make case number `index` from its explored parameters; `dtype` moves from them to a field of its own."""
     params = dict(params)
     dtype = params.pop("dtype", claim.given.get("dtype", DEFAULT_DTYPE))
     return CaseSpec(index, case_seed(claim, seed, str(index)), dtype, params)
 
 
 def case_seed(claim: Claim, seed: int, part: str) -> int:
-    """63 bits from (claim digest, seed, part)."""
+    """Hash (claim digest, seed, part) to a seed of 63 bits."""
     digest = hashlib.sha256(f"{claim.digest}/{seed}/{part}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 
 def corner_values(domain: dict[str, Any]) -> list[Any]:
-    """The values of a domain that are tried explicitly: all choices, or both ends."""
+    """The values of a domain that the corners combine: all choices, or both ends of an interval."""
     (kind, values), *_ = domain.items()
     return list(dict.fromkeys(values)) if kind != "choices" else list(values)
 
 
 def corners(explore: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """A small list in which every two parameters meet in every two of their corner values."""
+    """List a few rows that together hold every pair of corner values of every two parameters."""
     names = list(explore)
     values = [corner_values(explore[name]) for name in names]
     if len(names) == 1:
@@ -73,7 +73,7 @@ def corners(explore: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
 def _complete(
     pair: tuple[int, int, int, int], values: Sequence[Sequence[Any]], open_pairs: set[tuple[int, int, int, int]]
 ) -> dict[int, int]:
-    """Fill the other parameters, each with the value that meets most pairs still open."""
+    """Give each other parameter the value that covers the most pairs not covered yet."""
     row = {pair[0]: pair[1], pair[2]: pair[3]}
     for k in range(len(values)):
         if k not in row:
@@ -87,7 +87,7 @@ def _ordered(i: int, a: int, j: int, b: int) -> tuple[int, int, int, int]:
 
 
 def draw(explore: dict[str, dict[str, Any]], seed: int, count: int) -> list[dict[str, Any]]:
-    """`count` seeded draws over the domains; a small space repeats, with other case seeds."""
+    """Draw `count` rows from the domains with this seed; a space with fewer rows repeats them, under new case seeds."""
     import hypothesis
     from hypothesis import strategies as st
 
@@ -112,10 +112,10 @@ def draw(explore: dict[str, dict[str, Any]], seed: int, count: int) -> list[dict
 
 @contextmanager
 def no_local_constants() -> Iterator[None]:
-    """Keep Hypothesis from drawing numbers that it reads out of the user's loaded modules.
+    """Stop Hypothesis from drawing constants that it collects from the user's loaded modules.
 
-    With them the cases depend on whatever module is loaded, and not on claim and seed alone; and Hypothesis keeps
-    what it read in a folder `.hypothesis` of the working folder. It has no public setting for either.
+    With those constants the cases depend on the loaded modules as well as on claim and seed. Hypothesis also writes
+    the constants to a folder `.hypothesis` in the working folder. No public setting turns off either.
     """
     from hypothesis.internal.conjecture import providers
 
@@ -131,7 +131,7 @@ def no_local_constants() -> Iterator[None]:
 
 
 def strategy(domain: dict[str, Any]) -> Any:
-    """The Hypothesis strategy of one domain; the simplest value comes first, so shrinking leads there."""
+    """The Hypothesis strategy of one domain. The simplest value comes first: Hypothesis shrinks towards it."""
     import math
 
     from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""What a claim must be beyond its shape, and what contracts must be among themselves."""
+"""Checks that JSON Schema cannot make: inside a claim, and of the dependencies between contracts."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _LIMITED_BY = frozenset({"accept", "given", "explore"})
 def check_claim(
     source: dict[str, Any], broken: frozenset[str], folder: Path, modules: Modules
 ) -> tuple[Binding | None, list[Mistake]]:
-    """The claim's binding (None for an unbound one) and what is wrong with it.
+    """The claim's binding (None for an unbound claim) and the mistakes in it.
 
-    `source` lacks the fields of wrong shape; `broken` names them, so that nothing is
-    said of a field whose own mistake is already told.
+    `source` lacks the fields of wrong shape. `broken` names them: the schema check has already reported
+    these fields, so no second mistake is reported about them.
     """
     if "unbound" in {*source, *broken}:
         return None, []
@@ -52,9 +52,9 @@ def _check_mutants(source: dict[str, Any], broken: frozenset[str]) -> Iterator[M
 
 
 def check_depends(depends: dict[str, list[str]], elsewhere: Iterable[str]) -> Iterator[tuple[str, Mistake]]:
-    """(contract id, finding) for each dependency that does not exist or leads back to its contract.
+    """(contract id, mistake) for each dependency that does not exist or leads back to its contract.
 
-    `elsewhere` are ids of contracts that exist but were not asked for.
+    `elsewhere` holds the ids of contracts that exist outside the paths being checked.
     """
     known = {*depends, *elsewhere}
     for contract, needs in depends.items():
@@ -69,11 +69,11 @@ def check_depends(depends: dict[str, list[str]], elsewhere: Iterable[str]) -> It
 
 
 def cycles(depends: dict[str, list[str]]) -> Iterator[list[str]]:
-    """Circles met by a walk in sorted order, each from its first id back to it."""
+    """Find circles by a depth-first walk in sorted order; each is listed from its smallest id back to that id."""
     done: set[str] = set()
     for start in sorted(depends):
-        # The way down from `start`, with what is still to try at each step: a stack of our own,
-        # for a chain of two thousand contracts is deeper than Python's.
+        # The path from `start`, and the dependencies left to try at each step. This is an explicit stack,
+        # because recursion along a chain of two thousand contracts exceeds Python's limit.
         way = [start] if start not in done else []
         open_ = [iter(depends[start])]
         while way:

@@ -17,13 +17,13 @@ def canonical(value: Any) -> bytes:
 
 @dataclass(frozen=True)
 class Claim:
-    """One entry of `falsification_tests`, with its contract's id and place."""
+    """One entry of `falsification_tests`, with its contract's id, file and line."""
 
     contract: str
     path: str
     line: int
     source: dict[str, Any]
-    """The entry as written, numbers read as YAML 1.2 reads them."""
+    """The entry as written, with numbers read by the rules of YAML 1.2."""
 
     @property
     def id(self) -> str:
@@ -44,7 +44,7 @@ class Claim:
 
     @property
     def unbound(self) -> str | None:
-        """Why nothing tries to break this claim, or the test in words that nobody has bound; None: it is bound."""
+        """Why the claim has no falsifier, or the description of a test not yet implemented; None if it has one."""
         return self.source.get("unbound")
 
     @property
@@ -127,5 +127,5 @@ class Contract:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the whole contract as data, so comments and layout do not count."""
+        """SHA-256 of the whole contract as data; comments and layout do not change it."""
         return hashlib.sha256(canonical(self.source)).hexdigest()

@@ -1,4 +1,4 @@
-"""The parameters of a claim: what each may be, what `when` says of it, what no limit covers."""
+"""Checks of a claim's parameters: their domains, the `when` of each limit, and values that no limit covers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ALWAYS: dict[str, dict[str, Any]] = {"dtype": {"choices": list(DTYPES)}, "devic
 
 
 def check_domains(source: dict[str, Any]) -> Iterator[Mistake]:
-    """Domains whose ends are crossed, a parameter both given and explored, a dtype that is none."""
+    """Report intervals with lo above hi, parameters both given and explored, and unknown dtypes."""
     given, explore = source.get("given", {}), source.get("explore", {})
     for name, domain in explore.items():
         if name in given:
@@ -38,7 +38,7 @@ def check_domains(source: dict[str, Any]) -> Iterator[Mistake]:
 
 
 def check_conditions(source: dict[str, Any]) -> Iterator[Mistake]:
-    """`when` naming what is not there, and explored values that no limit covers."""
+    """Report a `when` that names an unknown parameter or value, and explored values that no limit covers."""
     domains = _domains(source)
     all_limits = list(limits(source["accept"]))
     clean = True
@@ -61,7 +61,7 @@ def _domains(source: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _dtypes(source: dict[str, Any]) -> list[str]:
-    """The dtypes a claim runs in: float32 where it names none."""
+    """The dtypes a claim runs in: float32 if it names none."""
     named = _domains(source)["dtype"] if "dtype" in {**source.get("given", {}), **source.get("explore", {})} else {}
     return [str(each) for each in named.get("choices", ["float32"])]
 
@@ -86,7 +86,7 @@ def _check_condition(
 def _check_coverage(
     source: dict[str, Any], all_limits: list[WrittenLimit], domains: dict[str, Any]
 ) -> Iterator[Mistake]:
-    """Each explored choice must meet some limit: a dtype that none judges would pass unseen."""
+    """Report each explored choice that no limit applies to: its cases would pass without being judged."""
     named = {name for limit in all_limits for name in limit.source.get("when", {})}
     for name in sorted(named & set(source.get("explore", {}))):
         for value in domains[name].get("choices", []) if name != "dtype" else ():

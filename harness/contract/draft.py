@@ -1,4 +1,4 @@
-"""A contract's file while it is checked: its data, the place of each part, its problems so far."""
+"""A contract's file while it is checked: its data, the line and column of each part, and its problems so far."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLAIMS = "falsification_tests"
 
 @dataclass
 class Draft:
-    """One YAML file read and checked for shape. `broken` holds, per claim, the fields of wrong shape."""
+    """One YAML file, read and checked against its schema. `broken`: claim index -> its fields of wrong shape."""
 
     file: str
     data: Any
@@ -26,7 +26,7 @@ class Draft:
 
     @classmethod
     def read(cls, file: Path, schema: str | None) -> Draft:
-        """The file's draft, checked against the schema named `contract` or `ship`; None: not checked."""
+        """Read a file and check it against `schema`, `contract` or `ship`; None skips the check."""
         draft = cls(str(file), *load_yaml(file))
         if schema and (draft.data is not None or not draft.problems):
             findings = check_shape(draft.data, schema)
@@ -35,7 +35,7 @@ class Draft:
         return draft
 
     def add(self, *findings: Mistake) -> None:
-        """Note findings as problems, with their line and column."""
+        """Add mistakes to the problems, with their line and column."""
         for path, message, severity, at_key in findings:
             line, column = self.positions.at(path, key=at_key)
             self.problems.append(Problem(self.file, line, column, severity, message))
@@ -46,14 +46,14 @@ class Draft:
 
     @property
     def id(self) -> str | None:
-        """The contract's id, None where there is none to read."""
+        """The contract's id, None if it is missing or not text."""
         metadata = self.data.get("metadata") if isinstance(self.data, dict) else None
         found = metadata.get("id") if isinstance(metadata, dict) else None
         return found if isinstance(found, str) else None
 
     @property
     def depends_on(self) -> list[str]:
-        """The ids it depends on, empty where that list is of wrong shape."""
+        """The ids it depends on; empty if the list is missing or of wrong shape."""
         metadata = self.data.get("metadata") if isinstance(self.data, dict) else None
         found = metadata.get("depends_on") if isinstance(metadata, dict) else None
         return found if isinstance(found, list) and all(isinstance(each, str) for each in found) else []
@@ -82,7 +82,7 @@ class Draft:
 
 
 def _broken(findings: list[Mistake]) -> dict[int, frozenset[str]]:
-    """Claim index -> fields that a finding is about, the near-miss of an unknown key included."""
+    """Claim index -> the fields with a mistake. For an unknown key, the field that it resembles is included."""
     fields: dict[int, set[str]] = {}
     for finding in findings:
         if finding.path[:1] == (CLAIMS,) and len(finding.path) > 2:

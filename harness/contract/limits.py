@@ -1,4 +1,4 @@
-"""The limits of an `accept`: their names, their bounds, and whether anything could satisfy them."""
+"""Checks of the limits in `accept`: their names, their bounds, and whether any value satisfies them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _LOSS = re.compile(r"loss|.*_loss|loss_.*|perplexity|.*_perplexity|ppl|nll")
 
 @dataclass(frozen=True)
 class WrittenLimit:
-    """One limit of an accept tree: where it is, what it measures, what it asks."""
+    """One limit of an accept tree: its path, its measurement, its operators and bounds."""
 
     path: DataPath
     measurement: str
     source: dict[str, Any]
 
     def bound(self, operator: str, dtype: str | None) -> Any:
-        """The operator's number or measurement for a dtype, None where it has none."""
+        """The operator's number or measurement for a dtype, None if it has none."""
         value = self.source.get(operator)
         return value.get(dtype, value.get("default")) if isinstance(value, dict) else value
 
     def dtypes(self) -> tuple[str, ...]:
-        """The dtypes that some operator's map names."""
+        """The dtypes that an operator's map of bounds names."""
         maps = [self.source[each] for each in OPERATORS if isinstance(self.source.get(each), dict)]
         return tuple(dict.fromkeys(name for each in maps for name in each))
 
@@ -40,7 +40,7 @@ class WrittenLimit:
 
 
 def limits(accept: dict[str, Any], path: DataPath = ("accept",)) -> Iterator[WrittenLimit]:
-    """Every limit of an accept tree, groups included, in written order."""
+    """Every limit of an accept tree, those inside groups included, in written order."""
     for name, value in accept.items():
         if name in GROUPS:
             for i, branch in enumerate(value):
@@ -50,9 +50,9 @@ def limits(accept: dict[str, Any], path: DataPath = ("accept",)) -> Iterator[Wri
 
 
 def check_limits(accept: dict[str, Any], measures: Iterable[str] | None, has_baseline: bool) -> Iterator[Mistake]:
-    """Limits that name nothing, need a missing baseline, cannot be met, or bound a loss on one side.
+    """Report limits that name an unknown measurement, lack a baseline, admit no value, or bound a loss on one side.
 
-    `measures` are the falsifier's own names; None when the falsifier is not known.
+    `measures` holds the names that the falsifier's module adds; None if the falsifier was not found.
     """
     for limit in limits(accept):
         if measures is not None:
@@ -77,7 +77,7 @@ def _check_names(limit: WrittenLimit, known: set[str]) -> Iterator[Mistake]:
 
 
 def _check_satisfiable(limit: WrittenLimit, dtype: str | None) -> Iterator[Mistake]:
-    """A limit whose bounds leave no number between them, or none that the measurement can take."""
+    """Report a limit if no number lies within its bounds and within the measurement's range."""
     entry = MEASUREMENTS.get(limit.measurement)
     low, high = entry.range if entry else (-inf, inf)
     sides = {"ge": [(low, True)], "le": [(high, True)]}
@@ -99,12 +99,12 @@ def _check_satisfiable(limit: WrittenLimit, dtype: str | None) -> Iterator[Mista
 
 def _check_losses(accept: dict[str, Any]) -> Iterator[Mistake]:
     bounded = _sides(accept)
-    told = set()
+    reported = set()
     for limit in limits(accept):
         name = limit.measurement
         missing = [side for side in ("upper", "lower") if (name, side) not in bounded]
-        if _LOSS.fullmatch(name) and missing and name not in told:
-            told.add(name)
+        if _LOSS.fullmatch(name) and missing and name not in reported:
+            reported.add(name)
             message = (
                 f"{name} has no {' and no '.join(missing)} bound that always holds; "
                 "a loss or perplexity needs both (a loss of 0.0008 came from a corpus of <unk>)"
@@ -113,7 +113,7 @@ def _check_losses(accept: dict[str, Any]) -> Iterator[Mistake]:
 
 
 def _sides(accept: dict[str, Any]) -> set[tuple[str, str]]:
-    """(measurement, side) pairs that the tree bounds whichever branch is taken."""
+    """(measurement, side) pairs that the tree bounds in every branch of every any_of."""
     bounded: set[tuple[str, str]] = set()
     for name, value in accept.items():
         if name in GROUPS:

@@ -16,13 +16,13 @@ _SUFFIXES = (".yaml", ".yml")
 
 
 def located(path: str | Path) -> Path:
-    """The path on disk; `builtin:NAME` is the folder NAME of the contracts that Harness ships."""
+    """The path on disk; `builtin:NAME` means the folder NAME of the contracts that Harness ships."""
     text = str(path)
     return shipped_contracts() / text.removeprefix(BUILT_IN) if text.startswith(BUILT_IN) else Path(path)
 
 
 def contract_files(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem]]:
-    """Every contract below `paths`, each once and in order of name, and a problem for each path without any."""
+    """Every contract file below `paths`, each once and sorted by name, and a problem for each path that has none."""
     files: dict[Path, Path] = {}
     problems: list[Problem] = []
     for path in paths:
@@ -42,7 +42,7 @@ def contract_files(paths: Iterable[str | Path]) -> tuple[list[Path], list[Proble
 
 
 def contracts_below(folder: Path) -> Iterator[Path]:
-    """The YAML files of a folder and its subfolders; ship.yaml, hidden ones and the evidence of runs left out."""
+    """The YAML files of a folder and its subfolders, without ship.yaml, hidden files and the evidence of runs."""
     for root, folders, names in os.walk(folder):
         if "run.json" in names and "claims" in folders:
             folders[:] = []
@@ -54,7 +54,7 @@ def contracts_below(folder: Path) -> Iterator[Path]:
 
 
 def _beside(written: str | Path, place: Path) -> str:
-    """The nearest name in the first folder above that exists."""
+    """The end of the message: the nearest name in the first folder above the path that exists."""
     missing = place
     while not missing.parent.is_dir():
         missing = missing.parent

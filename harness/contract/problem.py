@@ -1,4 +1,4 @@
-"""A mistake in a contract: where it is, what was found, what was expected, what to do."""
+"""A mistake in a contract (where it is, what was found, what was expected, what to do), and how to word it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 Severity = Literal["error", "warning"]
 DataPath = tuple[str | int, ...]
-"""The way to a value inside a document: ("falsification_tests", 0, "accept", "err_ratio")."""
+"""The keys and indices that lead to a value in a document: ("falsification_tests", 0, "accept", "err_ratio")."""
 
 
 @dataclass(frozen=True, order=True)
@@ -27,7 +27,7 @@ class Problem:
 
 
 class Mistake(NamedTuple):
-    """A mistake before it has a line: the path to the value, or to its key."""
+    """A mistake before its line is known: it has the path to the value, or to its key."""
 
     path: DataPath
     message: str
@@ -35,12 +35,12 @@ class Mistake(NamedTuple):
     at_key: bool = False
 
     def below(self, *prefix: str | int) -> Mistake:
-        """The same finding in a document that holds this one's at `prefix`."""
+        """The same mistake with `prefix` put before its path, for a larger document that holds this one there."""
         return self._replace(path=(*prefix, *self.path))
 
 
 def closest(name: str, valid: Iterable[str]) -> str | None:
-    """The valid name most like `name`, case aside, or None when none is near."""
+    """The valid name most like `name`, ignoring case, or None if none is close."""
     by_folded = {each.lower(): each for each in sorted(valid, reverse=True)}
     close = get_close_matches(name.lower(), by_folded, n=1, cutoff=0.6)
     return by_folded[close[0]] if close else None
@@ -53,13 +53,13 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 
 def listed(names: Iterable[Any], most: int = 12) -> str:
-    """Names in order, comma-separated, a long list cut."""
+    """The names in order, separated by commas; after `most` names the list is cut."""
     names = [str(name) for name in names]
     return ", ".join(names[:most]) + (f", ... ({len(names)} in all)" if len(names) > most else "") or "none"
 
 
 def shown(value: Any) -> str:
-    """A value as a message shows it, in YAML's words and cut to one short piece."""
+    """A value as a message shows it: written as in YAML, and cut to 60 characters."""
     if value is None:
         return "nothing (null)"
     if isinstance(value, bool):

@@ -1,6 +1,6 @@
-"""The shape of a document, by JSON Schema 2020-12, told in sentences.
+"""Check a document against its JSON Schema (2020-12) and report each mistake as a sentence.
 
-The schema's `description` is what a message gives as expected, its `title` what a key is called.
+A message takes what was expected from the schema's `description`, and the word for a key from its `title`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from harness.contract.problem import DataPath, Mistake, closest, listed, nearest
 
 
 def check_shape(data: Any, schema: str) -> list[Mistake]:
-    """Everything in which `data` departs from the schema `contract` or `ship`, and every non-finite number.
+    """Report every departure of `data` from the schema `contract` or `ship`, and every non-finite number.
 
-    The path of a missing key is the path it would have.
+    A missing key is reported at the path it would have.
     """
     findings = list(_nonfinite(data, ()))
-    told = {finding.path for finding in findings}
+    reported = {finding.path for finding in findings}
     for error in _validator(schema).iter_errors(data):
-        # JSON has no NaN: it reaches the validator as null, whose wrong type is no news.
-        if tuple(error.instance_path) not in told:
+        # JSON has no NaN, so the validator receives null and reports its type; _nonfinite has reported the number.
+        if tuple(error.instance_path) not in reported:
             findings += _findings(error, _load(schema))
     return findings
 
@@ -73,7 +73,7 @@ def _findings(error: Any, schema: Any) -> Iterator[Mistake]:
             yield unknown_key((*path, key), node.get("title", "key"), node["properties"])
     elif kind == "required":
         missing, there = error.kind.property, error.instance
-        # A near-miss of the missing key is told as an unknown key.
+        # If a present key resembles the missing one, it is reported as an unknown key, so the missing one is not.
         if missing not in {closest(key, node["properties"]) for key in set(there) - set(node["properties"])}:
             yield Mistake((*path, missing), f"{_name(path)}: missing {missing!r}; add it", at_key=True)
     elif kind == "propertyNames":
@@ -87,13 +87,13 @@ def _findings(error: Any, schema: Any) -> Iterator[Mistake]:
 
 
 def unknown_key(path: DataPath, kind: str, valid: Iterable[str]) -> Mistake:
-    """The finding for a key that is not one of `valid`."""
+    """The mistake for a key that is not one of `valid`."""
     valid, key = list(valid), str(path[-1])
     return Mistake(path, f"unknown {kind} {key!r}{nearest(key, valid)} (valid: {listed(valid, 20)})", at_key=True)
 
 
 def _name(path: DataPath) -> str:
-    """The last keys of a path, as a reader would say them: accept.err_ratio.le, explore.rows[0]."""
+    """The path inside its claim or target as dotted text: accept.err_ratio.le, explore.rows[0]."""
     steps = list(path)
     if steps[:1] in (["falsification_tests"], ["targets"]) and len(steps) > 2:
         steps = steps[2:]

@@ -1,4 +1,4 @@
-"""contracts/ship.yaml: which claims discharge which criterion of which target."""
+"""Read contracts/ship.yaml, which says which claims discharge each criterion of each target."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAME = "ship.yaml"
 
 @dataclass(frozen=True)
 class Criterion:
-    """One acceptance criterion. Its credit is the least of its claims'; 0 without claims or with open parts."""
+    """One acceptance criterion. Its credit is the least credit of its claims; 0 without claims or with open parts."""
 
     id: str
     title: str
@@ -45,12 +45,12 @@ class Ship:
 
     @property
     def claims(self) -> frozenset[str]:
-        """Every claim id that some criterion names."""
+        """Every claim id that a criterion names."""
         return frozenset(claim for target in self.targets for each in target.criteria for claim in each.claims)
 
 
 def find_ship(path: Path) -> Path | None:
-    """The ship.yaml of a file or folder: its folder's own, else that of a parent up to one called contracts."""
+    """The ship.yaml for a file or folder: in its folder, else in the nearest parent up to a folder `contracts`."""
     folder = (path if path.is_dir() else path.parent).resolve()
     if (folder / NAME).is_file():
         return folder / NAME
@@ -60,7 +60,7 @@ def find_ship(path: Path) -> Path | None:
 
 
 def load_ship(path: Path) -> tuple[Ship | None, Draft]:
-    """The ship plan and its draft, which holds its problems; None if it has an error."""
+    """The ship plan (None if it has an error) and its draft, which holds the problems."""
     draft = Draft.read(path, "ship")
     if not draft.problems:
         draft.add(*_check_ids(draft.data))
@@ -74,7 +74,7 @@ def load_ship(path: Path) -> tuple[Ship | None, Draft]:
 
 
 def unknown_claims(ship: Ship, known: Iterable[str]) -> Iterator[Mistake]:
-    """A finding for each claim that a criterion names and that is not in `known`."""
+    """Report each claim that a criterion names and that is not in `known`."""
     known = frozenset(known)
     for target, each in ship.source["targets"].items():
         for i, criterion in enumerate(each["criteria"]):

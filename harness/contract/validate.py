@@ -1,4 +1,4 @@
-"""Checking contracts: every file below some paths, every mistake in them, and what each claim binds."""
+"""Check contracts: read every file below some paths, report every mistake, and bind each claim."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from harness.contract.ship import Ship, find_ship, load_ship, unknown_claims
 
 @dataclass(frozen=True)
 class Checked:
-    """What `check` found: sound contracts by id, all problems by place, bindings by claim id."""
+    """The result of `check`: contracts without errors sorted by id, problems sorted by place, bindings by claim id."""
 
     contracts: tuple[Contract, ...]
     problems: tuple[Problem, ...]
     bindings: dict[str, Binding]
     ship: Ship | None
     files: int = 0
-    """How many contract files were read, sound or not."""
+    """How many contract files were read, with or without errors."""
     claims: int = 0
-    """How many claims they hold."""
+    """How many claims the files hold."""
     unbound: tuple[str, ...] = ()
-    """The claims that bind nothing and say so."""
+    """The ids of the claims that have `unbound` in place of a falsifier."""
 
     @property
     def errors(self) -> int:
@@ -43,9 +43,9 @@ class Checked:
 
 
 def check(paths: Iterable[str | Path], *, apart: bool = False) -> Checked:
-    """Every contract below `paths` (files, folders, `builtin:NAME`), read, checked and bound.
+    """Read, check and bind every contract below `paths` (files, folders, `builtin:NAME`).
 
-    `apart`: others come later, so nothing is said yet of what these are to each other and to ship.yaml.
+    `apart` skips the checks across contracts and against ship.yaml, for a caller that reads more contracts later.
     """
     paths = list(paths)
     files, problems = contract_files(paths)
@@ -86,7 +86,7 @@ def _check_claims(drafts: list[Draft]) -> dict[str, Binding]:
 
 
 def _check_unique(drafts: list[Draft]) -> None:
-    """Contract ids and claim ids, each once over all files."""
+    """Report contract ids and claim ids that appear more than once over all files."""
     first: dict[tuple[str, str], str] = {}
     for draft in drafts:
         named: list[tuple[str, Any, DataPath]] = [("contract", draft.id, ("metadata", "id"))]
@@ -106,14 +106,14 @@ def _check_depends(drafts: list[Draft], neighbours: _Neighbours) -> None:
     depends = {id_: draft.depends_on for id_, draft in by_id.items()}
     wanted = {need for needs in depends.values() for need in needs}
     elsewhere = neighbours.contracts if not wanted <= set(depends) else frozenset()
-    # An unreadable file may hold what seems to be missing, and its own mistake is told already.
-    told = wanted if neighbours.unreadable else frozenset()
-    for id_, finding in check_depends(depends, elsewhere | told):
+    # An unreadable file may define the ids that seem to be missing, and it has a mistake of its own.
+    assumed = wanted if neighbours.unreadable else frozenset()
+    for id_, finding in check_depends(depends, elsewhere | assumed):
         by_id[id_].add(finding)
 
 
 def _load_ship(paths: list[str | Path], problems: list[Problem]) -> tuple[Ship | None, Draft | None]:
-    """The first ship.yaml above the paths; a second one is told, for a run has only one."""
+    """Load the first ship.yaml above the paths; warn of every further one, since a run uses only one."""
     found = dict.fromkeys(ship for path in paths if located(path).exists() and (ship := find_ship(located(path))))
     for other in list(found)[1:]:
         message = f"not used: {short(next(iter(found)))} comes first, and a run has one; give one path at a time"
@@ -133,8 +133,10 @@ def _check_ship(ship: Ship, draft: Draft, drafts: list[Draft], neighbours: _Neig
 
 
 class _Neighbours:
-    """The ids in contracts that were not asked for, read when first needed: those below ship.yaml's folder,
-    or without one those beside the files that were asked for."""
+    """The ids in contracts outside the paths being checked, read when first needed.
+
+    These contracts lie below ship.yaml's folder; without a ship.yaml, in the same folders as the checked files.
+    """
 
     def __init__(self, drafts: list[Draft], ship: Draft | None) -> None:
         self._known = {Path(draft.file).resolve() for draft in drafts}

@@ -1,4 +1,4 @@
-"""Why a verdict is what it is, as one word of a closed list: recorded where it arises, never read off a sentence."""
+"""The causes of verdicts: a closed list of words, recorded where the cause arises, never parsed from a sentence."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ RootCauseClass = Literal["data", "optimisation", "infrastructure masking"]
 
 
 class Cause(StrEnum):
-    """What made a claim ERROR, BLOCKED, UNVERIFIED, STALE or PARTIAL. The other verdicts say it by their findings:
-    the violated limits (FALSIFIED, UNSOUND), the mutants' fates (VACUOUS), or nothing is amiss (DISCHARGED)."""
+    """Why a claim is ERROR, BLOCKED, UNVERIFIED, STALE or PARTIAL.
+
+    The other verdicts have no cause: the violated limits explain FALSIFIED and UNSOUND, the fates of the mutants
+    explain VACUOUS, and DISCHARGED needs no explanation.
+    """
 
     NOT_SELECTED = "not_selected"
     DID_NOT_RUN = "did_not_run"
@@ -35,26 +38,26 @@ class Cause(StrEnum):
 
 
 MEANING = {
-    Cause.NOT_SELECTED: "-k, or the selection of a pytest session, left the claim out",
+    Cause.NOT_SELECTED: "-k, or the selection of a pytest session, excluded the claim",
     Cause.DID_NOT_RUN: "it was selected, and the run ended before its turn",
     Cause.UNBOUND: "the claim binds no falsifier, so there is nothing to run",
-    Cause.DEVICE_MISSING: "the device that was asked for is not on this machine",
+    Cause.DEVICE_MISSING: "the requested device is not on this machine",
     Cause.DEPENDENCY_MISSING: "a Python package that the claim needs is not installed",
     Cause.WEIGHTS_MISSING: "the model that the claim runs on could not be built",
     Cause.WEIGHTS_NOT_GIVEN: "the candidate is a GGUF file, and --weights did not name the checkpoint it was made from",
     Cause.CAPABILITY_MISSING: "the candidate lacks a function, an argument or a format that the claim needs",
-    Cause.FLOAT32_IN_FLOAT64: "the candidate computes in float32 where float64 is asked",
+    Cause.FLOAT32_IN_FLOAT64: "the candidate computes in float32 where float64 is required",
     Cause.OUT_OF_TIME: "its process was stopped at its time limit",
     Cause.OUT_OF_MEMORY: "its process was stopped at its memory limit, or an allocation failed",
     Cause.PROCESS_DIED: "its process ended by a signal, or without a result",
     Cause.COULD_NOT_START: "what the claim names could not be imported or prepared",
     Cause.RAISED: "the falsifier, or the candidate that it called, raised an exception",
     Cause.BASELINE_FAILED: "the baseline did not run to its end, so there is nothing to compare with",
-    Cause.DEPENDS_ON_RED: "a contract that this one rests on is red",
+    Cause.DEPENDS_ON_RED: "a contract named in this one's depends_on is red",
     Cause.CHANGED_SINCE: "contract, code or candidate changed since the run",
     Cause.TOO_OLD: "the run began longer ago than --max-age allows",
     Cause.OTHER_PLATFORM: "it survived on a platform that the claim's discharges_on does not name",
-    Cause.MUTANT_NOT_RUN: "it survived, and a mutant needs a device that is not here",
+    Cause.MUTANT_NOT_RUN: "it survived, but a mutant needs a device that is not on this machine",
 }
 """What each cause means."""
 
@@ -71,6 +74,8 @@ _MACHINE = frozenset(
 
 
 def root_cause_class(cause: str | None) -> RootCauseClass | None:
-    """`infrastructure masking` where the machine, not the model, decided the verdict; None where the cause alone does
-    not tell. The classes `data` and `optimisation` are told by the claims that audit a training run's record."""
+    """`infrastructure masking` if the machine, not the model, decided the verdict; None if the cause does not show it.
+
+    The classes `data` and `optimisation` come from the claims that audit the record of a training run.
+    """
     return "infrastructure masking" if cause is not None and Cause(cause) in _MACHINE else None

@@ -1,4 +1,4 @@
-"""Every limit, written and implicit, against one subject's record."""
+"""Evaluate every limit, written or implicit, on one subject's record."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ IMPLICIT = ("shape", "dtype", "finite", "inputs_unchanged", "outputs_unchanged")
 
 
 def findings(claim: Entry, record: Record, subject: Subject, only: int | None = None) -> list[Finding]:
-    """Every limit, implicit ones first, against one subject; on the case `only`, if one is asked for alone."""
-    seen = sample(claim, record, subject, only)
-    return faults(subject, seen.cases) + [f for limit in parse(claim["accept"]) for f in evaluate(limit, seen)]
+    """Evaluate every limit, implicit ones first, on one subject; only on the case `only` if it is given."""
+    data = sample(claim, record, subject, only)
+    return faults(subject, data.cases) + [f for limit in parse(claim["accept"]) for f in evaluate(limit, data)]
 
 
 def faults(subject: Subject, cases: dict[int, Params]) -> list[Finding]:
-    """Violations of the implicit limits: only what failed is listed."""
-    seen: dict[str, tuple[int, str, Row | None]] = {}
+    """Violations of the implicit limits, the first of each; an implicit limit that holds gives no finding."""
+    first: dict[str, tuple[int, str, Row | None]] = {}
     for row in subject["rows"]:
-        told = {
+        violated = {
             "shape": row.get("shape"),
             "dtype": row.get("kind"),
             "finite": f"{row['nonfinite']} not finite" if "nonfinite" in row else None,
         }
-        for name, text in told.items():
+        for name, text in violated.items():
             if text is not None:
-                seen.setdefault(name, (row["case"], f"`{row['pair']}`: {text}", row))
+                first.setdefault(name, (row["case"], f"`{row['pair']}`: {text}", row))
     for fault in subject["faults"]:
-        seen.setdefault(fault["limit"], (fault["case"], fault["detail"], None))
+        first.setdefault(fault["limit"], (fault["case"], fault["detail"], None))
     return [
         Finding(
             limit=f"{name} ({text})",
@@ -44,12 +44,12 @@ def faults(subject: Subject, cases: dict[int, Params]) -> list[Finding]:
             pair=row["pair"] if row else None,
             row=row,
         )
-        for name, (index, text, row) in sorted(seen.items(), key=lambda item: IMPLICIT.index(item[0]))
+        for name, (index, text, row) in sorted(first.items(), key=lambda item: IMPLICIT.index(item[0]))
     ]
 
 
 def sample(claim: Entry, record: Record, subject: Subject, only: int | None = None) -> Sample:
-    """What limits are evaluated on: the subject's rows beside the baseline's, for the cases to judge."""
+    """The input of `evaluate`: the subject's rows, the baseline's rows, and the cases to judge."""
     given = claim.get("given", {})
     baseline = record["subjects"].get("baseline")
     return Sample(
@@ -66,7 +66,7 @@ def sample(claim: Entry, record: Record, subject: Subject, only: int | None = No
 
 
 def _judged(record: Record, subject: Subject, only: int | None) -> frozenset[int] | None:
-    """The cases to judge: one that is asked for alone, or all that a mutant applies to."""
+    """The cases to judge: the case `only`, or all cases that the subject did not skip; None means all."""
     if only is not None:
         return frozenset({only})
     skipped = subject.get("skipped", [])

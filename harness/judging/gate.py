@@ -1,4 +1,4 @@
-"""The ship gate: from a target's criteria and the merged claims to open, red or short. A pure function."""
+"""The ship gate: decide from a target's criteria and the merged claims whether it is open, red or short. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.judging.verdict import Verdict
 
 
 class Shortfall(TypedDict):
-    """A criterion that keeps a target from shipping, and why, claim by claim."""
+    """A criterion that keeps a target from shipping, with the reason of each claim."""
 
     id: str
     title: str
@@ -38,7 +38,7 @@ class DecisionEntry(TypedDict):
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether one target may ship, and what stands in the way."""
+    """Whether one target may ship, and which criteria prevent it."""
 
     target: TargetRow
     red: list[Shortfall]
@@ -46,7 +46,7 @@ class Decision:
     short: list[Shortfall]
     """Ship-blocking criteria that are not discharged, each with `why`."""
     least: Fraction | None
-    """The ship-% that was asked for; None: every ship-blocking criterion discharged."""
+    """The required ship-%; None requires that every ship-blocking criterion is discharged."""
 
     @property
     def code(self) -> int:
@@ -58,9 +58,9 @@ class Decision:
 
     @property
     def line(self) -> str:
-        """`CLOSED, 50 % (0 discharged, ...)`, and what was asked where it was less than everything."""
-        asked = "" if self.least is None else f"; at least {float(self.least):g} % asked"
-        return f"{'CLOSED' if self.code else 'OPEN'}, {ship.line(self.target)}{asked}"
+        """`CLOSED, 50 % (0 discharged, ...)`, and the required ship-% if one is given."""
+        required = "" if self.least is None else f"; at least {float(self.least):g} % required"
+        return f"{'CLOSED' if self.code else 'OPEN'}, {ship.line(self.target)}{required}"
 
     def as_json(self) -> DecisionEntry:
         """The decision as plain data."""
@@ -77,13 +77,13 @@ class Decision:
 
 
 def decide(target: TargetRow, rows: Sequence[ClaimRow], least: Fraction | None) -> Decision:
-    """Red by anything red among its criteria; else short of the ship-% asked for, or of a ship-blocking criterion."""
+    """Sort the criteria that keep a target from shipping: the red ones, and the ship-blocking ones not discharged."""
     by_id = {row["id"]: row for row in rows}
     red: list[Shortfall] = []
     short: list[Shortfall] = []
     for criterion in target["criteria"]:
         verdict = Verdict(criterion["verdict"])
-        told: Shortfall = {
+        shortfall: Shortfall = {
             "id": criterion["id"],
             "title": criterion["title"],
             "verdict": criterion["verdict"],
@@ -91,27 +91,27 @@ def decide(target: TargetRow, rows: Sequence[ClaimRow], least: Fraction | None) 
             "why": _why(criterion, by_id),
         }
         if verdict.red:
-            red.append(told)
+            red.append(shortfall)
         elif verdict is not Verdict.DISCHARGED and criterion["ship_blocking"]:
-            short.append(told)
+            short.append(shortfall)
     return Decision(target, red, short, least)
 
 
 def ship_percent(target: TargetRow) -> Fraction:
-    """ship-% to the last digit: 49.996 is not 50."""
+    """ship-% as an exact fraction, so that 49.996 does not pass for 50."""
     weights = [(Fraction(c["weight"]), Fraction(c["credit"])) for c in target["criteria"]]
     total = sum(weight for weight, _ in weights)
     return 100 * sum((weight * credit for weight, credit in weights), Fraction(0)) / total if total else Fraction(0)
 
 
 def _why(criterion: CriterionRow, rows: Mapping[str, ClaimRow]) -> list[str]:
-    """Claims that fall short for the same reason, together; then the parts without a claim."""
+    """The claims that are not discharged, grouped by reason; then the parts without a claim."""
     by: dict[str, list[str]] = {}
     for claim in criterion["claims"]:
         row = rows.get(claim)
         verdict = Verdict(row["verdict"]) if row else Verdict.UNVERIFIED
         if verdict is not Verdict.DISCHARGED:
             by.setdefault(f"{verdict} ({row['reason'] if row else 'in none of these runs'})", []).append(claim)
-    told = [f"{', '.join(claims)}: {why}" for why, claims in by.items()]
-    told += [f"open: {part}" for part in criterion["open"]]
-    return told or ["no claim covers it"]
+    lines = [f"{', '.join(claims)}: {why}" for why, claims in by.items()]
+    lines += [f"open: {part}" for part in criterion["open"]]
+    return lines or ["no claim covers it"]

@@ -1,6 +1,6 @@
-"""The judge: a pure function from a claim and what was recorded to a verdict.
+"""The judge: a pure function from a claim and its record to a verdict.
 
-It reads no file, runs nothing and keeps nothing, so anyone can judge the evidence again.
+It reads no file, runs no implementation and keeps no state, so anyone can judge the evidence again.
 """
 
 from __future__ import annotations
@@ -19,32 +19,33 @@ from harness.judging.verdict import Verdict
 from harness.measurements.pool import Pool
 from harness.measurements.row import Row
 
-SINGLE = "candidate computes in float32 where float64 is asked"
+SINGLE = "candidate computes in float32 where float64 is required"
 BASELINE_MAX_U = 64
-"""Above this many unit round-offs a baseline is no arbiter (design, the ratio rule)."""
+"""The bound on a baseline's error, in unit round-offs, if the claim does not limit `baseline_err` itself.
 
-
+A larger error makes the claim UNSOUND (docs/limits.md, the ratio rule).
+"""
 MOST = 300
-"""Characters of an unbound claim's own words that its reason repeats."""
+"""The reason of an unbound claim repeats at most this many characters of its `unbound` text."""
 
 
 def judge(claim: Entry, record: Record) -> Judgement:
     """Judge one claim (its YAML entry as data) on its record (`result.json`'s `record`)."""
     if "unbound" in claim:
-        return _only(Verdict.UNVERIFIED, why_unbound(claim), Cause.UNBOUND)
+        return _without_findings(Verdict.UNVERIFIED, why_unbound(claim), Cause.UNBOUND)
     if record.get("error"):
-        return _only(Verdict.ERROR, record["error"], _cause(record, Cause.RAISED))
+        return _without_findings(Verdict.ERROR, record["error"], _cause(record, Cause.RAISED))
     candidate = record["subjects"].get("candidate")
     if candidate is None:
-        return _only(Verdict.UNVERIFIED, "it did not run", Cause.DID_NOT_RUN)
+        return _without_findings(Verdict.UNVERIFIED, "it did not run", Cause.DID_NOT_RUN)
     if candidate["status"] == "crashed":
-        return _only(Verdict.ERROR, candidate["reason"], _cause(candidate, Cause.RAISED))
+        return _without_findings(Verdict.ERROR, candidate["reason"], _cause(candidate, Cause.RAISED))
     if candidate["status"] != "ran":
-        return _only(Verdict.UNVERIFIED, candidate["reason"], _cause(candidate, Cause.CAPABILITY_MISSING))
+        return _without_findings(Verdict.UNVERIFIED, candidate["reason"], _cause(candidate, Cause.CAPABILITY_MISSING))
     baseline = record["subjects"].get("baseline")
     if baseline and baseline["status"] != "ran":
         verdict = Verdict.UNVERIFIED if baseline["status"] == "unsupported" else Verdict.ERROR
-        return _only(verdict, f"the baseline did not run: {baseline['reason']}", Cause.BASELINE_FAILED)
+        return _without_findings(verdict, f"the baseline did not run: {baseline['reason']}", Cause.BASELINE_FAILED)
     limits = parse(claim["accept"])
     found = findings(claim, record, candidate)
     mutants = [mutant_fate(name, subject, claim, record) for name, subject in record["mutants"].items()]
@@ -60,17 +61,17 @@ def judge(claim: Entry, record: Record) -> Judgement:
 
 
 def _cause(ended: Record | Subject, otherwise: Cause) -> Cause:
-    """The cause that was recorded; `otherwise` where only the status is known."""
+    """The recorded cause; `otherwise` if none was recorded."""
     return Cause(ended.get("cause", otherwise))
 
 
 def why_unbound(claim: Entry) -> str:
-    """The verdict's reason for a claim that binds no falsifier: its own words, on one line."""
+    """The reason of a claim that binds no falsifier: its `unbound` text on one line."""
     words = " ".join(str(claim["unbound"]).split())
     return f"no falsifier is bound: {words if len(words) <= MOST else words[: MOST - 3] + '...'}"
 
 
-def _only(verdict: Verdict, reason: str, cause: Cause) -> Judgement:
+def _without_findings(verdict: Verdict, reason: str, cause: Cause) -> Judgement:
     return Judgement(verdict, reason, cause, [], {}, [])
 
 
@@ -81,24 +82,24 @@ def _verdict(
     if unsound:
         return Verdict.UNSOUND, unsound, None
     broken = [finding for finding in found if not finding.holds]
-    single = _single(broken, record["subjects"]["candidate"], claim.get("scale"))
+    single = _float32_explanation(broken, record["subjects"]["candidate"], claim.get("scale"))
     if broken and single:
         return Verdict.UNVERIFIED, f"{SINGLE}: {single}", Cause.FLOAT32_IN_FLOAT64
     if broken:
         return Verdict.FALSIFIED, _violation_text(max(broken, key=lambda f: (f.measure in IMPLICIT, f.margin))), None
-    toothless = vacuous(claim, limits, mutants)
-    if toothless:
-        return Verdict.VACUOUS, toothless, None
+    unproven = vacuous(claim, limits, mutants)
+    if unproven:
+        return Verdict.VACUOUS, unproven, None
     platform = record["platform"]
     where = claim.get("discharges_on", ["cpu", "cuda"])
     not_run = [m["name"] for m in mutants if m["status"] == "not_run"]
-    seen = f"survived on {platform}"
+    survived = f"survived on {platform}"
     if platform not in where:
-        return Verdict.PARTIAL, f"{seen}; discharges on {', '.join(where)}{weak(mutants)}", Cause.OTHER_PLATFORM
+        return Verdict.PARTIAL, f"{survived}; discharges on {', '.join(where)}{weak(mutants)}", Cause.OTHER_PLATFORM
     if not_run:
         missing = f"mutants not run here: {', '.join(not_run)}"
-        return Verdict.PARTIAL, f"{seen}; {missing}{weak(mutants)}", Cause.MUTANT_NOT_RUN
-    return Verdict.DISCHARGED, seen + weak(mutants), None
+        return Verdict.PARTIAL, f"{survived}; {missing}{weak(mutants)}", Cause.MUTANT_NOT_RUN
+    return Verdict.DISCHARGED, survived + weak(mutants), None
 
 
 def _unsound(claim: Entry, record: Record) -> str:
@@ -109,22 +110,25 @@ def _unsound(claim: Entry, record: Record) -> str:
     own = {finding.dtype for finding in found if finding.measure == "baseline_err"}
     if any(not row.get("exact") for row in baseline["rows"]):
         bound = {name: BASELINE_MAX_U * fmt.unit_roundoff for name, fmt in FORMATS.items() if name not in own}
-        seen = sample(claim, record, baseline)
-        found += [f for limit in parse({"baseline_err": {"le": bound}}) for f in evaluate(limit, seen)]
+        data = sample(claim, record, baseline)
+        found += [f for limit in parse({"baseline_err": {"le": bound}}) for f in evaluate(limit, data)]
     broken = [finding for finding in found if not finding.holds]
     return f"the baseline itself violates {_violation_text(broken[0])}" if broken else ""
 
 
 def nearly_single(judgement: Judgement, claim: Entry, record: Record) -> bool:
-    """Whether all that is wrong are float64 cases that are right as far as float32 goes: worth asking why."""
+    """Whether the claim is FALSIFIED only in float64 cases whose errors float32 round-off explains.
+
+    If so, the caller checks whether the candidate rounds its float64 inputs to float32.
+    """
     if judgement.verdict is not Verdict.FALSIFIED:
         return False
     candidate = record["subjects"]["candidate"]
     broken = [finding for finding in findings(claim, record, candidate) if not finding.holds]
-    return _within_float32(broken, _wide(candidate), claim.get("scale"))
+    return _within_float32(broken, _float64_rows(candidate), claim.get("scale"))
 
 
-def _wide(candidate: Subject) -> list[Row]:
+def _float64_rows(candidate: Subject) -> list[Row]:
     return [row for row in candidate["rows"] if row["dtype"] == "float64" and not row.get("exact")]
 
 
@@ -136,9 +140,9 @@ def _within_float32(broken: list[Finding], wide: list[Row], scale: float | None)
     return bool(wide) and all(pool.rms_error(row) <= bound for row in wide)
 
 
-def _single(broken: list[Finding], candidate: Subject, scale: float | None) -> str:
-    """How all that is wrong in float64 cases is float32 precision, right as far as float32 goes; else nothing."""
-    wide = _wide(candidate)
+def _float32_explanation(broken: list[Finding], candidate: Subject, scale: float | None) -> str:
+    """Why float32 arithmetic alone explains every failing float64 case; '' if it does not."""
+    wide = _float64_rows(candidate)
     if not _within_float32(broken, wide, scale):
         return ""
     if all(row.get("single") for row in wide):

@@ -1,4 +1,4 @@
-"""A verdict with everything that it was derived from."""
+"""A verdict, and the findings that it was derived from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.measurements.row import Number
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict with everything it was derived from."""
+    """A verdict with its reason, cause, violations, measurements and fates of mutants."""
 
     verdict: Verdict
     reason: str

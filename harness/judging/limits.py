@@ -1,4 +1,4 @@
-"""Limits: the `accept` block of a claim as data, and their evaluation on pooled rows."""
+"""Parse the `accept` block of a claim into limits, and evaluate them on pooled rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Accept = Mapping[str, Any]
 """The accept block of a claim, or a part of it, as YAML gives it."""
 OPERATORS = {"le": operator.le, "lt": operator.lt, "ge": operator.ge, "gt": operator.gt, "eq": operator.eq}
 UPPER = ("le", "lt")
-"""A comparison with NaN is false, and a limit that is not true is violated."""
+"""The operators of an upper bound. All operators are false for NaN, so NaN violates every limit."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Limit:
     bound: Any
     when: Params
     dtype: str | None = None
-    """The dtype this bound is for, where a map gives one bound per dtype."""
+    """The dtype that this bound is for, if a map gives one bound per dtype."""
     other_dtypes: tuple[str, ...] = ()
-    """For the map's `default`: the dtypes that have a bound of their own."""
+    """For the `default` of such a map: the dtypes that have their own bound."""
 
     @property
     def label(self) -> str:
@@ -42,7 +42,7 @@ class Limit:
         return f"{self.measure} {self.op} {_short(self.bound)}" + (f" [{', '.join(where)}]" if where else "")
 
     def selects(self, params: Params) -> bool:
-        """Whether a case with these parameters is judged by this limit."""
+        """Whether this limit judges a case with these parameters."""
         if self.dtype not in (None, params.get("dtype")) or params.get("dtype") in self.other_dtypes:
             return False
         return all(params.get(key) in (val if isinstance(val, list) else [val]) for key, val in self.when.items())
@@ -62,7 +62,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Finding:
-    """One limit against one dtype's pool."""
+    """The result of one limit on the pool of one dtype."""
 
     limit: str
     measure: str
@@ -71,7 +71,7 @@ class Finding:
     bound: float
     holds: bool
     margin: float
-    """How many times the bound the value is; infinite where no ratio makes sense."""
+    """The value divided by the bound (inverted for a lower bound); infinite if that ratio has no meaning."""
     case: int | None = None
     pair: str | None = None
     row: Row | None = None
@@ -79,7 +79,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Sample:
-    """What limits are evaluated on: rows and scalars of one subject, beside the baseline's rows."""
+    """The input of `evaluate`: rows and scalars of one subject, and the baseline's rows."""
 
     cases: dict[int, Params]
     rows: list[Row]
@@ -87,11 +87,11 @@ class Sample:
     baseline: list[Row]
     scale: float | None = None
     judged: frozenset[int] | None = None
-    """Cases to judge, when not all: a single case beside the whole baseline's pool."""
+    """The cases to judge; None means all. The baseline is pooled over all cases either way."""
 
 
 class Measured(NamedTuple):
-    """A number, the case and pair that decide it, and its row where it was measured from a pair."""
+    """A number, the case and pair that decide it, and their row if the number was measured from a pair."""
 
     value: float
     case: int | None = None
@@ -100,7 +100,7 @@ class Measured(NamedTuple):
 
 
 def parse(accept: Accept) -> list[Limit | Group]:
-    """The accept block as a list, all of which must hold."""
+    """Parse the accept block into a list of limits and groups; all must hold."""
     found: list[Limit | Group] = []
     for name, entry in accept.items():
         if name in ("any_of", "all_of"):
@@ -112,7 +112,7 @@ def parse(accept: Accept) -> list[Limit | Group]:
 
 
 def measures(accept: Accept) -> frozenset[str]:
-    """Every measurement name the block limits or refers to."""
+    """Every measurement that the block limits or uses as a bound."""
     return frozenset(
         name
         for limit in flat(parse(accept))
@@ -121,7 +121,7 @@ def measures(accept: Accept) -> frozenset[str]:
 
 
 def flat(limits: list[Limit | Group]) -> Iterator[Limit]:
-    """Every single limit, groups opened."""
+    """Every single limit, those inside groups included."""
     for limit in limits:
         if isinstance(limit, Group):
             yield from flat(list(limit.members))
@@ -130,7 +130,7 @@ def flat(limits: list[Limit | Group]) -> Iterator[Limit]:
 
 
 def evaluate(limit: Limit | Group, sample: Sample) -> list[Finding]:
-    """One finding per dtype among the cases that the limit selects."""
+    """Evaluate a limit: one finding for each dtype among the cases that it selects."""
     if isinstance(limit, Group):
         return _evaluate_any(limit, sample)
     by_dtype: dict[str, set[int]] = {}
@@ -141,7 +141,7 @@ def evaluate(limit: Limit | Group, sample: Sample) -> list[Finding]:
 
 
 def _as_one(part: Accept) -> list[Limit | Group]:
-    """One member of a group: a map of several limits is a conjunction."""
+    """Parse one member of a group; several limits in one map must all hold."""
     members = parse(part)
     return members if len(members) == 1 else [Group("all_of", tuple(members))]
 
@@ -196,7 +196,7 @@ def _finding(limit: Limit, dtype: str, chosen: set[int], sample: Sample) -> Find
 
 
 def _measured(name: str, op: str, bound: float, dtype: str, chosen: set[int], sample: Sample) -> Measured:
-    """The measurement over the chosen cases; among several pairs or scalars, the one nearest violation."""
+    """The measurement over the chosen cases; of several pairs or scalars, the value closest to violating the limit."""
     if name not in MEASUREMENTS:
         held = [s for s in sample.scalars if s["name"] == name and s["case"] in chosen]
         found = [Measured(float(s["value"]), s["case"], s.get("pair")) for s in held]
@@ -218,7 +218,7 @@ def _of_pool(name: str, pool: Pool) -> Measured:
 
 
 def dtype_cases(sample: Sample, dtype: str) -> set[int]:
-    """Indices of all cases of one dtype: the baseline is pooled over all of them."""
+    """Indices of all cases of one dtype; the baseline is pooled over them."""
     return {index for index, params in sample.cases.items() if params["dtype"] == dtype}
 
 
@@ -231,8 +231,8 @@ def _has_floats(pool: Pool) -> bool:
 
 
 def _nearest(op: str, bound: float, found: Sequence[Measured]) -> Measured:
-    """The value a limit minds most: the largest for an upper one, the smallest for a lower one, the farthest
-    from the bound for `eq`; NaN before all."""
+    """The value closest to violating a limit: a NaN if there is one, else the largest for an upper bound, the smallest
+    for a lower bound, the farthest from the bound for `eq`."""
     for each in found:
         if math.isnan(each.value):
             return each
@@ -245,7 +245,7 @@ def _nearest(op: str, bound: float, found: Sequence[Measured]) -> Measured:
 
 
 def margin(op: str, number: float, bound: float) -> float:
-    """How many times the bound a number is, inverted for a lower one; infinite where no ratio makes sense."""
+    """The number divided by the bound, inverted for a lower bound; infinite if that ratio has no meaning."""
     over, under = (number, bound) if op in UPPER else (bound, number)
     if op == "eq" or not (math.isfinite(over) and math.isfinite(under)) or under <= 0 or over < 0:
         return math.inf

@@ -1,8 +1,8 @@
-"""Turning one pair (got, want) into a row of raw sums that the judge can pool.
+"""Reduce one pair (got, want) to a row of raw sums that the judge can pool.
 
-A row holds sums, maxima and counts, never a verdict; floats that JSON cannot carry
-are strings ("nan", "inf", "-inf"). Differences are taken in float64, in blocks that
-fit a cache: a float32 difference has reported an error of exactly 0.
+A row holds sums, maxima and counts, never a verdict; floats that JSON cannot represent
+are strings ("nan", "inf", "-inf"). Differences are computed in float64, because in float32
+they can round to an error of exactly 0, and in blocks that fit a cache.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ def measure(
     extras: frozenset[str],
     baseline: np.ndarray | None = None,
 ) -> Row:
-    """One row: what `got` is against `want`, both of any equal shape, in the case's dtype.
+    """Compare `got` with `want`, both of any one shape, in the case's dtype; returns one row.
 
     Units:  err_sq and ref_sq are sums of squares, n their count; err_max is absolute.
-    `extras` names the measurements that the claim limits; those with sums of their own add them. `baseline` is what
-    the baseline gave for the same case, where one of them replaces the errors.
+    `extras` names the measurements that the claim limits; each that needs raw sums of its own adds them to the row.
+    `baseline` is the baseline's output for the same case, given if one of these measurements replaces the errors.
     """
     row: Row = {"case": case, "pair": pair, "dtype": dtype, "n": int(want.size)}
     if got.shape != want.shape:
@@ -42,7 +42,7 @@ def measure(
     own = [entry for name, entry in MEASUREMENTS.items() if name in extras and entry.sums]
     instead = [entry for entry in own if entry.replaces_errors]
     if instead and baseline is not None:
-        row["exact"] = True  # errors beside infinities mean nothing: the row counts through these sums alone
+        row["exact"] = True  # with infinities, errors have no meaning: only these sums are used
     else:
         row = _joined(row, _errors(got, want, FORMATS[dtype]))
         instead = [entry for entry in own if not entry.replaces_errors]
@@ -54,7 +54,7 @@ def measure(
 
 
 def _joined(row: Row, sums: Sums) -> Row:
-    """The row with more sums; those of single measurements are keys that the type of a row does not list."""
+    """Add sums to a row. The type Row does not list the keys of single measurements, hence the Any."""
     found: Any = {**row, **sums}
     joined: Row = found
     return joined
@@ -74,7 +74,7 @@ def _plain(value: Any) -> float | int | str:
 
 
 def _errors(got: np.ndarray, want: np.ndarray, fmt: Format) -> Sums:
-    """Sums over the elements inside the domain: finite reference, not within 16 u of overflow."""
+    """Sum over the elements whose reference is finite and not within 16 u of overflow."""
     edge = fmt.max * (1 - 16 * fmt.unit_roundoff)
     err_sq = ref_sq = 0.0
     err_max, ref_max, where, count, nonfinite = -1.0, 0.0, 0, 0, 0
@@ -87,7 +87,7 @@ def _errors(got: np.ndarray, want: np.ndarray, fmt: Format) -> Sums:
             single = single and bool(np.array_equal(g, g.astype(np.float32), equal_nan=True))
         error = np.where(inside & ~bad, np.abs(g - np.where(inside, w, 0.0)), 0.0)
         kept = np.where(inside, w, 0.0)
-        with np.errstate(over="ignore"):  # written down as infinite, and no agreement
+        with np.errstate(over="ignore"):  # an overflow is recorded as infinity and passes no limit
             err_sq += float(error @ error)
             ref_sq += float(kept @ kept)
         count += int(inside.sum())
@@ -103,9 +103,9 @@ def _errors(got: np.ndarray, want: np.ndarray, fmt: Format) -> Sums:
         "ref_max": ref_max,
     }
     if single:
-        row["single"] = True  # every value is a float32 number: float64 was asked for, and not given
+        row["single"] = True  # every value is a float32 number, though the case is in float64
     if not count:
-        row["err_max"] = "nan"  # nothing was compared, and nothing compared is no agreement
+        row["err_max"] = "nan"  # no element was compared, so no limit may pass
     if nonfinite:
         row |= {"nonfinite": nonfinite, "err_sq": "nan", "err_max": "nan"}
     if want.size:

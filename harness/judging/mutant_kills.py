@@ -1,4 +1,4 @@
-"""Whether a falsifier has teeth: every mutant killed by a named limit, every limit with a kill of its own."""
+"""Check that a falsifier can fail: a limit must kill every mutant, and every limit must kill a mutant."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from harness.judging.record import Entry, Record, Subject
 from harness.judging.result import Fate, ShortFate
 
 STRONG_MARGIN = 10.0
-"""A mutant killed by less than this many times the limit is called weak."""
+"""A mutant whose margin over the limit that kills it is below this factor is called weak."""
 
 
 def mutant_fate(name: str, subject: Subject, claim: Entry, record: Record) -> Fate:
-    """Whether a mutant is killed, by which limit, by what margin, and everything that kills it."""
+    """Judge one mutant: whether it is killed, by which limit and margin, and every limit that kills it."""
     broken = [f for f in findings(claim, record, subject) if not f.holds] if subject["status"] == "ran" else []
     kills: dict[str, float] = {}
     for finding in broken:
@@ -37,7 +37,7 @@ def mutant_fate(name: str, subject: Subject, claim: Entry, record: Record) -> Fa
 
 
 def vacuous(claim: Entry, limits: list[Limit | Group], mutants: list[Fate]) -> str:
-    """Why the falsifier's power is not shown: a mutant alive, or a limit that kills none."""
+    """Why nothing shows that the falsifier can fail: a mutant survived, or a limit kills none; '' if neither."""
     ran = [m for m in mutants if m["status"] not in ("not_run", "inapplicable")]
     for mutant in ran:
         if not mutant["killed"]:
@@ -46,14 +46,15 @@ def vacuous(claim: Entry, limits: list[Limit | Group], mutants: list[Fate]) -> s
     if not ran:
         return "no mutant ran"
     exempt = bool(claim.get("mutants_exempt"))
-    # A limit that only tells zeros from an answer is decoration: derived outputs do not
-    # count, and a mutant that an implicit limit kills says nothing of the written ones.
+    # Mutants derived from the baseline's output (zeros, for example) do not count, because almost any limit kills
+    # them; they do count if the claim is exempt from named mutants. A mutant that an implicit limit kills does not
+    # show that a written limit works.
     telling = [m for m in ran if not m["implicit"] and (exempt or not m["free"] or m["name"] == "lower_precision")]
     for limit in limits:
         if isinstance(limit, Limit) and limit.measure == "baseline_err":
-            continue  # it limits the baseline alone; what it kills is the claim, as UNSOUND
+            continue  # it judges only the baseline; a violation makes the claim UNSOUND
         if not any(limit.label in m["kills"] for m in telling):
-            return f"limit {limit.label} killed no mutant: it is decoration"
+            return f"limit {limit.label} killed no mutant, so nothing shows that it can fail"
     return ""
 
 
@@ -63,5 +64,5 @@ def weak(mutants: list[Fate]) -> str:
 
 
 def alive(mutant: ShortFate) -> bool:
-    """Whether a mutant was tried and not killed."""
+    """Whether a mutant ran, or tried to run, and was not killed."""
     return not mutant["killed"] and mutant["status"] not in ("inapplicable", "not_run")

@@ -1,4 +1,4 @@
-"""A measurement by its name, over a pool of rows or of each row."""
+"""Compute a measurement by its name, over a pool of rows or for single rows."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from harness.measurements.table import MEASUREMENTS
 
 
 def value(name: str, pool: Pool) -> Value:
-    """The measurement `name` over a pool, with the row that decides it; NaN where no row carries it.
+    """The measurement `name` over a pool, and the row that decides it; NaN if no row carries it.
 
     Raises: KeyError if the name is not a built-in measurement.
     """
     entry = MEASUREMENTS[name]
-    # Integers and special values have no error; they count through a measurement of their own.
+    # Rows of integers and of special values have no errors; only measurements that count elements use them.
     rows = [row for row in pool.rows if entry.counts or not row.get("exact")]
     return entry.pooled(replace(pool, rows=rows)) if rows else (math.nan, None)
 
 
 def of_rows(name: str, pool: Pool) -> Callable[[Row], float] | None:
-    """The measurement `name` of single rows, beside the whole baseline; None where single rows say nothing.
+    """A function from one row to the measurement `name`, relative to the pool's baseline; None if it has none.
 
     Raises: KeyError if the name is not a built-in measurement.
     """

@@ -1,4 +1,4 @@
-"""The record of one claim: all that a judge reads, as `result.json` holds it under `record`."""
+"""The record of one claim: everything that the judge reads, stored under `record` in `result.json`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, Literal, NotRequired, TypedDict
 from harness.measurements.row import Number, Row
 
 Params = dict[str, Any]
-"""A case's parameters: whatever YAML gives."""
+"""A case's parameters: names and any values that YAML can hold."""
 Entry = Mapping[str, Any]
-"""One entry of `falsification_tests`, as YAML gives it; `harness validate` has checked its shape."""
+"""One entry of `falsification_tests` as read from YAML; `harness validate` has checked its shape."""
 Status = Literal["ran", "crashed", "unsupported", "not_run", "inapplicable"]
 
 
@@ -24,7 +24,7 @@ class CaseEntry(TypedDict):
 
 
 class Scalar(TypedDict):
-    """One number that a falsifier returned by name; `pair` is what it is about."""
+    """One number that a falsifier returned under a name; `pair` names the output that it describes."""
 
     case: int
     name: str
@@ -33,7 +33,7 @@ class Scalar(TypedDict):
 
 
 class Fault(TypedDict):
-    """A violation of an implicit limit that the boundary noticed."""
+    """A violation of an implicit limit that the boundary detected."""
 
     case: int
     limit: str
@@ -41,7 +41,7 @@ class Fault(TypedDict):
 
 
 class Subject(TypedDict):
-    """What one subject (candidate, baseline or mutant) gave over the cases."""
+    """The results of one subject (candidate, baseline or mutant) over the cases."""
 
     status: Status
     reason: str
@@ -51,37 +51,37 @@ class Subject(TypedDict):
     cause: NotRequired[str]
     """Why it did not run to its end (`harness.judging.cause.Cause`)."""
     series: NotRequired[dict[str, dict[str, list[Number]]]]
-    """Case -> name -> values, for curves; no limit reads them."""
+    """Case -> name -> values, for plots; no limit reads them."""
     free: NotRequired[bool]
-    """A mutant derived from the baseline's output."""
+    """True for a mutant derived from the baseline's output."""
     skipped: NotRequired[list[int]]
     """Cases that a mutant does not apply to."""
     narrowed: NotRequired[list[str]]
-    """Float64 inputs that the candidate rounds to float32 before it uses them."""
+    """The float64 inputs that the candidate rounds to float32 before it uses them."""
 
 
 class Record(TypedDict):
-    """One claim's cases and what every subject gave on them."""
+    """One claim's cases and the results of every subject on them."""
 
     platform: str
     cases: list[CaseEntry]
     subjects: dict[str, Subject]
     mutants: dict[str, Subject]
     error: NotRequired[str]
-    """Why the claim as a whole ended without a result."""
+    """Why the whole claim ended without a result."""
     cause: NotRequired[str]
     """The cause of `error`."""
 
 
 def lacking(reason: str, cause: str) -> Subject:
-    """A subject that could not run: nothing measured, only why."""
+    """The record of a subject that could not run: the reason, and no measurements."""
     return {"status": "unsupported", "reason": reason, "rows": [], "scalars": [], "faults": [], "cause": cause}
 
 
 def without_result(
     platform: str, *, candidate: Subject | None = None, error: str | None = None, cause: str | None = None
 ) -> Record:
-    """The record of a claim that ran no case: what its candidate lacks, or the error that ended it, with its cause."""
+    """The record of a claim that ran no case: its candidate cannot run, or an error ended it."""
     found: Record = {
         "platform": platform,
         "cases": [],

@@ -1,4 +1,4 @@
-"""What the judge says of a claim, as JSON holds it: its result.json, its row in run.json, its stages.json."""
+"""The types of a claim's results in JSON: its result.json, its row in run.json, its stages.json."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Measurements = dict[str, dict[str, Number]]
 
 
 class Violation(TypedDict):
-    """A limit that does not hold, with the place that decided it."""
+    """A limit that does not hold, with the case, pair and element that decide it."""
 
     limit: str
     measure: str
@@ -28,7 +28,7 @@ class Violation(TypedDict):
 
 
 class ShortFate(TypedDict):
-    """What became of a mutant, as a claim's row in run.json has it."""
+    """Whether a mutant was killed, in the short form of a claim's row in run.json."""
 
     name: str
     status: Status
@@ -38,7 +38,7 @@ class ShortFate(TypedDict):
 
 
 class Fate(ShortFate):
-    """What became of a mutant, with every limit that kills it."""
+    """Whether a mutant was killed, with every limit that kills it."""
 
     free: bool
     weak: bool
@@ -48,13 +48,13 @@ class Fate(ShortFate):
 
 
 class MutantRow(Fate):
-    """What became of a mutant of a claim, as `harness mutants --json` prints it."""
+    """A claim's mutant and whether it was killed, as `harness mutants --json` prints it."""
 
     claim: str
 
 
 class Smallest(TypedDict):
-    """The smallest violating case that was found."""
+    """The smallest violating case that shrinking found."""
 
     case: CaseEntry
     violated: list[Violation]
@@ -84,7 +84,8 @@ class Result(TypedDict):
 
 
 class StageError(TypedDict):
-    """One stage's error in unit round-offs, fed the reference's inputs and as errors add up."""
+    """One stage's error in unit round-offs: `alone_u` with the reference's inputs, `propagated_u` with the inputs that
+    the earlier stages computed."""
 
     stage: str
     alone_u: Number
@@ -93,7 +94,7 @@ class StageError(TypedDict):
 
 @final
 class Localised(TypedDict):
-    """What the stages say of the smallest counterexample."""
+    """The errors of the stages on the smallest counterexample."""
 
     dtype: str
     limit_u: float
@@ -104,7 +105,7 @@ class Localised(TypedDict):
 
 @final
 class NotLocalised(TypedDict):
-    """Why the stages say nothing."""
+    """Why the counterexample was not localised to a stage."""
 
     unsupported: str
 
@@ -114,7 +115,7 @@ Stages = Localised | NotLocalised
 
 
 class ClaimRow(TypedDict):
-    """One claim in run.json and in what `harness run --json` prints."""
+    """One claim in run.json and in the output of `harness run --json`."""
 
     id: str
     contract: str
@@ -131,6 +132,6 @@ class ClaimRow(TypedDict):
 
 
 class MergedRow(ClaimRow):
-    """One claim over several runs, with the id of the run that speaks for it."""
+    """One claim merged over several runs, with the id of the run that its row comes from."""
 
     run: str

@@ -1,4 +1,4 @@
-"""ship-%: what share of a target's weighted criteria the verdicts carry."""
+"""Compute ship-%: the weighted mean of the credits of a target's criteria."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, TypedDict
 from harness.judging.verdict import Verdict, worst
 
 Entry = Mapping[str, Any]
-"""A part of ship.yaml, as YAML gives it; `harness validate` has checked its shape."""
+"""A part of ship.yaml as read from YAML; `harness validate` has checked its shape."""
 
 
 class Parts(TypedDict):
-    """How many criteria of a target are where."""
+    """How many criteria of a target are discharged, partial, red and open."""
 
     discharged: int
     partial: int
@@ -21,7 +21,7 @@ class Parts(TypedDict):
 
 
 class CriterionRow(TypedDict):
-    """One acceptance criterion with the credit that its claims carry."""
+    """One acceptance criterion with the credit that its claims give it."""
 
     id: str
     title: str
@@ -35,7 +35,7 @@ class CriterionRow(TypedDict):
 
 
 class TargetRow(TypedDict):
-    """One target with its ship-%, as run.json has it."""
+    """One target with its ship-%, as stored in run.json."""
 
     id: str
     title: str
@@ -45,12 +45,12 @@ class TargetRow(TypedDict):
 
 
 def targets(ship: Entry, verdicts: Mapping[str, Verdict]) -> list[TargetRow]:
-    """Every target with its ship-% and criteria, from ship.yaml as data and the claims' verdicts."""
+    """Compute every target's ship-% and criteria from ship.yaml (as data) and the claims' verdicts."""
     return [target(name, entry, verdicts) for name, entry in ship.get("targets", {}).items()]
 
 
 def target(name: str, entry: Entry, verdicts: Mapping[str, Verdict]) -> TargetRow:
-    """ship-% = 100 · Σ weight·credit / Σ weight, with its parts."""
+    """Compute one target: ship-% = 100 · Σ weight·credit / Σ weight, and its parts."""
     rows = [criterion(c, verdicts) for c in entry["criteria"]]
     weights = [float(c["weight"]) for c in entry["criteria"]]
     total = sum(weights)
@@ -65,7 +65,7 @@ def target(name: str, entry: Entry, verdicts: Mapping[str, Verdict]) -> TargetRo
 
 
 def criterion(entry: Entry, verdicts: Mapping[str, Verdict]) -> CriterionRow:
-    """The credit of a criterion is the least of its claims'; none, or a part without a claim, is 0."""
+    """Compute a criterion: its credit is the least credit of its claims, 0 without claims or with open parts."""
     claims = list(entry.get("claims", []))
     held = [verdicts.get(claim, Verdict.UNVERIFIED) for claim in claims]
     open_parts = list(entry.get("open", []))
@@ -85,7 +85,7 @@ def criterion(entry: Entry, verdicts: Mapping[str, Verdict]) -> CriterionRow:
 
 
 def line(target: TargetRow) -> str:
-    """`50 % (0 discharged, 8 partial, 0 red, 0 open)`: never the number without its parts."""
+    """`50 % (0 discharged, 8 partial, 0 red, 0 open)`: the number is always shown with its parts."""
     parts = target["parts"]
     inside = f"{parts['discharged']} discharged, {parts['partial']} partial, {parts['red']} red, {parts['open']} open"
     return f"{target['ship_percent']:g} % ({inside})"

@@ -1,4 +1,4 @@
-"""The verdicts, in order of precedence, and what each is worth."""
+"""The verdicts in order of precedence, and the credit of each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What is known of a claim; earlier members take precedence."""
+    """The verdict on a claim; earlier members take precedence."""
 
     ERROR = "ERROR"
     UNSOUND = "UNSOUND"
@@ -35,5 +35,5 @@ ORDER = tuple(Verdict)
 
 
 def worst(verdicts: list[Verdict]) -> Verdict:
-    """The one that takes precedence; merging runs and criteria use it."""
+    """The verdict that takes precedence; used to merge runs and to compute criteria."""
     return min(verdicts, key=ORDER.index)

@@ -1,4 +1,4 @@
-"""What an entry of the table of measurements says."""
+"""The type of an entry in the table of measurements."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ Summing = Callable[["np.ndarray", "np.ndarray", str, "np.ndarray | None"], Sums]
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One built-in measurement. No field has a default: an entry that leaves one out cannot be made.
+    """One built-in measurement. No field has a default, so that every entry states all of them.
 
-    Raises: TypeError naming a field that is missing; ValueError for a range or a text that says nothing.
+    Raises: TypeError naming a missing field; ValueError for an empty range or an empty text.
     """
 
     what: str
-    """What it is, as it follows "It is"."""
+    """The definition of the measurement, worded to follow "It is"."""
     reads: str
-    """How its number reads."""
+    """How to interpret its values."""
     range: tuple[float, float]
-    """The smallest and the largest value it can take; `validate` refuses a limit that no value in it meets."""
+    """The smallest and the largest possible value; `validate` refuses a limit that no value between them meets."""
     needs_baseline: bool
-    """Whether it compares with the baseline; a claim without one cannot limit it."""
+    """Whether it compares with the baseline; a claim without a baseline cannot limit it."""
     alone: bool
-    """Whether a limit on it means something for a single case; shrinking follows such limits only."""
+    """Whether a limit on it has a meaning for a single case; shrinking uses only such limits."""
     counts: bool
-    """Whether it counts elements, so that rows without errors (integers, special values) carry it too."""
+    """Whether it counts elements; if so, rows without errors (integers, special values) carry it too."""
     sums: Summing | None
-    """(got, want, dtype, baseline's output) -> the raw sums of one pair, beside those of the errors (n, err_sq,
-    err_max, ref_sq, ref_max); None where the errors are enough. Called where a limit names the measurement, for
+    """(got, want, dtype, baseline's output) -> the raw sums of one pair that it needs besides those of the errors (n,
+    err_sq, err_max, ref_sq, ref_max); None if it needs no others. Called if a limit names the measurement, for
     floating-point arrays of one shape; the baseline's output is None unless `replaces_errors`."""
     replaces_errors: bool
-    """Whether its sums stand in a row instead of the errors; taken where the baseline's output is at hand."""
+    """Whether a row holds its sums in place of the errors, if the baseline's output is available."""
     pooled: Callable[[Pool], Value]
-    """The number over all rows that carry it (at least one), and the row that decides it."""
+    """Computes the value over all rows that carry it (at least one), and the row that decides it."""
     of_row: Callable[[Pool], OfRow] | None
-    """How the number of one row is read beside the whole baseline; None where single rows are not shown."""
+    """Given the pool, returns the function that computes the value of one row; None if reports show no single rows."""
 
     def __post_init__(self) -> None:
         low, high = self.range

@@ -1,4 +1,4 @@
-"""The rows of one subject in one dtype and pair, and the sums over them that measurements are made of.
+"""The rows of one subject in one dtype and pair, and the sums over them from which measurements are computed.
 
 a = err/scale of the subject in one case, b the same of the baseline, with
 scale = max(rms(reference), min_normal/u, the contract's optional scale); A and B are
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from harness.dtypes import Format
 
 Value = tuple[float, Row | None]
-"""A number, and the row that decides it."""
+"""A number, and the row that decides it (None if no single row does)."""
 OfRow = Callable[[Row], float]
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Rows of one subject in one dtype and pair, beside the baseline's for the same cases."""
+    """Rows of one subject in one dtype and pair, and the baseline's rows in that dtype and pair."""
 
     dtype: str
     rows: list[Row]
@@ -33,33 +33,33 @@ class Pool:
 
     @property
     def slack(self) -> float:
-        """u/4: keeps a ratio finite where the baseline happens to be exact."""
+        """u/4: added to the divisor of a ratio, so that the ratio stays finite if the baseline is exact."""
         return self._format().unit_roundoff / 4
 
     def rms_error(self, row: Row) -> float:
-        """err/scale in root mean square; NaN when the row could not be compared."""
+        """err/scale in root mean square; NaN if the row could not be compared."""
         return _root(number(row, "err_sq"), row["n"]) / self._scale(row)
 
     def max_error(self, row: Row) -> float:
-        """Largest absolute error over scale."""
+        """The largest absolute error divided by scale."""
         return number(row, "err_max") / self._scale(row)
 
     def pooled(self, error: OfRow) -> float:
-        """Root mean square of `error` over the rows: A, where it is `rms_error`."""
+        """The root mean square of `error` over the rows: A, if `error` is `rms_error`."""
         return _rms([error(row) for row in self.rows])
 
     def pooled_baseline(self, error: OfRow) -> float:
-        """Root mean square of `error` over the baseline's rows: B, where it is `rms_error`."""
+        """The root mean square of `error` over the baseline's rows: B, if `error` is `rms_error`."""
         return _rms([error(row) for row in self.baseline])
 
     def ratio(self, error: OfRow) -> OfRow:
-        """A row's error over the larger of the baseline's in the same case and its pooled one."""
+        """A row's error divided by the baseline's error, in the same case or pooled, whichever is larger."""
         pooled = self.pooled_baseline(error)
         by_case = {row["case"]: error(row) for row in self.baseline}
         return lambda row: error(row) / (max(by_case.get(row["case"], math.nan), pooled) + self.slack)
 
     def worst(self, of: OfRow) -> Value:
-        """The largest number of a row, and that row; a NaN is worse than anything."""
+        """The largest value of `of` over the rows, and its row; a NaN counts as the largest."""
         found: Value = (-math.inf, None)
         for row in self.rows:
             value = of(row)
@@ -70,18 +70,18 @@ class Pool:
         return found
 
     def total(self, of: OfRow) -> Value:
-        """The sum over the rows, and the row with the largest part of it."""
+        """The sum of `of` over the rows, and the row that adds the most."""
         return sum(of(row) for row in self.rows), self.worst(of)[1]
 
     def _scale(self, row: Row) -> float:
         fmt = self._format()
         floor = fmt.min_normal / fmt.unit_roundoff
         length = _root(number(row, "ref_sq"), row["n"])
-        # A reference whose squares overflow has no length, and an error over infinity would be no error.
+        # If the squares of the reference overflow, the scale is infinite and would hide every error: NaN fails instead.
         return max(length, floor, self.scale or 0.0) if math.isfinite(length) else math.nan
 
     def _format(self) -> Format:
-        from harness.dtypes import FORMATS  # loads NumPy, which `harness validate` does without
+        from harness.dtypes import FORMATS  # imports NumPy, which `harness validate` must not load
 
         return FORMATS[self.dtype]
 

@@ -1,4 +1,4 @@
-"""One row of raw sums: what is known of one pair (got, want) in one case, as JSON carries it; loads no NumPy."""
+"""One row of raw sums: the measured facts of one pair (got, want) in one case, as JSON data; loads no NumPy."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     import numpy as np
 
 Number = float | str
-"""A float as JSON can carry it: one that is not finite is the text nan, inf or -inf."""
+"""A float as JSON stores it: one that is not finite is the text nan, inf or -inf."""
 Sums = dict[str, Number | list[int]]
-"""What one measurement adds to a row: its raw sums by key, decoded, and where it wants the deciding place named, `at`
-with `got` and `want`."""
+"""The keys that one measurement adds to a row: its raw sums, decoded, and optionally the deciding index `at` with the
+values `got` and `want` there."""
 
 
 class Row(TypedDict):
-    """The sums of one pair (got, want) in one case. Single measurements add keys of their own, read with `number`."""
+    """The sums of one pair (got, want) in one case. Measurements add further keys, which `number` reads."""
 
     case: int
     pair: str
@@ -29,30 +29,30 @@ class Row(TypedDict):
     err_max: NotRequired[Number]
     ref_max: NotRequired[Number]
     at: NotRequired[list[int]]
-    """Where the largest error is; `got` and `want` stand there."""
+    """The index of the largest error; `got` and `want` are the values there."""
     got: NotRequired[Number]
     want: NotRequired[Number]
     nonfinite: NotRequired[int]
     single: NotRequired[bool]
-    """Every value is a float32 number, though float64 was asked for."""
+    """True if every value is a float32 number, though the case is in float64."""
     shape: NotRequired[str]
     kind: NotRequired[str]
     exact: NotRequired[bool]
-    """Compared for equality, or by special values: there are no errors."""
+    """True if the pair was compared for equality or by special values; the row has no errors then."""
     mismatches: NotRequired[int]
 
 
 BLOCK = 1 << 15
-"""Elements: a block of two float64 arrays fits a cache."""
+"""Elements per block; two float64 arrays of this size fit a cache."""
 
 
 def encode(value: float) -> Number:
-    """A float as JSON can carry it."""
+    """Convert a float to a form that JSON can store."""
     return float(value) if math.isfinite(value) else str(float(value))
 
 
 def number(row: Row, key: str) -> float:
-    """The row's number under `key`, decoded; NaN where the row has none."""
+    """The row's number under `key`, decoded; NaN if the row has no such key."""
     found: Any = row.get(key, math.nan)
     return float(found)
 

@@ -1,6 +1,6 @@
-"""Raw sums of one pair beyond those of the errors; `got`, `want` and the baseline's output have one shape.
+"""Raw sums of one pair other than those of the errors; `got`, `want` and the baseline's output have one shape.
 
-`harness validate` reads this file, so it loads no NumPy: a function that needs NumPy imports it.
+`harness validate` imports this file and must not load NumPy, so each function that needs NumPy imports it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def ulp(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> 
     for _start, g, w in blocks(got, want):
         exponent = np.frexp(np.maximum(np.abs(w), fmt.min_normal))[1] - 1
         steps = np.abs(g - w) / np.ldexp(1.0, exponent - fmt.mantissa)
-        # Of a NaN, max() would keep the other number; where the reference is not finite, nothing is counted.
+        # np.maximum keeps a NaN, which max() may drop. Elements with a non-finite reference count as 0.
         worst = float(np.maximum(worst, np.where(np.isfinite(w), steps, 0.0).max(initial=0.0)))
     return {"ulp": worst}
 
 
 def cosine(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> Sums:
-    """The cosine of the angle between the two, each as one long vector; NaN where one has no length."""
+    """The cosine of the angle between the two, each as one long vector; NaN if one of them is zero."""
     dot = got_sq = want_sq = 0.0
     for _start, g, w in blocks(got, want):
         dot, got_sq, want_sq = dot + float(g @ w), got_sq + float(g @ g), want_sq + float(w @ w)
@@ -39,13 +39,13 @@ def cosine(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) 
 
 
 def agree(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> Sums:
-    """How many rows, along the last axis, have their largest entry at the same place."""
+    """How many rows along the last axis have their largest entry at the same index."""
     same = got.argmax(axis=-1) == want.argmax(axis=-1)
     return {"agree": int(same.sum()), "rows": int(same.size)}
 
 
 def kl(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | None) -> Sums:
-    """Kullback-Leibler divergence of softmax rows on the last axis, reference to candidate: mean, largest; in nats."""
+    """Kullback-Leibler divergence from reference to candidate of softmax rows on the last axis: mean, largest; nats."""
     import numpy as np
 
     def log_softmax(x: np.ndarray) -> np.ndarray:
@@ -71,8 +71,8 @@ def mismatches(got: np.ndarray, want: np.ndarray, dtype: str, _: np.ndarray | No
 def nonfinite(got: np.ndarray, want: np.ndarray, dtype: str, baseline: np.ndarray | None) -> Sums:
     """The rule for special values, on rows along the last axis.
 
-    An element finite in both the rounded reference and the baseline must be finite; a row in which
-    both hold a non-finite value must hold one. Where the two disagree, no claim is made.
+    An element that is finite in both the rounded reference and the baseline must be finite. A row in which both hold
+    a non-finite value must hold one. If reference and baseline disagree, nothing is required.
     """
     import numpy as np
 

@@ -1,7 +1,7 @@
-"""The built-in measurements: one entry each, which says all that the engine, its messages and the docs know of it.
+"""The table of built-in measurements. The engine, its messages and the docs take all they need from its entries.
 
-A new measurement is a new entry, with the functions that it names beside it. `harness validate` reads this file, so it
-loads no NumPy: a function that needs NumPy imports it.
+A new measurement is a new entry and the functions that it names. `harness validate` imports this file and must not
+load NumPy, so each function that needs NumPy imports it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _err_ratio(pool: Pool) -> Value:
 
 
 def _err_ratio_share(pool: Pool) -> OfRow:
-    """`err_ratio` is pooled when it is judged; of a row it is that row's share in the pool."""
+    """The judge pools `err_ratio`; for a single row it is the row's own error in the same unit."""
     unit = pool.pooled_baseline(pool.rms_error) + pool.slack
     return lambda row: pool.rms_error(row) / unit
 
@@ -34,14 +34,14 @@ def _least_cosine(pool: Pool) -> Value:
 def _agreement(pool: Pool) -> Value:
     compared = [(number(row, "agree"), number(row, "rows"), row) for row in pool.rows if "agree" in row]
     total = sum(rows for _, rows, _ in compared)
-    if not total or len(compared) < len(pool.rows):  # a row of another shape has no such sums
+    if not total or len(compared) < len(pool.rows):  # a row whose shape is wrong has no such sums
         return math.nan, next((row for row in pool.rows if "agree" not in row), pool.rows[0])
     _, _, worst = min(compared, key=lambda each: each[0] / max(each[1], 1))
     return sum(agree for agree, _, _ in compared) / total, worst
 
 
 def _of(key: str) -> OfRow:
-    """What a row holds under `key`."""
+    """A function from a row to its number under `key`."""
     return lambda row: number(row, key)
 
 
@@ -63,8 +63,11 @@ MEASUREMENTS = {
         of_row=lambda pool: _of("err_max"),
     ),
     "rel_l2_err": Measurement(
-        what="the root mean square of the error, divided by that of the reference; the worst case counts",
-        reads=("about 1e-16 is float64 round-off, 1e-7 float32, 1e-3 float16, 1e-2 bfloat16; 1 is no relation at all"),
+        what="the root mean square of the error, divided by that of the reference, in the worst case",
+        reads=(
+            "about 1e-16 is float64 round-off, 1e-7 float32, 1e-3 float16, 1e-2 bfloat16; 1 means an error as large "
+            "as the reference"
+        ),
         range=(0, inf),
         needs_baseline=False,
         alone=True,
@@ -119,8 +122,8 @@ MEASUREMENTS = {
     "baseline_err": Measurement(
         what="the trusted baseline's own error against the float64 reference",
         reads=(
-            "above the limit (64 unit round-offs if none is written) the claim is UNSOUND: such a baseline decides "
-            "nothing"
+            "above the limit (64 unit round-offs if none is written) the claim is UNSOUND: such a baseline cannot "
+            "decide whether a candidate is right"
         ),
         range=(0, inf),
         needs_baseline=True,
@@ -145,7 +148,7 @@ MEASUREMENTS = {
     ),
     "cosine": Measurement(
         what=("the cosine of the angle between output and reference, both as one long vector; the worst case counts"),
-        reads="1 is the same direction, whatever the length; 0 is no relation",
+        reads="1 is the same direction, whatever the lengths; 0 is a right angle",
         range=(-1, 1),
         needs_baseline=False,
         alone=True,
@@ -157,7 +160,7 @@ MEASUREMENTS = {
     ),
     "argmax_agreement": Measurement(
         what="the share of rows whose largest entry is at the same place as the reference's, over all cases",
-        reads="1 is every next token the same",
+        reads="1 means that every next token is the same",
         range=(0, 1),
         needs_baseline=False,
         alone=True,
@@ -173,7 +176,7 @@ MEASUREMENTS = {
             "candidate's, in nats, mean over rows; the worst case counts"
         ),
         reads="0 is the same distribution",
-        range=(-inf, inf),  # by round-off also below 0
+        range=(-inf, inf),  # round-off can make it negative
         needs_baseline=False,
         alone=True,
         counts=False,
@@ -187,7 +190,7 @@ MEASUREMENTS = {
             "how many elements are NaN or infinite where reference and baseline are both finite, plus how many "
             "rows are finite where both hold a NaN or an infinity"
         ),
-        reads="0 is the only right answer; where reference and baseline disagree nothing is counted",
+        reads="0 is the only right answer; elements on which reference and baseline disagree are not counted",
         range=(0, inf),
         needs_baseline=True,
         alone=True,
@@ -199,7 +202,7 @@ MEASUREMENTS = {
     ),
     "mismatches": Measurement(
         what="how many elements differ from the reference rounded to the dtype: ids, masks, bytes, bits",
-        reads="0 is equality",
+        reads="0 means that all elements are equal",
         range=(0, inf),
         needs_baseline=False,
         alone=True,

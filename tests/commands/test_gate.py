@@ -28,7 +28,7 @@ def test_min_ship_opens_a_gate_that_is_short_but_never_a_red_one(cpu, tmp_path, 
     # X1 (weight 3) is PARTIAL on a CPU, X2 (weight 1) DISCHARGED: 62.5 %.
     assert gate(cpu) == 3
     assert gate(cpu, "--min-ship", "62.5") == 0
-    assert "gate doubling: OPEN, 62.5 % (1 discharged, 1 partial, 0 red, 0 open); at least 62.5 % asked" in (
+    assert "gate doubling: OPEN, 62.5 % (1 discharged, 1 partial, 0 red, 0 open); at least 62.5 % required" in (
         capsys.readouterr().out
     )
     assert gate(cpu, "--min-ship", "62.501") == 3

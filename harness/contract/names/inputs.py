@@ -1,4 +1,4 @@
-"""The function that builds an op's inputs, for a falsifier that takes any parameter. Nothing is imported."""
+"""Find the function that builds an op's inputs, for a falsifier that takes any parameter. Nothing is imported."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from harness.definitions import defined, defining
 def find_inputs(
     source: dict[str, Any], falsifier: Definition, modules: Modules, findings: list[Mistake]
 ) -> Found | None:
-    """What builds the inputs of `given.op`, None with a finding if nothing or more than one function does.
+    """The function that builds the inputs of `given.op`; None, with a mistake added, if there is none or several.
 
-    The entry of a literal `INPUTS = {op: 'module:function'}` in the falsifier's module; without one, the function
-    `<op>_<module>` or else `<op>` of a module in the folder `inputs` beside the falsifier's file, where `<module>` is
-    the name of the falsifier's module (a package's own falsifiers take `<op>`).
+    The falsifier's module may name it in a literal `INPUTS = {op: 'module:function'}`. Without that literal, it is
+    the function `<op>_<module>`, or else `<op>`, of a module in the folder `inputs` beside the falsifier's file.
+    `<module>` is the name of the falsifier's module; for a falsifier in an `__init__.py` only `<op>` is tried.
     """
     op, file = source["given"]["op"], Path(falsifier.file)
     table = modules.source(file).literal("INPUTS")
@@ -33,12 +33,12 @@ def find_inputs(
 
 
 def own_name(file: Path) -> str:
-    """The name of a module: its file's, or its folder's if it is a package."""
+    """The name of a module: the name of its file, or of its folder if it is a package."""
     return file.parent.name if file.name == "__init__.py" else file.stem
 
 
 def beside(written: str, file: Path, folder: str, inside: tuple[str, ...]) -> str:
-    """A module of `folder` beside a falsifier as the contract would write it: a path if the falsifier is one."""
+    """A module of `folder` beside a falsifier, written as in the contract: a path if the falsifier is a path."""
     if is_path(written):
         return (Path(written).parent / folder / Path(*inside)).as_posix() + ".py"
     package = written if file.name == "__init__.py" else written.rpartition(".")[0]

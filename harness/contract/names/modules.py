@@ -1,4 +1,4 @@
-"""Where a module's file lies, found without importing it or any package around it."""
+"""Find a module's file without importing the module or the packages that contain it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from harness.contract.problem import listed, nearest
 
 
 class Missing(Exception):
-    """A reference leads nowhere; the message is one line: found, expected, what to do."""
+    """A reference names nothing that exists; the message is one line: found, expected, what to do."""
 
 
 class Modules:
-    """The modules looked up so far, each found and parsed once."""
+    """A cache of modules: each is found and parsed once."""
 
     def __init__(self) -> None:
         self._roots: dict[str, tuple[Path, ...]] = {}
@@ -24,9 +24,9 @@ class Modules:
         self._sources: dict[Path, ModuleSource] = {}
 
     def file(self, module: str) -> Path:
-        """The source file of a dotted module, as a contract names it.
+        """The source file of a dotted module, named as in a contract.
 
-        Raises: Missing, naming the nearest module when there is one.
+        Raises: Missing, with the nearest name if one is close.
         """
         module = full_name(module)
         if module not in self._files:
@@ -44,7 +44,7 @@ class Modules:
             return False
 
     def source(self, file: Path) -> ModuleSource:
-        """What the file defines.
+        """The names that the file defines.
 
         Raises: Missing if it cannot be read or parsed.
         """
@@ -70,10 +70,10 @@ class Modules:
         return None
 
     def _root(self, top: str) -> tuple[Path, ...]:
-        """The package's folders, or a single-file module's file; empty when there is none."""
+        """The package's folders, or the file of a single-file module; empty if neither exists."""
         if top not in self._roots:
             try:
-                # The top level only: find_spec of a dotted name would import its parents.
+                # Only the top-level name is looked up: find_spec of a dotted name imports its parents.
                 spec = find_spec(top)
             except (ImportError, ValueError):
                 spec = None

@@ -1,4 +1,4 @@
-"""Harness's own package as contracts name it, and where the contracts that it ships lie. Nothing is imported."""
+"""Map the short names in contracts to modules of `harness`, and find the built-in contracts. Nothing is imported."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from importlib.util import find_spec
 from pathlib import Path
 
 HARNESS = Path(__file__).resolve().parents[2]
-"""The folder of the package `harness`: all that the wheel installs lies below it."""
+"""The folder of the package `harness`; the wheel installs nothing outside it."""
 CONTENT = ("candidates", "consumers", "falsifiers", "formats", "models", "reference")
-"""What contracts and commands name lies in these packages of `harness`; all else in it is the engine."""
+"""The packages of `harness` that contracts and commands refer to by name; the other packages are the engine."""
 SHORT = ("falsifiers", "reference", "models")
-"""Those of CONTENT that a contract may name without `harness.`, where nobody else has one of that name."""
+"""The packages of CONTENT that a contract may name without `harness.`, if no other package has the same name."""
 
 
 def full_name(module: str) -> str:
-    """The importable name of a module as a contract writes it.
+    """The importable name of a module, from the name in a contract.
 
-    `falsifiers.ops` is `harness.falsifiers.ops` where no package `falsifiers` is on the path. A project that has one
-    of its own means its own, even if the module is missing there: Harness never answers for it.
+    `falsifiers.ops` means `harness.falsifiers.ops` if no package `falsifiers` is on the path. If a project has its own
+    package `falsifiers`, the name means that package, even if the module is missing there.
     """
     top = module.partition(".")[0]
     return f"harness.{module}" if top in SHORT and not on_path(top) else module
@@ -28,16 +28,16 @@ def full_name(module: str) -> str:
 
 @cache
 def on_path(top: str) -> bool:
-    """Whether a top-level package or module of this name can be imported; a folder of data is none.
+    """Whether a top-level package or module of this name can be imported; a folder without code does not count.
 
-    Python takes any folder for a package, `models/` full of weights included. One without `__init__.py` counts if
-    it, or a folder directly in it, holds a Python file.
+    Python treats every folder as a package, even a folder `models/` that holds only weights. A folder without
+    `__init__.py` therefore counts only if it, or a folder directly inside it, holds a Python file.
     """
     try:
         spec = find_spec(top)
     except ImportError:
         return False
-    except ValueError:  # loaded already, by something that gave it no spec
+    except ValueError:  # the module is loaded already, and its __spec__ is None
         return True
     if spec is None or spec.origin is not None:
         return spec is not None
@@ -46,9 +46,9 @@ def on_path(top: str) -> bool:
 
 
 def settle_short_names() -> None:
-    """Look the short names up now, so that a folder that joins the path later changes none of them.
+    """Look up the short names now and cache the answers, so that later additions to the path do not change them.
 
-    `validate` looks them up before any file of the user's is loaded, and the run has to agree with it.
+    `validate` looks them up before any of the user's files is loaded, and the run must resolve them the same way.
     """
     for top in SHORT:
         on_path(top)
@@ -57,15 +57,15 @@ def settle_short_names() -> None:
 def import_from(folder: str | Path) -> None:
     """Put the working folder first on the path, as Python does for `python -m harness`.
 
-    So `package.module:NAME` means the same by the console command, by `python -m harness` and in pytest. Python's own
-    switch against it (`-P`, PYTHONSAFEPATH) holds here too.
+    `package.module:NAME` then means the same in the console command, in `python -m harness` and in pytest. Python's
+    option that turns this off (`-P`, PYTHONSAFEPATH) turns it off here too.
     """
     if not sys.flags.safe_path and sys.path[:1] not in ([""], [str(folder)]):
         sys.path.insert(0, str(folder))
 
 
 def in_the_way(folder: str | Path) -> tuple[str, str] | None:
-    """(name, file) of a loaded module of this folder that hides one of the same name further down the path."""
+    """(name, file) of a loaded module in this folder that hides a module of the same name later on the path."""
     here = Path(folder).resolve()
     rest = [each for each in sys.path if Path(each).resolve() != here]
     for name, loaded in list(sys.modules.items()):

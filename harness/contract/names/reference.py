@@ -1,4 +1,4 @@
-"""`module:function` and `path.py:function`: from a reference in YAML to a definition in a file."""
+"""Resolve a reference in YAML, `module:function` or `path.py:function`, to a definition in a file."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _MAX_HOPS = 16
 
 @dataclass(frozen=True)
 class Definition:
-    """Where a name is bound: import `module` (or load `file` when it is empty) and take `name` from it.
+    """Where a name is defined. To load it, import `module` (or load `file` if `module` is empty) and take `name`.
 
-    ``name`` is empty for a whole module; ``line`` is that of the definition itself, which a
-    re-exporting module only points to.
+    ``name`` is empty for a whole module. ``line`` is the line of the definition, in the file that holds it if
+    ``module`` only re-exports the name.
     """
 
     module: str
@@ -34,16 +34,16 @@ class Definition:
 
 @dataclass(frozen=True)
 class Found:
-    """A definition and what its source says of it: None where that cannot be read (a compiled function)."""
+    """A definition and its syntax tree; the tree is None if no Python source defines it (a compiled function)."""
 
     definition: Definition
     node: ast.AST | None
 
 
 def find(text: str, folder: Path, modules: Modules) -> Found:
-    """The function or module that `text` names; paths are relative to `folder`.
+    """Find the function or module that `text` names; paths are relative to `folder`.
 
-    Raises: Missing, with the nearest name.
+    Raises: Missing, with the nearest name if one is close.
     """
     where, _, name = text.partition(":")
     module = "" if is_path(where) else where
@@ -56,14 +56,14 @@ def find(text: str, folder: Path, modules: Modules) -> Found:
 
 
 def is_path(where: str) -> bool:
-    """Whether a reference is a file path and not a dotted module."""
+    """Whether a reference is a file path; otherwise it is a dotted module."""
     return where.endswith(".py") or "/" in where
 
 
 def path_file(where: str, folder: Path) -> Path:
     """The file at `where`, relative to `folder`.
 
-    Raises: Missing, naming the nearest file of that folder.
+    Raises: Missing, with the nearest file in that file's folder.
     """
     file = Path(os.path.normpath(folder / where))
     if not file.is_file():
@@ -73,13 +73,13 @@ def path_file(where: str, folder: Path) -> Path:
 
 
 def short(file: str | Path) -> str:
-    """A path as messages show it: relative to the working directory when it lies inside."""
+    """A path as messages show it: relative to the working directory if it lies inside, else absolute."""
     absolute, here = os.path.abspath(file), os.getcwd()
     return os.path.relpath(absolute, here) if absolute.startswith(here + os.sep) else absolute
 
 
 def _follow(module: str, file: Path, name: str, modules: Modules, hops: int) -> tuple[int, ast.AST | None]:
-    """Line and syntax tree of a name, through re-exports and aliases."""
+    """The line and syntax tree of a name's definition; re-exports and aliases are followed."""
     source = modules.source(file)
     node = source.names.get(name)
     if node is None:
@@ -108,7 +108,7 @@ def name_of(module: str) -> str:
 
 
 def _imported_file(module: str, file: Path, imported: ImportedName, modules: Modules) -> tuple[str, Path] | None:
-    """The module that an import statement names and its file, None where that is not Python source."""
+    """The module that an import statement names, and its file; None if it has no Python source."""
     target = imported.module
     if imported.level:
         if not module:

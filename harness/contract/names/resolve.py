@@ -1,4 +1,4 @@
-"""What a claim binds: its falsifier, baseline, mutants and measurements. Nothing is imported."""
+"""Find where a claim's falsifier, baseline, mutants and measurements are defined. Nothing is imported."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from harness.errors import UserError
 class Binding:
     """Where a claim's parts are defined.
 
-    ``mutants``: name in the claim -> `module:name` (or `path.py:name`, relative to the contract)
-    of the module that declares it.
+    ``mutants`` maps the name in the claim to `module:name` (or `path.py:name`, relative to the contract), where
+    `module` declares the mutant.
     """
 
     falsifier: Definition
@@ -36,7 +36,7 @@ class Binding:
 def bind(claim: Claim, modules: Modules | None = None) -> Binding:
     """The claim's binding.
 
-    Raises: UserError with the first thing that does not resolve.
+    Raises: UserError for the first reference that does not resolve.
     """
     binding, findings = resolve(claim.source, Path(claim.path).parent, modules or Modules())
     if binding is None or findings:
@@ -47,9 +47,9 @@ def bind(claim: Claim, modules: Modules | None = None) -> Binding:
 def resolve(
     source: dict[str, Any], folder: Path, modules: Modules, *, complete: bool = True
 ) -> tuple[Binding | None, list[Mistake]]:
-    """A claim's binding, with everything in it that does not resolve (None: not even the falsifier does).
+    """A claim's binding (None if the falsifier does not resolve), and a mistake for each reference that does not.
 
-    `complete` is False when parameters may be missing from `source` for another reason.
+    `complete` is False if `source` lacks parameters because they have mistakes of their own.
     """
     findings: list[Mistake] = []
     found = _attempt(source.get("falsifier"), ("falsifier",), folder, modules, findings)
@@ -82,7 +82,7 @@ def _attempt(
 def _check_call(
     source: dict[str, Any], found: Found, modules: Modules, findings: list[Mistake], complete: bool
 ) -> Definition | None:
-    """Note what the falsifier cannot be called with; returns the inputs that `given.op` names."""
+    """Check the falsifier's signature against the claim; returns the function that builds the inputs of `given.op`."""
     name, node = found.definition.name, found.node
     if isinstance(node, (ast.ClassDef, ast.AsyncFunctionDef, ast.Import)):
         kinds = {ast.ClassDef: "a class", ast.AsyncFunctionDef: "an async function", ast.Import: "a module"}
@@ -107,7 +107,7 @@ def _check_call(
 
 
 def _check_weights(source: dict[str, Any], folder: Path, modules: Modules) -> list[Mistake]:
-    """A parameter `weights` written as module:function must lead somewhere."""
+    """Report a parameter `weights` written as module:function that does not resolve."""
     findings: list[Mistake] = []
     explored = source.get("explore", {}).get("weights", {}).get("choices", [])
     written: list[tuple[DataPath, Any]] = [(("given", "weights"), source.get("given", {}).get("weights"))]
@@ -137,10 +137,10 @@ def _mutants(
 
 
 def _mutant_places(source: dict[str, Any], falsifier: Definition) -> dict[str, Path]:
-    """The modules that may hold a mutant named without its module, in order, each as a claim would write it.
+    """The modules that may declare a mutant named without its module, in order: name as in a claim -> file.
 
-    The falsifier's own module comes first; then, in the folder `mutants` beside the falsifier's file, every module
-    that bears the name of `given.op`, then of the falsifier's module, as its file's name or a folder's.
+    The falsifier's own module comes first. Then come modules in the folder `mutants` beside the falsifier's file whose
+    file or folder has the name of `given.op`, and last those whose file or folder has the falsifier's module's name.
     """
     written = source["falsifier"].rpartition(":")[0]
     file = Path(falsifier.file)
@@ -156,7 +156,7 @@ def _mutant_places(source: dict[str, Any], falsifier: Definition) -> dict[str, P
 
 
 def _holder(name: str, places: Mapping[str, Path], modules: Modules) -> str:
-    """The first place that declares a mutant `name`."""
+    """The first of the modules that declares a mutant `name`."""
     known: list[str] = []
     for where, file in places.items():
         declared = modules.source(file).mutants()

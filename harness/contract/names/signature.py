@@ -1,4 +1,4 @@
-"""What a falsifier takes, and whether a claim gives it that."""
+"""The parameters of a falsifier, and the check that a claim gives them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from harness.contract.problem import Mistake, listed, nearest
 
 RESERVED = frozenset({"dtype"})
-"""Parameters that shape the case and are not handed to the falsifier."""
+"""Parameters that are part of the case and are not passed to the falsifier."""
 
 
 @dataclass(frozen=True)
 class Signature:
-    """The parameters a claim may give to a function, those it must give, and whether any name goes."""
+    """The parameters that a function accepts, those it requires, and whether it accepts any name (`open`)."""
 
     taken: tuple[str, ...]
     required: frozenset[str]
@@ -24,7 +24,7 @@ class Signature:
 
     @classmethod
     def of(cls, arguments: ast.arguments, *, skip: int | None = None) -> Signature:
-        """Keyword-only parameters, and positional ones after the first `skip` (None: no positional ones)."""
+        """Read keyword-only parameters, and positional ones after the first `skip` (None: no positional ones)."""
         positional = [*arguments.posonlyargs, *arguments.args]
         bare = len(positional) - len(arguments.defaults)
         named = [] if skip is None else [(arg.arg, i < bare) for i, arg in enumerate(positional)][skip:]
@@ -39,7 +39,7 @@ class Signature:
         )
 
     def joined(self, other: Signature) -> Signature:
-        """This function handing its open keywords on to the other."""
+        """The signature of this function if it passes its `**kwargs` on to the other."""
         return Signature(
             taken=(*self.taken, *(name for name in other.taken if name not in self.taken)),
             required=self.required | other.required,
@@ -49,7 +49,7 @@ class Signature:
 
 
 def check_parameters(source: dict[str, Any], signature: Signature, taker: str, complete: bool) -> Iterator[Mistake]:
-    """Parameters of `given` and `explore` that `taker` does not take, and (if `complete`) those it lacks."""
+    """Report parameters of `given` and `explore` that `taker` does not take and, if `complete`, those it lacks."""
     given = [(part, name) for part in ("given", "explore") for name in source.get(part, {})]
     if not signature.open:
         for part, name in given:

@@ -1,4 +1,4 @@
-"""What a module's source says at its top level, read from its syntax tree."""
+"""The top-level names of a module, read from its syntax tree."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class ImportedName:
 
 @dataclass(frozen=True)
 class ModuleSource:
-    """The names of one module: functions, classes, assignments and imports, and what it imports whole."""
+    """The names of one module: functions, classes, assignments and imports, and its `from module import *`."""
 
     names: dict[str, ast.AST | ImportedName] = field(default_factory=dict)
     stars: tuple[ImportedName, ...] = ()
     decorated: tuple[ast.FunctionDef, ...] = ()
-    """The functions under a decorator, in the order of the file, repeated names included."""
+    """The decorated functions in file order; a name that is defined twice appears twice."""
 
     @classmethod
     def of(cls, tree: ast.Module) -> ModuleSource:
@@ -35,20 +35,20 @@ class ModuleSource:
         return cls(names=dict(bindings), stars=tuple(_stars(tree.body)), decorated=tuple(decorated))
 
     def mutants(self) -> dict[str, list[ast.expr | ast.FunctionDef]]:
-        """Name -> where it is declared: an entry of a literal `MUTANTS = {...}` or a function under `@mutant`.
+        """Name -> its declarations: entries of a literal `MUTANTS = {...}` and functions under `@mutant`.
 
-        More than one place for a name is a mistake. `harness.mutant.mutants_of` finds the same at run time.
+        A name with several declarations is a mistake. `harness.mutant.mutants_of` finds the same names at run time.
         """
         found: dict[str, list[ast.expr | ast.FunctionDef]] = {}
         for name, value in self._pairs("MUTANTS") or ():
             found.setdefault(name, []).append(value)
         for function in self.decorated:
-            if any(self._means_mutant(each) for each in function.decorator_list):
+            if any(self._is_mutant_decorator(each) for each in function.decorator_list):
                 found.setdefault(function.name, []).append(function)
         return found
 
-    def _means_mutant(self, decorator: ast.expr) -> bool:
-        """Whether a decorator is the `mutant` of `harness.mutant`, by whatever import."""
+    def _is_mutant_decorator(self, decorator: ast.expr) -> bool:
+        """Whether a decorator is `harness.mutant.mutant`, however it was imported."""
         first, _, rest = ast.unparse(decorator).partition(".")
         node = self.names.get(first)
         if isinstance(node, ImportedName):
@@ -56,15 +56,15 @@ class ModuleSource:
         return isinstance(node, ast.Import) and f"{first}.{rest}" == "harness.mutant.mutant"
 
     def literal(self, name: str) -> dict[str, ast.expr] | None:
-        """The string keys of `NAME = {...}` and their values (a set's, list's or tuple's stand for themselves).
+        """The string keys of a literal `NAME = {...}` and their values; an element of a set, list or tuple is both.
 
-        Returns None when there is no such name or it is not written out as a literal.
+        Returns None if the module has no such name or its value is not a literal.
         """
         pairs = self._pairs(name)
         return None if pairs is None else dict(pairs)
 
     def _pairs(self, name: str) -> list[tuple[str, ast.expr]] | None:
-        """As `literal`, with every key that is written twice; what has no value stands for itself."""
+        """The pairs of `literal`; a key that is written twice appears twice."""
         node = self.names.get(name)
         value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
         if isinstance(value, ast.Dict):
@@ -108,7 +108,7 @@ def _imported(node: ast.ImportFrom, name: str) -> ImportedName:
 
 
 def _blocks(node: ast.stmt) -> Iterator[list[ast.stmt]]:
-    """The bodies that a statement runs at the module's own level: if, try, with, for."""
+    """The blocks inside a statement that bind names at module level: those of if, try, with and for."""
     for part in ("body", "orelse", "finalbody"):
         yield getattr(node, part, [])
     for handler in getattr(node, "handlers", []):

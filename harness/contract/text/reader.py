@@ -1,7 +1,7 @@
-"""Reading YAML strictly: YAML 1.2 scalars, unique string keys, a line and column for everything.
+"""Read YAML strictly: YAML 1.2 scalars, unique string keys, a line and column for each key and value.
 
-Works on the parser's events, with a stack of its own: no depth of nesting reaches Python's.
-Anchors, aliases, tags and merge keys are refused: a contract says the same to every reader.
+The reader handles the parser's events with an explicit stack, so deep nesting cannot exceed Python's recursion limit.
+It refuses anchors, aliases, tags and merge keys, so that every YAML parser reads a contract as the same data.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from harness.contract.text.scalar import read_scalar
 
 MAX_DEPTH = 40
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What YAML 1.2 allows in no file (section 5.1)."""
+"""Characters that YAML 1.2 forbids in a file (section 5.1)."""
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass
 class Positions:
-    """Line and column, from 1, of every key and every value by its path in the document."""
+    """Line and column of every key and every value, by its path in the document. Both count from 1."""
 
     keys: dict[DataPath, tuple[int, int]] = field(default_factory=dict)
     values: dict[DataPath, tuple[int, int]] = field(default_factory=dict)
 
     def at(self, path: DataPath, *, key: bool = False) -> tuple[int, int]:
-        """The place of the value (or its key); of the nearest thing around it when it is not there."""
+        """Line and column of the value (or its key); if it is missing, those of the nearest key or value around it."""
         for end in range(len(path), -1, -1):
             whole = path[:end]
             places = self.keys if (key or end < len(path)) and whole in self.keys else self.values
@@ -41,7 +41,7 @@ class Positions:
 
 
 class Refused(Exception):
-    """The file cannot be read on from here."""
+    """Reading stops at this place because of an error in the file."""
 
     def __init__(self, line: int, column: int, message: str) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ class Refused(Exception):
 
 @dataclass
 class _Open:
-    """A list or map whose end is still to come."""
+    """A list or map whose end has not been read yet."""
 
     value: Any
     path: DataPath
@@ -58,7 +58,7 @@ class _Open:
 
 
 def load_yaml(path: str | os.PathLike[str]) -> tuple[Any, Positions, list[Problem]]:
-    """One document's data, the place of each part, and what is wrong with it (data None if unreadable)."""
+    """Read one document: its data (None if unreadable), the place of each part, and its problems."""
     reader = _Reader(os.fspath(path))
     try:
         reader.read(decoded(reader.file))
@@ -71,7 +71,7 @@ def load_yaml(path: str | os.PathLike[str]) -> tuple[Any, Positions, list[Proble
 def events(text: str) -> Iterator[Any]:
     """The parser's events of one file.
 
-    Raises: Refused with the place of what is not YAML.
+    Raises: Refused at the place of a syntax error.
     """
     try:
         yield from yaml.parse(text, Loader=_Loader)
@@ -83,7 +83,7 @@ def events(text: str) -> Iterator[Any]:
 
 
 class _Reader:
-    """Builds plain Python from the events of one file."""
+    """Build plain Python data from the events of one file."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -179,7 +179,7 @@ def _refuse_indirection(event: Any, place: tuple[int, int]) -> None:
 
 
 def decoded(file: str) -> str:
-    """The file's text, without a byte order mark.
+    """Read the file's text, without a byte order mark.
 
     Raises: Refused if it cannot be read or is not UTF-8.
     """
@@ -209,7 +209,7 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> Refused:
 
 
 def _place_of_control(text: str) -> tuple[int, int]:
-    # The C parser reports a byte's offset and the other a character's, so neither is used.
+    # The C parser reports an offset in bytes and the Python parser one in characters, so neither is used.
     found = _UNPRINTABLE.search(text)
     at = found.start() if found else 0
     return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)

@@ -1,4 +1,4 @@
-"""Plain YAML scalars, read by the core schema of YAML 1.2 (yaml.org/spec/1.2.2, section 10.3.2).
+"""Read plain YAML scalars by the core schema of YAML 1.2 (yaml.org/spec/1.2.2, section 10.3.2).
 
 PyYAML follows YAML 1.1, where 1e-5 is text, `no` is false, 1:30 is 90 and 017 is 15.
 """
@@ -22,7 +22,7 @@ _BASES = {"0o": 8, "0x": 16}
 def read_scalar(text: str) -> Scalar:
     """The value of a plain (unquoted) scalar.
 
-    Raises: ValueError for an integer beyond 64 bits, which JSON readers would not keep.
+    Raises: ValueError for an integer beyond 64 bits, because JSON readers may round it.
     """
     if text in _NULLS:
         return None
@@ -40,7 +40,7 @@ def read_scalar(text: str) -> Scalar:
 
 
 def _read_int(text: str) -> int:
-    # Python refuses to read thousands of digits, so the length is looked at first.
+    # int() raises an error for thousands of digits, so the length is checked first.
     value = int(text[2:], _BASES[text[:2]]) if text[:2] in _BASES else int(text) if len(text) < 40 else 1 << 64
     if abs(value) >= 1 << 63:
         raise ValueError(f"found the integer {text[:24]}..., expected one that fits in 64 bits; write it as a float")

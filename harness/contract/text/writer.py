@@ -1,4 +1,4 @@
-"""Writing YAML that reads back the same by YAML 1.2, as our loader reads it, and by YAML 1.1, as PyYAML does.
+"""Write YAML that both our YAML 1.2 reader and PyYAML, a YAML 1.1 reader, read back as the same data.
 
 PyYAML's own writer leaves the text `1e-5` unquoted, which YAML 1.2 reads as a number.
 """
@@ -14,23 +14,23 @@ from harness.contract.text.scalar import read_scalar
 _PLAIN = "tag:yaml.org,2002:value"
 _TEXT = "tag:yaml.org,2002:str"
 _BREAKS = frozenset("\x85\u2028\u2029")
-"""Line breaks of Unicode that PyYAML writes into unquoted and singly quoted text, where they fold to spaces."""
+"""Unicode line breaks. PyYAML writes them in plain and single-quoted text, where reading turns them into spaces."""
 _old = yaml.resolver.Resolver()
 
 
 class Plain(str):
-    """A scalar that is no text (a number, a truth value, null), kept as it was written."""
+    """A scalar that is not text (a number, a truth value or null), kept as written."""
 
     __slots__ = ()
 
 
 def dump(data: Any, *, width: int = 110) -> str:
-    """`data` (maps, lists, text, numbers, `Plain`) as block YAML; many-lined text as a literal block."""
+    """`data` (maps, lists, text, numbers, `Plain`) as block YAML; text of several lines becomes a literal block."""
     return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width))
 
 
 def as_read(data: Any) -> Any:
-    """`data` as it comes back from what `dump` writes."""
+    """`data` as our reader returns it after `dump` has written it."""
     if isinstance(data, Plain):
         return read_scalar(data)
     if isinstance(data, dict):
@@ -39,7 +39,7 @@ def as_read(data: Any) -> Any:
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML's writer, with another idea of which unquoted text is no text."""
+    """PyYAML's writer; it quotes any text that YAML 1.1 or YAML 1.2 would read as another type."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -47,10 +47,10 @@ class _Dumper(yaml.SafeDumper):
     def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
         if kind is not yaml.ScalarNode:
             return super().resolve(kind, value, implicit)
-        return _PLAIN if implicit[0] and _no_text(value) else _TEXT
+        return _PLAIN if implicit[0] and _reads_as_other_type(value) else _TEXT
 
 
-def _no_text(text: str) -> bool:
+def _reads_as_other_type(text: str) -> bool:
     if _old.resolve(yaml.ScalarNode, text, (True, False)) != _TEXT:
         return True
     try:
