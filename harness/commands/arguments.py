@@ -1,4 +1,4 @@
-"""What the commands' arguments have in common: the parser, number types, and help texts that recur."""
+"""Parts that several commands' arguments share: the parser, number types and help texts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EXIT = """exit codes: 0 survived, 1 red, 2 bad contract or usage, 3 nothing surv
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with one line for a mistake and the nearest name for a typing error."""
+    """An argparse parser that reports a mistake as a one-line UserError instead of printing its usage."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
         from harness.errors import UserError
@@ -19,7 +19,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def positive(text: str) -> int:
-    """A whole number from 1 on."""
+    """Parse a whole number of at least 1."""
     number = natural(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"found {text}, expected 1 or more")
@@ -27,7 +27,7 @@ def positive(text: str) -> int:
 
 
 def natural(text: str) -> int:
-    """A whole number from 0 on."""
+    """Parse a whole number of at least 0."""
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number")
     return int(text)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 NAME = "compare"
 HELP = "what moved between two runs, and why"
 EPILOG = (
-    "exit codes: 0 nothing got worse, 1 something did or a run does not verify. Worse: a claim red that was "
-    "not, a survivor that is none now (one that did not run included), less ship-%%, a mutant alive that was not."
+    "exit codes: 0 nothing got worse, 1 something got worse or a run does not verify. Worse means: a claim turned "
+    "red, a surviving claim no longer survives (or did not run), ship-%% fell, or a killed mutant is alive."
 )
 SHOWN = 12
 
@@ -23,12 +23,12 @@ SHOWN = 12
 def arguments(parser: argparse.ArgumentParser) -> None:
     """BEFORE AFTER [--json]"""
     parser.add_argument("before", metavar="BEFORE", help="a sealed run")
-    parser.add_argument("after", metavar="AFTER", help="a later one")
+    parser.add_argument("after", metavar="AFTER", help="a later sealed run")
     parser.add_argument("--json", action="store_true", help=JSON)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what moved; 1 if anything got worse, else 0. Worse is what `harness.report.movement.moved` says.
+    """Print what moved; 1 if anything got worse, as `harness.report.movement.moved` defines it, else 0.
 
     Raises: UserError if a run does not verify.
     """
@@ -53,10 +53,10 @@ def _text(ids: Mapping[str, str], found: Movement) -> Iterator[str]:
     yield f"{ids['before']} → {ids['after']}"
     yield from _section("what differs", [cause["text"] for cause in found["causes"]] or [UNEXPLAINED])
     yield from _section("ship-%", [_target(t) for t in found["targets"]])
-    told = [c for c in found["verdicts"] if c["selected"]]
-    left = len(found["verdicts"]) - len(told)
+    shown = [c for c in found["verdicts"] if c["selected"]]
+    left = len(found["verdicts"]) - len(shown)
     for way in ("worse", "better", "other"):
-        lines = [_verdict(change) for change in told if change["direction"] == way]
+        lines = [_verdict(change) for change in shown if change["direction"] == way]
         yield from _section({"other": "changed, neither better nor worse"}.get(way, way), lines)
     if left:
         yield f"\n{left} claims were left out by -k in one of the runs; compare runs of the same -k to leave them aside"

@@ -1,4 +1,4 @@
-"""What a shell offers after TAB. argcomplete asks the parser; what the parser cannot know is said here."""
+"""Shell completions. argcomplete reads the parser; this module adds the values that the parser does not list."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def answer(parser: argparse.ArgumentParser) -> None:
-    """Print what may come next and end the process; the shell has set _ARGCOMPLETE. Without argcomplete, nothing."""
+    """Print the completions and end the process; the shell has set _ARGCOMPLETE. Do nothing without argcomplete."""
     try:
         import argcomplete
     except ImportError:
         return
-    _teach(parser)
+    _set_completers(parser)
     argcomplete.autocomplete(parser)
 
 
-def _teach(parser: argparse.ArgumentParser) -> None:
+def _set_completers(parser: argparse.ArgumentParser) -> None:
     from argcomplete.completers import DirectoriesCompleter, FilesCompleter, SuppressCompleter
 
     by_dest: dict[str, Any] = {
@@ -35,7 +35,7 @@ def _teach(parser: argparse.ArgumentParser) -> None:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for sub in action.choices.values():
-                _teach(sub)
+                _set_completers(sub)
         elif action.choices is None and (action.nargs is None or action.nargs in ("*", "+", "?")):
             by_metavar = {**folders, **plain}.get(str(action.metavar), FilesCompleter())
             action.completer = by_dest.get(action.dest, by_metavar)  # type: ignore[attr-defined]
@@ -48,7 +48,7 @@ def _with_files(offered: Callable[[], list[str]]) -> Callable[..., list[str]]:
 
 
 def _words(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
-    """The words of `explain`, in the case in which they are being typed."""
+    """Words that `explain` knows, with the typed prefix in the letter case in which it was typed."""
     from harness.contract.location import BUILT_IN
     from harness.report.word_pages import names
 

@@ -1,4 +1,4 @@
-"""`harness completion SHELL`: the few lines a shell evaluates to complete commands, options, files and claims."""
+"""`harness completion SHELL`: print code that a shell evaluates to complete commands, options, files and claims."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EPILOG = 'bash and zsh: eval "$(harness completion bash)"; fish: ... | source'
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """SHELL"""
-    parser.add_argument("shell", choices=SHELLS, help="whose code to print")
+    parser.add_argument("shell", choices=SHELLS, help="the shell to print code for")
 
 
 def run(args: argparse.Namespace) -> int:

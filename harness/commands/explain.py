@@ -16,15 +16,17 @@ ENTRY = re.compile(r"\S+: ")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """CLAIM_OR_VERDICT [--contracts PATH] [--evidence DIR]"""
-    parser.add_argument("word", metavar="CLAIM_OR_VERDICT", help="an id or a word; the nearest one is named")
+    parser.add_argument("word", metavar="CLAIM_OR_VERDICT", help="an id or a word; an unknown word gives the nearest")
     parser.add_argument("--contracts", metavar="PATH", help="where to look (default: the built-in contracts)")
-    parser.add_argument("--evidence", default="evidence", metavar="DIR", help="runs, of which the newest is told")
+    parser.add_argument(
+        "--evidence", default="evidence", metavar="DIR", help="a folder of runs; the newest is described"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what a word means; several pages where it means several things.
+    """Print what a word means, one page for each meaning.
 
-    Raises: UserError if it means nothing, naming the nearest word.
+    Raises: UserError that names the nearest word if the word is unknown.
     """
     from harness.report.word_pages import pages
 
@@ -34,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _printed(title: str, lines: Iterator[tuple[int, str]]) -> str:
-    """Wrapped to the terminal, no wider than is pleasant to read; commands stay whole, to be copied."""
+    """Wrap a page to the terminal, at most 100 columns; a command stays on one line, so that it can be copied."""
     width = max(40, min(shutil.get_terminal_size().columns, 100))
     out = [title]
     for indent, text in lines:

@@ -18,14 +18,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("folder", metavar="HF_DIR", help="a Hugging Face checkpoint folder")
     add("out", metavar="OUT.gguf", help="the file to write")
-    add("--type", choices=KINDS, default="f32", type=str.lower, help="of the matrices; vectors stay f32")
-    add("--no-tokenizer", dest="tokenizer", action="store_false", help="a file that gives logits alone")
+    add("--type", choices=KINDS, default="f32", type=str.lower, help="type of the matrices; vectors stay f32")
+    add(
+        "--no-tokenizer",
+        dest="tokenizer",
+        action="store_false",
+        help="leave the tokenizer out; the file then gives logits only",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the GGUF file and say what it holds; nothing is left behind when it cannot be made.
+    """Write the GGUF file and print what it holds; leave no file behind on an error.
 
-    Raises: UserError with one line naming the key, the tensor or the file that does not fit.
+    Raises: UserError that names the key, tensor or file that does not fit.
     """
     path = Path(args.out)
     if not path.parent.is_dir():

@@ -21,18 +21,23 @@ EPILOG = "exit codes: 0 open, 1 red or not verified, 2 usage or runs that do not
 def arguments(parser: argparse.ArgumentParser) -> None:
     """EVIDENCE... --target T [--contracts DIR] [--min-ship PERCENT] [--max-age DURATION] [--json]"""
     add = parser.add_argument
-    add("evidence", nargs="+", metavar="EVIDENCE", help="runs of one candidate, merged; of any hosts")
+    add("evidence", nargs="+", metavar="EVIDENCE", help="runs of one candidate, from any hosts; they are merged")
     add("--target", required=True, action="append", metavar="T", help="may be given more than once")
-    add("--contracts", metavar="DIR", help="contracts at hand: evidence of others is STALE")
-    add("--min-ship", type=_percent, metavar="PERCENT", help="open at this ship-%% with nothing red (default: all)")
+    add("--contracts", metavar="DIR", help="the present contracts; evidence of other contracts is STALE")
+    add(
+        "--min-ship",
+        type=_percent,
+        metavar="PERCENT",
+        help="open from this ship-%% on if nothing is red (default: all)",
+    )
     add("--max-age", type=_duration, metavar="DURATION", help="older evidence is STALE: 90m, 24h, 7d")
     add("--json", action="store_true", help=JSON)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Say what stands between each target and shipping; returns the exit code: 0 open, 1 red, 3 short.
+    """Print the criteria that keep each target from shipping; returns the exit code: 0 open, 1 red, 3 short.
 
-    Raises: UserError if the runs do not merge, or know no such target.
+    Raises: UserError if the runs do not merge, or have no such target.
     """
     from harness.evidence.release import Question, rule_on
     from harness.report.terminal import print_json
@@ -59,7 +64,7 @@ def _as_json(found: Ruling) -> dict[str, object]:
 
 
 def _refusal(found: Ruling, targets: list[str]) -> list[str]:
-    """Evidence that cannot be trusted closes every gate."""
+    """Lines that close every gate, because the evidence does not verify."""
     return [*found.faults, *(f"gate {target}: CLOSED, the evidence does not verify" for target in targets)]
 
 

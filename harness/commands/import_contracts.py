@@ -1,4 +1,4 @@
-"""`harness import FILE...`: contracts of the provable-contracts kind as ours, and what share of them could run."""
+"""`harness import FILE...`: convert provable-contracts files to contracts, and report what share could be executed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from harness.commands.arguments import JSON
 
 NAME = "import"
-HELP = "contracts of the provable-contracts kind as ours, unbound"
+HELP = "convert provable-contracts files to contracts without falsifiers"
 EPILOG = "exit codes: 0, 2"
 WORDS = {"command": "command", "code": "test code", "prose": "prose", "none": "without a test"}
 
@@ -78,5 +78,5 @@ def _say(line: str) -> None:
 
 
 def _printable(text: str) -> str:
-    """A file's text must not move the cursor, paint the terminal or begin a line."""
+    """Escape characters with which a file's text could move the cursor, set colours or start a new line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,4 +1,4 @@
-"""`harness init`: a contract, a falsifier and a kernel with one bug, to be run and mended."""
+"""`harness init`: write a contract, a falsifier and a kernel with one bug, which the user runs and mends."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ FILES = {
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """[DIR]"""
-    parser.add_argument("folder", nargs="?", default=".", metavar="DIR", help="where; nothing in it is overwritten")
+    parser.add_argument(
+        "folder", nargs="?", default=".", metavar="DIR", help="the folder; no file in it is overwritten"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the files and say what to do with them; nothing that is there is overwritten.
+    """Write the files and print what to do with them; overwrite no existing file.
 
-    Raises: UserError if a file of one of these names is there already, or the folder cannot be written.
+    Raises: UserError if a file of one of these names exists, or the folder cannot be written.
     """
     target = Path(args.folder)
     there = [name for name in FILES if (target / name).exists() or (target / name).is_symlink()]

@@ -16,15 +16,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """FILE [--model HF_DIR] [--json]"""
     add = parser.add_argument
     add("path", metavar="FILE", help="a .gguf or .safetensors file, or a folder")
-    add("--model", metavar="HF_DIR", help="hold a PEFT adapter folder to this checkpoint's config")
+    add("--model", metavar="HF_DIR", help="check that a PEFT adapter folder fits this checkpoint's config")
     add("--json", action="store_true", help=JSON)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the keys, tensors, tokenizer and totals of one file or folder.
 
-    With `model`, a checkpoint folder, `path` is a PEFT adapter folder, and first held to that model's config.
-    Raises: UserError with one line when it is not a whole GGUF or safetensors file, or does not fit the model.
+    With `model`, a checkpoint folder, `path` is a PEFT adapter folder, which is checked against that model's config.
+    Raises: UserError if the file is not a whole GGUF or safetensors file, or does not fit the model.
     """
     from harness.checkpoint import read_config
     from harness.report.inspection import print_inspection

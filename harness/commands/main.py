@@ -1,4 +1,4 @@
-"""The command line: every command by its name. Commands import what they need when they run, so `--help` is light."""
+"""The command line: it calls a command by its name. Commands import their needs when they run, so `--help` is fast."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ COMMANDS = (
     completion,
     init,
 )
-"""In the order in which `--help` lists them. A command is a module with NAME, HELP, arguments(parser) and run(args);
-EPILOG, where it has one, closes its help."""
+"""In the order in which `--help` lists them. A command is a module with NAME, HELP, arguments(parser) and run(args),
+and optionally EPILOG, the last paragraph of its help."""
 
 
 def parser() -> Parser:
-    """The whole command line."""
+    """Build the parser with all commands."""
     top = Parser(prog="harness", description="Falsification harness for language-model implementations.", epilog=EXIT)
     top.add_argument("--version", action="version", version=f"harness {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
@@ -62,9 +62,9 @@ def parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; a user's mistake is one line on stderr, and a code."""
+    """Run the command line and return the exit code; report a user's mistake as one line on stderr."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if argv is None:  # the console script has its own folder there instead
+    if argv is None:  # the console script puts its own folder on sys.path instead of the working directory
         import_from(os.getcwd())
     try:
         top = parser()

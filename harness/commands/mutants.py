@@ -1,4 +1,4 @@
-"""`harness mutants`: which mutant is killed by which claim and limit, and by what margin."""
+"""`harness mutants`: which claim and limit kills which mutant, and by what margin."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from harness.judging.result import MutantRow, Result
 
 NAME = "mutants"
-HELP = "which mutant dies by which claim and limit, by what margin"
+HELP = "which claim and limit kills which mutant, by what margin"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """[PATH...] [-j N] [--json]"""
     add = parser.add_argument
     add("paths", nargs="*", metavar="PATH", help="evidence or contracts; default: the newest evidence")
-    add("-j", dest="workers", type=positive, metavar="N", help="claims at once")
+    add("-j", dest="workers", type=positive, metavar="N", help="number of claims to run at once")
     add("--json", action="store_true", help=JSON)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table of an evidence folder, or of contracts (their baselines stand in as candidate).
+    """Print the mutants of evidence folders, or of contracts that are run with their baselines as candidate.
 
-    Exit 1 if a mutant survived, 3 if there was none to see.
+    Exit 1 if a mutant survived, 3 if there was no mutant.
     """
     from harness.evidence import store
     from harness.evidence.summary import read_results
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         folders = store.sealed_runs(map(Path, args.paths or ["evidence"]))
         results = {name: result for folder in folders for name, result in read_results(folder).items()}
     else:
-        results = _fresh(args.paths, args.workers)
+        results = _run_baselines(args.paths, args.workers)
     rows: list[MutantRow] = [
         {"claim": claim, **fate} for claim, result in sorted(results.items()) for fate in result["mutants"]
     ]
@@ -59,8 +59,8 @@ def _is_evidence(path: Path) -> bool:
     return (path / manifest.NAME).is_file() or any((p / "run.json").is_file() for p in path.iterdir())
 
 
-def _fresh(paths: list[str], workers: int | None) -> dict[str, Result]:
-    """Run the contracts with each claim's baseline as its own candidate, in evidence that is not kept."""
+def _run_baselines(paths: list[str], workers: int | None) -> dict[str, Result]:
+    """Run the contracts with each claim's baseline as its candidate, and delete the evidence afterwards."""
     from harness.report.progress import TerminalProgress
     from harness.run import session
     from harness.run.options import Options

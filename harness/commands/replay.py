@@ -1,4 +1,4 @@
-"""`harness replay COUNTEREXAMPLE`: one saved failure again, from the bytes that were stored."""
+"""`harness replay COUNTEREXAMPLE`: run one saved failure again on the stored bytes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 NAME = "replay"
-HELP = "run one saved counterexample again, same bytes"
+HELP = "run one saved counterexample again on the same bytes"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the story; 1 if it fails again, 0 if it passes now."""
+    """Print the case, the bytes compared and the violated limits; 1 if it fails again, 0 if it passes now."""
     from harness.trial.replay import replay
 
     again = replay(Path(args.counterexample), args.candidate)

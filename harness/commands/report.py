@@ -1,4 +1,4 @@
-"""`harness report`: pages and machine-readable files over one or several runs; never written into a sealed run."""
+"""`harness report`: write pages and machine-readable files about one or several runs, never into a sealed run."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ from pathlib import Path
 from harness.errors import UserError
 
 NAME = "report"
-HELP = "an HTML page and a Markdown one over one or several runs"
+HELP = "write HTML, Markdown, JUnit XML and SARIF about one or several runs"
 EPILOG = (
-    "Runs of the same candidate, code and contracts are one answer; the newest answer is shown, "
-    "older ones are the history that movement is measured against."
+    "Runs of the same candidate, code and contracts are merged into one state. The newest state is shown "
+    "and compared with the older ones."
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """EVIDENCE... [--out DIR]"""
     parser.add_argument("evidence", nargs="+", metavar="EVIDENCE", help="runs; a folder of runs means its newest")
-    parser.add_argument("--out", default="report", metavar="DIR", help="where the pages go; not inside a run")
+    parser.add_argument("--out", default="report", metavar="DIR", help="the folder for the pages, not inside a run")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write `report.md`, `junit.xml`, `harness.sarif` and `index.html` below `out` and print their paths.
 
-    Runs that merge are one answer; the newest answer is the present, the others are the history against which
-    movement is shown.
+    Runs that merge form one state. The report shows the newest state and compares it with the older ones.
 
     Raises: UserError if a run does not verify, or if `out` lies inside a sealed run or is a file.
     """

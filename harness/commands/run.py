@@ -1,4 +1,4 @@
-"""`harness run PATH...`: contracts in, evidence and a table out."""
+"""`harness run PATH...`: run contracts, seal the evidence and print a table."""
 
 from __future__ import annotations
 
@@ -18,20 +18,24 @@ EPILOG = EXIT
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """PATH... and what is run, where, and how many at once."""
+    """PATH..., and options for the candidate, the device and the number of claims at once."""
     add = parser.add_argument
     candidate = "torch, file.py[:NAME], package.module:NAME ... (default: harness.toml's, else torch)"
     add("paths", nargs="*", metavar="PATH", help=PATHS)
     add("--candidate", metavar="C", help=candidate)
-    add("--weights", metavar="HF_DIR", help="a Hugging Face folder in place of the built-in model")
+    add("--weights", metavar="HF_DIR", help="a Hugging Face folder used instead of the built-in model")
     add("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")
-    add("--evidence", default="evidence", metavar="DIR", help="where the run's folder goes")
-    add("--seed", type=natural, default=0, metavar="N", help="of the cases; the same seed gives the same bytes")
-    add("-j", dest="workers", type=positive, metavar="N", help="claims at once (default: one per core)")
-    add("-k", dest="select", default="", metavar="EXPR", help="words with and, or, not and parentheses")
-    add("--memory-mb", type=positive, metavar="MB", help="limit per claim (default: 80 %% of RAM / N)")
-    add("--resume", metavar="RUN.partial", help="complete a run that was killed")
-    add("--junitxml", metavar="FILE", help="write the outcome as JUnit XML, too")
+    add("--evidence", default="evidence", metavar="DIR", help="the parent of the run's folder")
+    add("--seed", type=natural, default=0, metavar="N", help="seed of the cases; the same seed gives the same bytes")
+    add(
+        "-j", dest="workers", type=positive, metavar="N", help="number of claims to run at once (default: one per core)"
+    )
+    add(
+        "-k", dest="select", default="", metavar="EXPR", help="select claims by words with and, or, not and parentheses"
+    )
+    add("--memory-mb", type=positive, metavar="MB", help="memory limit per claim (default: 80 %% of RAM / N)")
+    add("--resume", metavar="RUN.partial", help="finish a run that was killed")
+    add("--junitxml", metavar="FILE", help="also write the outcome as JUnit XML")
     add("--json", action="store_true", help=JSON)
 
 
@@ -64,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> Any:
-    """The settings of the project, and over them what the command line says."""
+    """Combine the project's settings with the command line, which overrides them."""
     from harness.run import settings
     from harness.run.options import Options
 
@@ -83,7 +87,7 @@ def _refuse_inside_a_run(file: str | None) -> None:
 
 
 def _tell_ci(finished: Finished, args: argparse.Namespace) -> None:
-    """What a CI system reads: JUnit XML where it was asked for, annotations and a summary on GitHub."""
+    """Write JUnit XML if requested, and annotations and a summary on GitHub."""
     from harness.evidence import store
     from harness.evidence.merge import merge, plan
     from harness.report.ci import github, junit

@@ -1,4 +1,4 @@
-"""`harness validate PATH...`: every mistake in the contracts, then what each claim binds."""
+"""`harness validate PATH...`: print every mistake in the contracts, then what each claim binds."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Contracts as pytest items: `pytest contracts/` runs every claim, in a process of its own, into sealed evidence.
+"""Contracts as pytest items: `pytest contracts/` runs each claim in its own process and seals the evidence.
 
-A session without contracts pays for this module and for one look at each YAML file, nothing else.
+A session without contracts only imports this module and reads each YAML file once.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ KEY = re.compile(rb"^[\"']?falsification_tests[\"']?[ \t]*:", re.MULTILINE)
 PIECE = 1 << 20
 BROKEN_CHECKS = (Verdict.ERROR, Verdict.UNSOUND, Verdict.VACUOUS)
 OPTIONS = {
-    "candidate": ("C", "what is tried: torch, file.py[:NAME], hf:DIR, gguf:FILE ... (default: as `harness run`)"),
-    "weights": ("HF_DIR", "a checkpoint folder that stands in for the built-in model"),
+    "candidate": ("C", "the candidate: torch, file.py[:NAME], hf:DIR, gguf:FILE ... (default: as `harness run`)"),
+    "weights": ("HF_DIR", "a checkpoint folder used instead of the built-in model"),
     "device": ("D", "auto, cpu, cuda or cuda:N"),
     "seed": ("N", "seed of the cases (default: 0)"),
-    "evidence": ("DIR", "where the run's evidence goes (default: evidence)"),
+    "evidence": ("DIR", "the folder for the run's evidence (default: evidence)"),
 }
 FILES = pytest.StashKey[list[Path]]()
 FOLDER = pytest.StashKey[Path]()
@@ -38,7 +38,7 @@ SESSION = pytest.StashKey["SharedSession"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options of `harness run` that make sense here, also as ini options with _ for -."""
+    """Add the options of `harness run` that apply to pytest, also as ini options with _ for -."""
     group = parser.getgroup("harness", "contracts and falsifiers")
     for name, (metavar, text) in OPTIONS.items():
         group.addoption(f"--harness-{name}", metavar=metavar, default=None, help=text)
@@ -46,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Verdicts are counted and evidence is sealed where reports arrive: with xdist, where the work is handed out."""
+    """Count verdicts and seal evidence in the process that receives the reports; with xdist, in its controller."""
     config.stash[FILES] = []
     if not hasattr(config, "workerinput"):
         end = SessionEnd(lambda: _folder(config), lambda: FOLDER in config.stash)
@@ -54,14 +54,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """A YAML file with falsification tests is a contract."""
+    """Collect a YAML file with falsification tests as a contract."""
     if file_path.suffix not in CONTRACTS or file_path.name.startswith(".") or not holds_claims(file_path):
         return None
     return ContractFile.from_parent(parent, path=file_path)
 
 
 def holds_claims(path: Path) -> bool:
-    """Whether a line begins with the key of claims; read piece by piece, for there are YAML files of any size."""
+    """Whether a line begins with the key `falsification_tests`; reads in pieces, because the file may be large."""
     rest = b""
     try:
         with path.open("rb") as stream:
@@ -70,15 +70,18 @@ def holds_claims(path: Path) -> bool:
                     return True
                 rest = piece[piece.rfind(b"\n") :][-100:] if b"\n" in piece else b" "
     except OSError:
-        pass  # a file that cannot be read is no contract, and no business of ours
+        pass  # a file that cannot be read is not collected as a contract
     return False
 
 
 class ContractFile(pytest.File):
-    """A contract: one item for each claim."""
+    """A contract, collected as one item for each claim."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """Raises: CollectError with a line for each mistake in the contract."""
+        """Yield the contract's claims.
+
+        Raises: CollectError with a line for each mistake in the contract.
+        """
         from harness.contract.names.packages import import_from
         from harness.contract.validate import check
 
@@ -94,7 +97,7 @@ class ContractFile(pytest.File):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
-    """What contracts are to each other is checked once all are there; those that others rest on come first."""
+    """Run cross-contract checks after collection, and order items so that dependencies run first."""
     files = session.config.stash[FILES]
     if not files or session.testsfailed:
         return
@@ -119,17 +122,17 @@ def _errors(checked: Checked) -> list[str]:
 
 
 class ClaimItem(pytest.Item):
-    """A claim: FALSIFIED fails, a broken check is an error, what is not DISCHARGED is a skip that says so."""
+    """A claim. FALSIFIED is a failure, a broken check an error, DISCHARGED a pass, another verdict a skip naming it."""
 
     def __init__(self, *, claim: Any, **given: Any) -> None:
         super().__init__(**given)
         self.claim = claim
         self.result: Result
-        """Set when the item is set up."""
-        self.user_properties.append((VERDICT, Verdict.UNVERIFIED.value))  # until something is known
+        """Assigned in setup()."""
+        self.user_properties.append((VERDICT, Verdict.UNVERIFIED.value))  # until the claim has run
 
     def setup(self) -> None:
-        """The claim runs here: what is wrong with the check itself is an error, no failure of the candidate."""
+        """Run the claim here, so that pytest reports a broken check as an error and not as the candidate's failure."""
         self.result = self._examined()
         verdict = Verdict(self.result["verdict"])
         self.user_properties[:] = [(VERDICT, verdict.value)]
@@ -139,7 +142,7 @@ class ClaimItem(pytest.Item):
             raise pytest.skip.Exception(f"{verdict}: {self.result['reason']}", _use_item_location=True)
 
     def runtest(self) -> None:
-        """Fails, without a traceback, if the candidate violated a limit."""
+        """Fail without a traceback if the candidate violated a limit."""
         if self.result["verdict"] != Verdict.DISCHARGED.value:
             pytest.fail(self._story(), pytrace=False)
 
@@ -148,12 +151,12 @@ class ClaimItem(pytest.Item):
         return self.path, self.claim.line - 1, self.name
 
     def _examined(self) -> Result:
-        """The result; a mistake on the command line stops the session, for every claim would say the same."""
+        """Run the claim; stop the session on a user's mistake, because every other claim would report the same."""
         from harness.errors import UserError
 
         try:
             if SESSION not in self.config.stash:
-                with _uncaptured(self.config):  # so that the forkserver shows the training of a model
+                with _uncaptured(self.config):  # so that the forkserver's output about model training is visible
                     self.config.stash[SESSION] = _begin(self.session)
             return self.config.stash[SESSION].examine(self.claim)
         except UserError as problem:
@@ -162,7 +165,7 @@ class ClaimItem(pytest.Item):
         pytest.fail(mistake, pytrace=False)
 
     def _story(self) -> str:
-        """The claim as `harness run` tells it: what was violated, where, and how to see it again."""
+        """The failure in the lines of `harness run`: what was violated, where, and how to replay it."""
         from harness.words.narrative import failure_lines
 
         folder = self.config.stash[SESSION].run.folder.with_suffix("")  # its name once it is sealed
@@ -179,7 +182,7 @@ def _uncaptured(config: pytest.Config) -> AbstractContextManager[None]:
 
 
 def _begin(session: pytest.Session) -> SharedSession:
-    """The run that this process writes to: the session's own, or the one that the workers of xdist share."""
+    """Open the run that this process writes to: the session's own run, or the run that the xdist workers share."""
     from harness.contract.names.reference import short
     from harness.run.options import Options
     from harness.run.settings import find
@@ -202,7 +205,7 @@ def _begin(session: pytest.Session) -> SharedSession:
 
 
 def asked(config: pytest.Config, name: str) -> str | None:
-    """An option of the command line, else of the ini file, whose paths are relative to that file."""
+    """An option from the command line, else from the ini file, whose paths are relative to that file."""
     from harness.run.settings import relative, seen
 
     given: str | None = config.getoption(f"harness_{name}")
@@ -223,7 +226,7 @@ def _seed(text: str) -> int:
 
 
 def _folder(config: pytest.Config) -> Path:
-    """Where this session's run is written, made or not."""
+    """The folder of this session's run, which may not exist yet."""
     from harness.evidence.store import PARTIAL, new_id
 
     if FOLDER not in config.stash:

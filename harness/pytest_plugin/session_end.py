@@ -1,4 +1,4 @@
-"""The verdicts of a pytest session: counted as they are reported, sealed at its end, told in one line."""
+"""Count the verdicts of a pytest session, seal its evidence at the end, and print one line of counts."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from harness.judging.result import ClaimRow
 from harness.judging.verdict import ORDER, Verdict
 
 VERDICT = "harness verdict"
-"""The user property of a test report that carries its claim's verdict."""
+"""The name of the user property that carries a claim's verdict in a test report."""
 CONTRACTS = (".yaml", ".yml")
 
 
 class SessionEnd:
-    """Lives where all reports arrive: with xdist in the process that hands out the work."""
+    """A plugin of the process that receives all reports; with xdist, of its controller."""
 
     def __init__(self, folder: Callable[[], Path], named: Callable[[], bool]) -> None:
         self._folder = folder
         self._named = named
-        """Whether anyone has asked for the folder; until then there is no run."""
+        """Whether the run's folder has been named; until then there is no run."""
         self._reported: dict[str, str] = {}
-        """Claim -> verdict when its item was reported."""
+        """Claim -> verdict in the report of its item."""
         self._times: list[float] = []
-        self._said: list[str] = []
-        self._mistaken = False
-        """Whether a contract has a mistake: `run` exits with 2 then, and nothing else counts."""
+        self._lines: list[str] = []
+        self._contract_mistake = False
+        """Whether a contract has a mistake; the exit code is then 2, as for `harness run`, whatever the verdicts."""
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """The workers of xdist write one run together."""
+        """Give every xdist worker the same run folder."""
         node.workerinput["harness_folder"] = str(self._folder())
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """pytest alone gives 2 for an error of collection; with xdist it gives 1."""
+        """Note mistakes in contracts, because pytest exits with 2 for a collection error but with 1 under xdist."""
         if report.failed and report.nodeid.endswith(CONTRACTS) and ": error: " in str(report.longrepr):
-            self._mistaken = True
+            self._contract_mistake = True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Each claim once, when its setup is reported."""
+        """Record each claim once, from the report of its setup."""
         for name, value in report.user_properties if report.when == "setup" else ():
             if name == VERDICT:
                 self._reported[report.nodeid.rpartition("::")[2]] = str(value)
@@ -51,35 +51,35 @@ class SessionEnd:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Seal what was run, interrupted or not, and let the exit code be that of `harness run`."""
-        if not self._reported and not self._left_behind():
-            session.exitstatus = 2 if self._mistaken else session.exitstatus
+        """Seal the run, interrupted or not, and set the exit code that `harness run` would give."""
+        if not self._reported and not self._unreported_results():
+            session.exitstatus = 2 if self._contract_mistake else session.exitstatus
             return
         from harness.errors import UserError
 
         try:
             verdicts = self._sealed()
         except UserError as problem:
-            self._said = [f"harness: {problem}"]
+            self._lines = [f"harness: {problem}"]
             session.exitstatus = 2
         else:
-            session.exitstatus = 2 if self._mistaken else _exit_code(session, verdicts)
+            session.exitstatus = 2 if self._contract_mistake else _exit_code(session, verdicts)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Counts by verdict, since a skip alone does not say which, and where the evidence is."""
-        for line in self._said:
+        """Print the counts by verdict, because pytest counts only skips, and the evidence folder."""
+        for line in self._lines:
             terminalreporter.write_line(line)
 
-    def _left_behind(self) -> bool:
-        """Whether a claim has its result though no report of it arrived: an interruption came between."""
+    def _unreported_results(self) -> bool:
+        """Whether a claim has a result but no report, because the session was interrupted in between."""
         return self._named() and any(self._folder().glob("claims/*"))
 
     def _sealed(self) -> dict[str, str]:
-        """Each reported claim's verdict after sealing: UNVERIFIED where it did not run."""
+        """Seal the run; returns each reported claim's verdict after sealing, UNVERIFIED if it did not run."""
         from harness.contract.names.packages import import_from
         from harness.run.shared_session import seal
 
-        import_from(Path.cwd())  # with xdist this process has collected nothing
+        import_from(Path.cwd())  # under xdist this process collected no contracts, so it has not imported from here yet
         folder = self._folder()
         where, rows = "none", dict[str, ClaimRow]()
         if any(folder.glob("claims/*")):
@@ -93,10 +93,10 @@ class SessionEnd:
             verdict, reason = (row["verdict"], row["reason"]) if row else (Verdict.UNVERIFIED.value, "it did not run")
             verdicts[claim] = verdict
             if verdict != reported:
-                self._said.append(f"harness: {claim} is {verdict} (reported {reported}): {reason}")
+                self._lines.append(f"harness: {claim} is {verdict} (reported {reported}): {reason}")
         counts = Counter(verdicts.values())
         parts = ", ".join(f"{counts[each.value]} {each.value}" for each in ORDER if counts[each.value])
-        self._said.append(f"harness: {parts}; evidence {where}")
+        self._lines.append(f"harness: {parts}; evidence {where}")
         return verdicts
 
 
@@ -106,11 +106,11 @@ def _exit_code(session: pytest.Session, verdicts: dict[str, str]) -> int:
     status = session.exitstatus
     if status == pytest.ExitCode.INTERRUPTED and _stopped_by_failures(session):
         status = pytest.ExitCode.TESTS_FAILED
-    # Where something failed, a claim or an ordinary test, pytest's 1 is `run`'s too.
+    # If a claim or an ordinary test failed, pytest's exit code 1 is also that of `harness run`.
     return exit_code(Counter(verdicts.values())) if status == pytest.ExitCode.OK else int(status)
 
 
 def _stopped_by_failures(session: pytest.Session) -> bool:
-    """xdist reports -x and --maxfail as an interruption."""
+    """Whether -x or --maxfail stopped the session, which xdist reports as an interruption."""
     distributed = session.config.pluginmanager.getplugin("dsession")
     return str(getattr(distributed, "shouldstop", "")).startswith("stopping after")

@@ -1,4 +1,4 @@
-"""A claim as every report needs it: its merged row, its place in the repository, its part of the evidence."""
+"""The data that every report needs of a claim: its merged row, its place in the repository, its evidence."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Reported:
 
     row: MergedRow
     run: Path
-    """The run that speaks for it."""
+    """The folder of the run that its row comes from."""
     path: str
-    """Its contract, relative to the root of the repository, or absolute where there is none."""
+    """The path of its contract, relative to the root of the repository, or absolute outside a repository."""
     line: int | None
 
     @property
@@ -45,13 +45,13 @@ class Reported:
 
     @cached_property
     def entry(self) -> dict[str, Any]:
-        """The claim as its contract has it; empty if it did not run."""
+        """The claim's entry in its contract; empty if it did not run."""
         path = self.run / "claims" / self.id / "claim.yaml"
         return dict(load_yaml(path)[0]["claim"]) if path.is_file() else {}
 
     @cached_property
     def result(self) -> Result | None:
-        """Its result.json; None if it did not run."""
+        """The claim's result.json; None if it did not run."""
         path = self.run / "claims" / self.id / "result.json"
         found: Result | None = store.read_json(path) if path.is_file() else None
         return found
@@ -63,14 +63,14 @@ class Reported:
 
     @property
     def text(self) -> str:
-        """A red claim's whole story with the command that shows it again; else its verdict and reason."""
-        told = self.verdict.red and self.result
-        lines = failure_lines(self.id, self.row["contract"], told, str(self.run)) if told else [self.brief]
+        """A red claim's failure lines with the replay command; for any other claim its verdict and reason."""
+        result = self.result if self.verdict.red else None
+        lines = failure_lines(self.id, self.row["contract"], result, str(self.run)) if result else [self.brief]
         return "\n".join([*lines, f"  contract  {self.place}"])
 
 
 def reported(merged: Merged, runs: Runs) -> list[Reported]:
-    """The claims of `harness.evidence.merge.merge(runs, ...)`, in its order."""
+    """The claims of `merged = harness.evidence.merge.merge(runs, ...)`, in its order."""
     by_id = {body["id"]: (folder, body) for folder, body in runs}
     contracts = {(body["id"], c["id"]): c for _, body in runs for c in body["contracts"]}
     found = []

@@ -1,4 +1,4 @@
-"""Series of a claim (losses, gradient norms, drift over tokens) as curves small enough for a page."""
+"""Thin the series of a claim (losses, gradient norms, drift over tokens) to curves small enough for a page."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from harness.measurements.row import Number
 POINTS = 240
 CASES = 4
 AXES = ("token", "step")
-"""A series of this name is the x axis of the others of its case."""
+"""A series with one of these names is the x axis for the other series of its case."""
 
 
 class Points(TypedDict):
-    """The points that are drawn; null where a value is not finite."""
+    """The points to draw; None where a value is not finite."""
 
     x: list[Number]
     candidate: list[float | None]
@@ -31,7 +31,7 @@ class Curve(Points):
 
 
 class Curves(TypedDict):
-    """The curves that are drawn, and how many more cases have some."""
+    """The curves to draw, and the number of further cases that have curves."""
 
     curves: list[Curve]
     left_out: int
@@ -40,7 +40,8 @@ class Curves(TypedDict):
 def curves(record: Record) -> Curves:
     """The candidate's series beside the baseline's.
 
-    Of more than POINTS points every k-th is kept, of more than CASES cases the first ones; `left_out` counts the rest.
+    A series of more than POINTS points keeps every k-th; of more than CASES cases the first are kept, and `left_out`
+    counts the rest.
     """
     candidate, baseline = (_series(record, who) for who in ("candidate", "baseline"))
     out: list[Curve] = []
@@ -84,5 +85,5 @@ def _thinned(x: list[Number], candidate: list[Number], baseline: list[Number]) -
 
 
 def _brief(value: Number) -> float | None:
-    """A number to six digits; what is not finite, as null."""
+    """A number rounded to six digits; None if it is not finite."""
     return None if isinstance(value, str) else float(f"{value:.6g}")

@@ -1,4 +1,4 @@
-"""What differs between two runs, in the order in which it is likely to have moved a verdict."""
+"""Recorded differences between two runs, the likeliest causes of a changed verdict first."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from harness.evidence.body import ContractEntry, RunBody
 
-UNEXPLAINED = "nothing that is recorded differs: the result itself does not repeat"
+UNEXPLAINED = "nothing that is recorded differs: the result is not reproducible"
 SELECTION = "selection"
-"""Which claims ran: it moves only those that it left out."""
+"""The kind of a changed -k, which changes only the verdicts of claims that it left out."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One difference; `contract` is set where it can only move that contract's claims."""
+    """One difference; `contract` is set if the difference can only affect that contract's claims."""
 
     kind: str
     text: str
@@ -34,7 +34,7 @@ def differences(before: RunBody, after: RunBody) -> list[Difference]:
 
 
 def of_claim(found: list[Difference], contract: str) -> list[Difference]:
-    """The differences that can have moved a claim of this contract that ran both times."""
+    """The differences that can have changed a claim of this contract that ran both times."""
     return [each for each in found if each.contract in (None, contract) and each.kind != SELECTION]
 
 

@@ -1,4 +1,4 @@
-"""All that the page shows of one claim, as plain data."""
+"""The data for one claim's page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ARRAYS = 24
 
 
 class LimitEntry(TypedDict):
-    """A limit against the candidate, beside the baseline; the numbers are null for an implicit limit."""
+    """A limit with the candidate's and the baseline's value; the numbers are None for an implicit limit."""
 
     limit: str
     measure: str
@@ -42,7 +42,7 @@ class LimitEntry(TypedDict):
 
 
 class MutantEntry(ShortFate):
-    """A mutant's fate, and how the candidate fares on the very limit that killed it."""
+    """A mutant's fate, and in `green` the candidate's value ÷ limit for the limit that killed the mutant."""
 
     free: bool
     weak: bool
@@ -52,7 +52,7 @@ class MutantEntry(ShortFate):
 
 
 class Shown(Smallest):
-    """The smallest counterexample with the command that shows it again."""
+    """The smallest counterexample with its replay command."""
 
     arrays: dict[str, str]
     more_arrays: int
@@ -60,7 +60,7 @@ class Shown(Smallest):
 
 
 class Numbers(TypedDict):
-    """Measurements against limits, the cases against limits, and every mutant beside the candidate."""
+    """Measurements against limits, cases against limits, and mutants compared with the candidate."""
 
     limits: list[LimitEntry]
     spread: list[Spread]
@@ -69,7 +69,7 @@ class Numbers(TypedDict):
 
 
 class About(TypedDict):
-    """What is known of every claim, run or not."""
+    """The fields that every claim has, run or not."""
 
     id: str
     run: str
@@ -107,7 +107,7 @@ Dossier = Unrun | Whole
 
 
 def dossier(state: State, claim_id: str) -> Dossier:
-    """One claim of a state: the story, the numbers, and how to see them again."""
+    """One claim of a state: its explanation, its numbers, and how to reproduce them."""
     row = state.rows[claim_id]
     folder, body = state.sources[claim_id]
     place = folder / "claims" / claim_id
@@ -179,7 +179,7 @@ def _limit(finding: Finding, accept: Accept, baseline: list[Finding]) -> LimitEn
 
 
 def _reasons(accept: Accept, measure: str) -> Iterator[str]:
-    """The contract's reasons for the limits on a measurement, groups opened."""
+    """Yield the contract's reasons for the limits on a measurement, also of limits inside groups."""
     for name, value in accept.items():
         if name in ("any_of", "all_of"):
             for part in value:
@@ -205,7 +205,7 @@ def _mutant(mutant: Fate, candidate: list[Finding]) -> MutantEntry:
 
 
 def _nearest(found: list[Finding]) -> float | None:
-    """The largest value ÷ limit of a subject: what comes nearest to a violation, or is the worst one."""
+    """The largest finite value ÷ limit of a subject: its worst violation, or its nearest to one."""
     return max((f.margin for f in found if math.isfinite(f.margin)), default=None)
 
 

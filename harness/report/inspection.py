@@ -1,4 +1,4 @@
-"""A model file for a person: keys, tokenizer, tensors, totals."""
+"""Print what a model file holds: keys, tokenizer, tensors, totals."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from rich.text import Text
 from harness.report.terminal import WIDE, console
 
 ROWS, SHOWN = 2_048, 200
-"""Keys and tensors, and letters of each, that a person is shown of a file."""
+"""The most keys and tensors that are printed, and the most characters of each."""
 
 
 def print_inspection(found: Mapping[str, Any]) -> None:
-    """A model file for a person: keys, tokenizer, tensors, totals."""
+    """Print the file's keys, tokenizer, tensors and totals as tables."""
     out = console(width=WIDE)
     totals = found["totals"]
     out.print(f"{found['file']}: {found['format']}", markup=False, soft_wrap=True)
@@ -42,7 +42,7 @@ def print_inspection(found: Mapping[str, Any]) -> None:
     for kind, part in totals["by_type"].items():
         out.print(f"  {kind}: {part['tensors']} tensors, {part['parameters']:,} parameters, {part['bytes']:,} bytes")
     if totals.get("trailing_bytes"):
-        out.print(f"{totals['trailing_bytes']:,} bytes after the last tensor belong to nothing", style="yellow")
+        out.print(f"{totals['trailing_bytes']:,} bytes after the last tensor are unused", style="yellow")
 
 
 def _tokenizer_rows(tokenizer: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -56,5 +56,5 @@ def _brief(value: Any) -> str:
 
 
 def _printable(text: str) -> str:
-    """A file's text must not move the cursor or paint the terminal."""
+    """Escape characters with which a file's text could move the cursor or set colours."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,4 +1,4 @@
-"""report.md: what a pull request shows. Red first, short, and never longer than a comment may be."""
+"""report.md, for a pull request's comment: red claims first, and no longer than GitHub's limit for a comment."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from harness.report.work import Item, Obstacle
 from harness.words.narrative import failure_lines
 
 LIMIT = 65_536
-"""Characters that GitHub takes in one comment."""
+"""The most characters that GitHub accepts in one comment."""
 ROOM = 60_000
-"""What the folded tables may fill; the rest stays free for the lines that say what was left out."""
+"""Characters available up to the end of the folded tables; the rest is kept for lines that count left-out rows."""
 STORIES = 10
 OPEN = 8
 
 
 def markdown(state: State, outline: Outline) -> str:
-    """The whole page, at most LIMIT characters; rows that do not fit are counted, not dropped in silence."""
+    """The whole page, at most LIMIT characters; a line counts the rows that do not fit."""
     parts = [f"# Harness report\n\n**{cell(outline['headline'])}**", _about(outline), _targets(outline)]
     parts += [*_red(state, outline), *_moved(outline), *_work(outline["work"])]
     text = "\n\n".join(parts)
@@ -30,19 +30,19 @@ def markdown(state: State, outline: Outline) -> str:
 
 
 def cell(text: object) -> str:
-    """Text that stays text in a Markdown table: no line break, pipe, tag, link, mention or emphasis of its own."""
+    """Escape text for a Markdown table: it makes no line break, pipe, tag, link, mention or emphasis."""
     out = re.sub(r"[\\`*\[|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\\g<0>", " ".join(str(text).split()))
     out = re.sub(r"([@#])(?=\w)", "\\1\u200b", out.replace("://", r":\/\/"))
     return out.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
 
 
 def code(text: str) -> str:
-    """Text between backticks, of which it must have none; pipes are escaped as a table wants it."""
+    """Text between backticks, its own backticks replaced by apostrophes and its pipes escaped for a table."""
     return f"`{' '.join(str(text).split()).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
 
 
 def fenced(lines: Sequence[str]) -> str:
-    """A block that its own text cannot close."""
+    """A fenced block whose fence is longer than any run of backticks in the text."""
     text = "\n".join(lines)
     ticks = "```"
     while ticks in text:
@@ -56,7 +56,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def folded(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> str:
-    """A table to open, cut where the room ends."""
+    """A collapsed table with the rows that fit into `room` characters."""
     kept, used = 0, 300 + len(title)
     for row in rows:
         used += sum(map(len, row)) + 3 * len(row) + 2
@@ -94,7 +94,7 @@ def _delta(value: float | None) -> str:
 
 
 def _red(state: State, outline: Outline) -> Iterator[str]:
-    """The red claims as a table, then their stories, folded."""
+    """Yield the red claims as a table, then their failure lines, folded."""
     red = outline["red"]
     if not red:
         return
@@ -113,7 +113,7 @@ def _red(state: State, outline: Outline) -> Iterator[str]:
 def _moved(outline: Outline) -> Iterator[str]:
     if outline["movement"] is None:
         return
-    told = [c for c in outline["movement"]["verdicts"] if c["selected"]]
+    changed = [c for c in outline["movement"]["verdicts"] if c["selected"]]
     causes = [cell(cause["text"]) for cause in outline["movement"]["causes"][:10]]
     yield "## Moved\n\n" + (f"What differs: {'; '.join(causes)}." if causes else "Nothing that is recorded differs.")
     lost = [m for m in outline["movement"]["mutants"] if m["direction"] == "worse"]
@@ -121,9 +121,9 @@ def _moved(outline: Outline) -> Iterator[str]:
         yield "Known-wrong versions that now survive: " + ", ".join(
             cell(f"{m['claim']} {m['mutant']}") for m in lost[:10]
         )
-    if told:
-        rows = [[cell(c["id"]), c["before"] or "new", c["after"] or "gone", c["direction"]] for c in told]
-        yield folded(f"{len(told)} verdicts changed", ["claim", "was", "is", ""], rows, 12_000)
+    if changed:
+        rows = [[cell(c["id"]), c["before"] or "new", c["after"] or "gone", c["direction"]] for c in changed]
+        yield folded(f"{len(changed)} verdicts changed", ["claim", "was", "is", ""], rows, 12_000)
     else:
         yield "No verdict changed."
 
@@ -151,7 +151,7 @@ def _work_row(item: Item) -> list[str]:
 
 
 def _folded(state: State, outline: Outline) -> Iterator[tuple[str, Sequence[str], list[list[str]]]]:
-    """(title, heads, rows) of the long tables, the most wanted first."""
+    """Yield (title, heads, rows) of the long tables, the most important first."""
     if len(outline["work"]) > OPEN:
         rest = outline["work"][OPEN:]
         yield f"{len(rest)} more open criteria", _WORK_HEADS, [_work_row(item) for item in rest]

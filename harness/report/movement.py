@@ -1,4 +1,4 @@
-"""What moved between two states, and in which direction: ship-%, verdicts, mutants, measurements."""
+"""Compare two states: what moved in ship-%, verdicts, mutants and measurements, and in which direction."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from harness.report.state import State
 FACTOR = 3.0
 """A measurement moved by much when value ÷ limit changed by more than this ..."""
 NEAR = 0.01
-"""... and is more than this on either side: round-off far below a limit moves by chance."""
+"""... and is more than this before or after, because round-off far below a limit varies by chance."""
 
 
 class TargetMove(TypedDict):
-    """A target's ship-% before and after, None where it is not there; `was` and `now` are its lines."""
+    """A target's ship-% before and after, None if the state lacks it; `was` and `now` are the printed lines."""
 
     id: str
     before: float | None
@@ -30,7 +30,7 @@ class TargetMove(TypedDict):
 
 
 class VerdictMove(TypedDict):
-    """A verdict that changed; None is a claim that is not there."""
+    """A verdict that changed; None stands for a claim that the state lacks."""
 
     id: str
     contract: str
@@ -40,7 +40,7 @@ class VerdictMove(TypedDict):
     reason: str
     because: str
     selected: bool
-    """Whether the later run was asked for the claim at all."""
+    """Whether the later run selected the claim."""
 
 
 class MutantMove(TypedDict):
@@ -54,7 +54,7 @@ class MutantMove(TypedDict):
 
 
 class AgainstLimit(TypedDict):
-    """A measurement, and how many times its limit it is."""
+    """A measurement, and `margin`, its value ÷ limit."""
 
     value: float
     margin: float
@@ -79,7 +79,7 @@ class DifferenceEntry(TypedDict):
 
 
 class Movement(TypedDict):
-    """All that moved; `worse` is whether any of it is a loss."""
+    """Everything that moved; `worse` says whether anything got worse."""
 
     targets: list[TargetMove]
     verdicts: list[VerdictMove]
@@ -90,10 +90,10 @@ class Movement(TypedDict):
 
 
 def moved(before: State, after: State) -> Movement:
-    """All that moved.
+    """Compare two states.
 
-    Worse: a claim red that was not, a survivor that no longer is one (a claim that did not run is not green), less
-    ship-%, a mutant alive that was killed. A measurement nearer to its limit is told and is not worse.
+    Worse means: a claim turned red, a surviving claim no longer survives (or did not run), ship-% fell, or a killed
+    mutant is alive. A measurement that moved nearer to its limit is listed but is not worse.
     """
     targets, verdicts, mutants = _targets(before, after), _verdicts(before, after), _mutants(before, after)
     ways = [each["direction"] for each in [*targets, *verdicts, *mutants]]
@@ -109,12 +109,12 @@ def moved(before: State, after: State) -> Movement:
 
 
 def direction(before: str | None, after: str | None) -> str:
-    """better, worse or other, from one verdict to the next; None is a claim that is not there."""
+    """same, better, worse or other, from one verdict to the next; None stands for a claim that the state lacks."""
     old, new = _rank(before), _rank(after)
     if new == old:
         return "same" if before == after else "other"
     if new > old:
-        return "other" if new == 1 else "better"  # what was red and did not run is not mended
+        return "other" if new == 1 else "better"  # a red claim that did not run again is not mended
     return "worse"
 
 
@@ -160,7 +160,7 @@ def _verdicts(before: State, after: State) -> list[VerdictMove]:
 
 
 def _because(claim: str, before: State, after: State) -> str:
-    """The recorded differences that can have moved this claim."""
+    """The recorded differences that can have changed this claim, as text."""
     if claim not in before.rows or claim not in after.rows:
         return "the claim is new" if claim in after.rows else "the claim is gone"
     for state, when in ((before, "before"), (after, "now")):
@@ -196,14 +196,14 @@ def _measurements(before: State, after: State) -> list[MeasurementMove]:
         if _differ(before.rows[claim]["measurements"], after.rows[claim]["measurements"]):
             old, new = _against_limits(before, claim), _against_limits(after, claim)
             for key in [k for k in new if k in old]:
-                if _by_much(old[key]["margin"], new[key]["margin"]):
+                if _moved_much(old[key]["margin"], new[key]["margin"]):
                     limit, dtype = key
                     out.append({"claim": claim, "limit": limit, "dtype": dtype, "before": old[key], "after": new[key]})
     return out
 
 
 def _differ(old: Measurements, new: Measurements) -> bool:
-    """Whether any number of a row changed by more than FACTOR, or is no number any more."""
+    """Whether a value of a row changed by more than FACTOR, or changed and is or was not a positive number."""
     for name, by in new.items():
         for dtype, value in by.items():
             was = old.get(name, {}).get(dtype)
@@ -217,7 +217,7 @@ def _differ(old: Measurements, new: Measurements) -> bool:
 
 
 def _against_limits(state: State, claim: str) -> dict[tuple[str, str], AgainstLimit]:
-    """(limit, dtype) -> value and value ÷ limit of the candidate, from the record."""
+    """(limit, dtype) -> the candidate's value and value ÷ limit, computed from the record."""
     result = state.result(claim)
     candidate = result["record"]["subjects"].get("candidate") if result else None
     if not result or not candidate or candidate["status"] != "ran":
@@ -227,6 +227,6 @@ def _against_limits(state: State, claim: str) -> dict[tuple[str, str], AgainstLi
     return {(f.limit, f.dtype): {"value": f.value, "margin": f.margin} for f in found}
 
 
-def _by_much(old: float, new: float) -> bool:
+def _moved_much(old: float, new: float) -> bool:
     high, low = max(old, new), min(old, new)
     return NEAR < high < float("inf") and high > FACTOR * low

@@ -1,4 +1,4 @@
-"""What a report says at a glance: the present state, what moved since the earlier ones, and the open work."""
+"""The overview of a report: the present state, what moved since the earlier ones, and the open work."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GROUPLESS = "contracts"
 
 
 class About(TypedDict):
-    """What a state is of."""
+    """The runs, time, candidate and devices of a state."""
 
     runs: list[str]
     began: str
@@ -33,7 +33,7 @@ class About(TypedDict):
 
 
 class Target(TargetRow):
-    """A target with its line, what keeps it closed, and its ship-% in every state."""
+    """A target with its printed line, the number of criteria that keep it closed, and its ship-% in every state."""
 
     line: str
     closed: int
@@ -42,7 +42,7 @@ class Target(TargetRow):
 
 
 class GroupCounts(TypedDict):
-    """How many claims of a group of contracts have which verdict."""
+    """The number of claims for each verdict in a group of contracts."""
 
     group: str
     counts: list[int]
@@ -50,7 +50,7 @@ class GroupCounts(TypedDict):
 
 
 class Matrix(TypedDict):
-    """Claims per group of contracts and verdict."""
+    """The number of claims for each group of contracts and each verdict."""
 
     verdicts: list[str]
     rows: list[GroupCounts]
@@ -58,13 +58,13 @@ class Matrix(TypedDict):
 
 
 class RunEntry(RunBody):
-    """A run.json with the folder that it lies in."""
+    """A run.json with its folder."""
 
     folder: str
 
 
 class Outline(TypedDict):
-    """Everything but the claims' own pages."""
+    """All data of a report except the claims' own pages."""
 
     state: About
     headline: str
@@ -82,7 +82,7 @@ class Outline(TypedDict):
 
 
 def outline(history: Sequence[State]) -> Outline:
-    """Everything but the claims' own pages, as plain data; the last state is the present."""
+    """All data of a report except the claims' own pages; the last state of `history` is the present."""
     now, before = history[-1], earlier(history)
     movement = moved(before, now) if before else None
     return {
@@ -102,14 +102,14 @@ def outline(history: Sequence[State]) -> Outline:
 
 
 def earlier(history: Sequence[State]) -> State | None:
-    """What the present is compared with: the last earlier state of the same candidate by name, else the last one."""
+    """The state to compare the present with: the last earlier one of the same candidate spec, else the last one."""
     past = list(history[:-1])
     same = [s for s in past if s.newest["candidate"]["spec"] == history[-1].newest["candidate"]["spec"]]
     return (same or past)[-1] if past else None
 
 
 def headline(state: State) -> str:
-    """What is not shipped, in one sentence."""
+    """How many targets can ship and how many claims are red."""
     targets = state.merged["targets"]
     red = sum(Verdict(row["verdict"]).red for row in state.merged["claims"])
     reds = f"{red} claim{'s are' if red != 1 else ' is'} red" if red else "No claim is red"
@@ -120,7 +120,7 @@ def headline(state: State) -> str:
 
 
 def matrix(state: State) -> Matrix:
-    """Claims per group of contracts (the folder they stand in) and verdict."""
+    """Count claims by group of contracts (the name of their folder) and verdict."""
     paths = {c["id"]: PurePosixPath(c["path"]).parent.name for _, body in state.runs for c in body["contracts"]}
     groups: dict[str, list[str]] = {}
     for row in state.merged["claims"]:
@@ -151,7 +151,7 @@ def _about(state: State) -> About:
 
 
 def _target(target: TargetRow, history: Sequence[State], before: State | None) -> Target:
-    """A target with its line, what keeps it closed, and its ship-% in every state."""
+    """Add the derived fields of `Target` to a merged target row."""
     percents = [_percent(state, target["id"]) for state in history]
     past = _percent(before, target["id"]) if before else None
     return {
@@ -168,5 +168,5 @@ def _percent(state: State, target: str) -> float | None:
 
 
 def _unselected(movement: Movement | None) -> int:
-    """How many verdicts changed only because -k left the claim out."""
+    """Count the verdicts that changed only because -k left the claim out."""
     return sum(not change["selected"] for change in movement["verdicts"]) if movement else 0

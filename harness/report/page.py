@@ -1,4 +1,4 @@
-"""index.html: one file that asks nothing of the network."""
+"""Render index.html as one file that makes no network request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.report.state import State
 PARTS = Path(__file__).parent / "page"
 SCRIPTS = ("dom.js", "plots.js", "figures.js", "claim.js", "list.js", "router.js")
 EXPORT = "window.vegaEmbed = vegaEmbed;"
-"""The one name that our scripts take from Vega-Lite's bundle."""
+"""The only name that our scripts use from Vega-Lite's bundle."""
 GLYPHS = {
     "ERROR": "!",
     "UNSOUND": "≠",
@@ -30,11 +30,11 @@ GLYPHS = {
     "PARTIAL": "◐",
     "DISCHARGED": "●",
 }
-"""A verdict is told by its word and its sign; the colour only helps."""
+"""Signs of the verdicts, so that a reader need not rely on their colour."""
 
 
 def html(history: Sequence[State], outline: Outline) -> str:
-    """The whole page, its style, scripts, data and plotting library inside.
+    """Render the whole page, with its style, scripts, data and plotting library inside.
 
     Raises: UserError if the packages of the extra `report` are missing.
     """
@@ -69,7 +69,7 @@ def html(history: Sequence[State], outline: Outline) -> str:
 
 
 def tone(verdict: Verdict) -> str:
-    """The name of a verdict's colour in style.css."""
+    """The CSS class that colours a verdict in style.css."""
     if verdict.red:
         return "red"
     named = {Verdict.PARTIAL: "partial", Verdict.DISCHARGED: "discharged", Verdict.UNVERIFIED: "unknown"}
@@ -77,5 +77,5 @@ def tone(verdict: Verdict) -> str:
 
 
 def number(value: float | None) -> str:
-    """At most four digits, as `ship.line` prints a percentage."""
+    """Format a number with at most four digits, as `ship.line` prints a percentage."""
     return "–" if value is None else f"{value:.4g}"

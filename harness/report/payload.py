@@ -1,4 +1,4 @@
-"""Claims as compressed text inside the page: an index that is read at once, and chunks that are read when shown."""
+"""Claims as compressed text in the page: an index, read when the page opens, and chunks, read when they are shown."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from harness.report.outline import Outline
 from harness.report.state import State
 
 SAFE = 2**53
-"""JavaScript holds whole numbers up to here."""
+"""The largest whole number up to which JavaScript represents each one exactly."""
 CHUNK = 32
-"""Claims per chunk: one claim's page costs reading this many."""
+"""Claims per chunk; to show one claim, the page reads its whole chunk."""
 
 
 class Line(TypedDict):
@@ -41,13 +41,13 @@ class Line(TypedDict):
 
 
 def packed(value: Any) -> str:
-    """JSON, gzip and Base64: no character of it means anything to HTML, and the same value gives the same text."""
+    """JSON, gzipped, as Base64: it needs no HTML escapes, and equal values give equal text."""
     text = json.dumps(exact(value), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode("ascii")
 
 
 def exact(value: Any) -> Any:
-    """The same data with every whole number that a browser would round (a case's seed) as text."""
+    """Replace every whole number that JavaScript would round, such as a case's seed, by its text."""
     if isinstance(value, Mapping):
         return {key: exact(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -56,7 +56,7 @@ def exact(value: Any) -> Any:
 
 
 def payload(state: State, outline: Outline) -> tuple[str, list[str]]:
-    """(the packed index of all claims, the packed dossiers in chunks)."""
+    """Returns (the packed index of all claims, the packed chunks of dossiers)."""
     criteria: dict[str, list[str]] = {}
     for target in state.merged["targets"]:
         for criterion in target["criteria"]:
@@ -78,14 +78,14 @@ def payload(state: State, outline: Outline) -> tuple[str, list[str]]:
 
 
 def _urgency(row: ClaimRow) -> tuple[bool, int]:
-    """Red first, in order of precedence; what -k left out last."""
+    """Sort key: red claims first, in order of precedence; claims that -k left out last."""
     return not row["selected"], ORDER.index(Verdict(row["verdict"]))
 
 
 def _line(
     row: ClaimRow, found: Dossier, group: str, criteria: Sequence[str], was: str | None, *, position: int
 ) -> Line:
-    """A claim in the list."""
+    """Build a claim's entry in the list."""
     tried = [m for m in row["mutants"] if m["killed"] or alive(m)]
     return {
         "id": row["id"],
@@ -106,6 +106,6 @@ def _line(
 
 
 def _runs(state: State) -> dict[str, dict[str, object]]:
-    """Run id -> host, device, versions, for the claims' pages."""
+    """Run id -> the fields of run.json that the claims' pages show."""
     keys = ("began", "candidate", "device", "device_asked", "seed", "host", "versions", "code", "harness")
     return {body["id"]: {key: value for key, value in body.items() if key in keys} for _, body in state.runs}

@@ -1,4 +1,4 @@
-"""Live progress of a run on stderr: a bar on a terminal, one line per claim elsewhere."""
+"""Print live progress of a run on stderr: a bar on a terminal, and one line for each finished claim."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.report.terminal import console, styled
 
 
 class TerminalProgress:
-    """`harness.run.progress.Progress` as people see it."""
+    """An implementation of `harness.run.progress.Progress` that prints to stderr."""
 
     def __init__(self) -> None:
         self._total = 0
@@ -22,7 +22,7 @@ class TerminalProgress:
         self._task: Any = None
 
     def begin(self, claims: int) -> None:
-        """Draw the bar, where there is a terminal."""
+        """Draw the bar if stderr is a terminal."""
         self._total = claims
         if self._console.is_terminal:
             from rich import progress
@@ -35,14 +35,14 @@ class TerminalProgress:
             self._live.start()
 
     def stage(self, claim: str, stage: str) -> None:
-        """A claim has reached its next subject."""
+        """Show the stage that a claim has reached."""
         self._stages[claim] = stage
         if self._live:
             text = "  ".join(f"{c}: {s}" for c, s in self._stages.items())
             self._live.update(self._task, description=text[:70])
 
     def ended(self, claim: str, verdict: str, reason: str) -> None:
-        """A claim has its verdict."""
+        """Print a finished claim with its verdict and reason."""
         self._done += 1
         self._stages.pop(claim, None)
         if self._live:
@@ -51,6 +51,6 @@ class TerminalProgress:
         self._console.print(line, Text(reason if Verdict(verdict) is not Verdict.PARTIAL else "", style="dim"))
 
     def end(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._live:
             self._live.stop()

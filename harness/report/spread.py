@@ -1,4 +1,4 @@
-"""How the cases of one subject lie against each limit: value ÷ limit, case by case."""
+"""Compute value ÷ limit for each limit and each case of one subject."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.measurements.table import MEASUREMENTS
 
 
 class Logs(TypedDict):
-    """How many decades the cases are from a limit; `zero` counts those without any error, `lost` what is not finite."""
+    """log10 of value ÷ limit per case; `zero` counts ratios that are 0, `lost` those that are not finite."""
 
     at: list[float]
     zero: int
@@ -32,18 +32,18 @@ class Spread(Logs):
 
 
 def spread(claim: Entry, record: Record, subject: Subject) -> list[Spread]:
-    """Per limit and dtype, log10 of value ÷ limit of every case; above 0 the case alone violates the limit.
+    """Per limit and dtype, log10 of value ÷ limit of every case; a case above 0 violates the limit by itself.
 
-    Limits that no ratio fits (equal to 0, say) are left out.
+    Limits for which a ratio has no meaning, such as `eq` or a bound of 0, are left out.
     """
-    seen = sample(claim, record, subject)
+    samples = sample(claim, record, subject)
     out: list[Spread] = []
     for limit in flat(parse(claim["accept"])):
         if isinstance(limit.bound, str) or limit.op == "eq":
             continue
-        dtypes = sorted({str(params["dtype"]) for params in seen.cases.values() if limit.selects(params)})
+        dtypes = sorted({str(params["dtype"]) for params in samples.cases.values() if limit.selects(params)})
         for dtype in dtypes:
-            found = [margin(limit.op, value, float(limit.bound)) for value in _values(limit, dtype, seen)]
+            found = [margin(limit.op, value, float(limit.bound)) for value in _values(limit, dtype, samples)]
             if found and (limit.bound or limit.op not in ("le", "lt")):
                 out.append({"limit": limit.label, "measure": limit.measure, "dtype": dtype, **_logs(found)})
     return out
@@ -58,16 +58,18 @@ def _logs(margins: list[float]) -> Logs:
     }
 
 
-def _values(limit: Limit, dtype: str, seen: Sample) -> Iterator[float]:
-    """The measurement of every case of the dtype that the limit selects, one per pair or scalar."""
-    of_dtype = dtype_cases(seen, dtype)
-    chosen = {i for i in of_dtype if limit.selects(seen.cases[i]) and (seen.judged is None or i in seen.judged)}
+def _values(limit: Limit, dtype: str, samples: Sample) -> Iterator[float]:
+    """Yield the measurement of every case of the dtype that the limit selects, one per pair or scalar."""
+    of_dtype = dtype_cases(samples, dtype)
+    chosen = {
+        i for i in of_dtype if limit.selects(samples.cases[i]) and (samples.judged is None or i in samples.judged)
+    }
     if limit.measure not in MEASUREMENTS:
-        yield from (float(s["value"]) for s in seen.scalars if s["name"] == limit.measure and s["case"] in chosen)
+        yield from (float(s["value"]) for s in samples.scalars if s["name"] == limit.measure and s["case"] in chosen)
         return
-    for pair in sorted({row["pair"] for row in seen.rows}):
-        rows = _of(seen.rows, pair, chosen)
-        measured = of_rows(limit.measure, Pool(dtype, rows, _of(seen.baseline, pair, of_dtype), seen.scale))
+    for pair in sorted({row["pair"] for row in samples.rows}):
+        rows = _of(samples.rows, pair, chosen)
+        measured = of_rows(limit.measure, Pool(dtype, rows, _of(samples.baseline, pair, of_dtype), samples.scale))
         if measured is not None:
             yield from map(measured, rows)
 

@@ -1,4 +1,4 @@
-"""Runs of one candidate, code and set of contracts, merged into one answer; and those answers in order of time."""
+"""Merge runs of one candidate, code and set of contracts into one state, and order the states by time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.judging.result import MergedRow, Result
 
 @dataclass(frozen=True)
 class State:
-    """What was known of one candidate under one code and one set of contracts."""
+    """The merged runs of one candidate under one code and one set of contracts."""
 
     runs: tuple[tuple[Path, RunBody], ...]
     """(folder, run.json), oldest first."""
@@ -51,7 +51,7 @@ class State:
     def result(self, claim: str) -> Result | None:
         """The claim's result.json in the run that its row comes from, with the row's verdict; None if it did not run.
 
-        The row's verdict may be another one, where a contract that the claim rests on is red.
+        The row's verdict differs from result.json if a contract that the claim depends on is red.
         """
         path = self.sources[claim][0] / "claims" / claim / "result.json"
         if not path.is_file():
@@ -61,10 +61,10 @@ class State:
 
 
 def states(folders: Iterable[Path]) -> list[State]:
-    """Sealed runs as states, oldest first; the last one is the present.
+    """Group sealed runs into states, oldest first; the last one is the present.
 
-    Runs that merge (one candidate, code and weights; the same contracts where they share any) are one state; a run
-    named twice counts once.
+    Runs that merge (one candidate, code and weights; the same contracts where they share any) form one state; a
+    run that is named twice counts once.
     """
     named = {str(read_json(folder / MANIFEST)["digest"]): folder for folder in reversed(list(folders))}
     found: list[tuple[Path, RunBody]] = [(folder, read_json(folder / "run.json")) for folder in named.values()]
@@ -84,7 +84,7 @@ def _when(run: tuple[Path, RunBody]) -> tuple[str, str]:
 
 
 def _ship(runs: Runs) -> dict[str, Any]:
-    """The targets of all runs, each as the newest run that has it knows it."""
+    """The targets of all runs; a target comes from the newest run that has it."""
     targets: dict[str, Any] = {}
     for path in (folder / "ship.yaml" for folder, _ in runs):
         targets |= load_yaml(path)[0]["targets"] if path.is_file() else {}

@@ -1,4 +1,4 @@
-"""Where text meets a terminal: progress while running, the final table. The only user of rich."""
+"""Print results to a terminal with rich: failures, tables of claims, targets and mutants, and JSON."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ WIDE = 150
 
 
 def console(stderr: bool = False, width: int = WIDTH) -> Console:
-    """A console that is plain text, at a fixed width, when it is not a terminal."""
+    """A console; it writes plain text at a fixed width if the stream is not a terminal."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(file=stream, highlight=False, width=None if stream.isatty() else width, soft_wrap=False)
 
 
 def styled(verdict: str) -> Text:
-    """A verdict in its colour."""
+    """Colour a verdict."""
     return Text(verdict, style="bold red" if Verdict(verdict).red else COLOURS.get(verdict, ""))
 
 
 def print_json(value: Any) -> None:
-    """One object on stdout, strict JSON."""
+    """Print one object on stdout as strict JSON, without NaN."""
     pieces = json.JSONEncoder(indent=1, allow_nan=False, ensure_ascii=False).iterencode(value)
-    sys.stdout.writelines(pieces)  # a text of the whole would be one more copy of what a file holds
+    sys.stdout.writelines(pieces)  # written in pieces, because one string would hold a second copy of large data
     print()
 
 
 def print_run(shown: Mapping[str, str], found: Outcome, results: Mapping[str, Result], seconds: float) -> None:
-    """Failures as stories, then the table of claims, then the targets."""
+    """Print the failures, then the table of claims, then the targets."""
     out = console()
     rows = found["claims"]
     for row in rows:
@@ -54,7 +54,7 @@ def print_run(shown: Mapping[str, str], found: Outcome, results: Mapping[str, Re
     out.print()
     out.print(claims_table(rows))
     ran = [row for row in rows if row["selected"]]
-    targets = [target for target in found["targets"] if len(ran) == len(rows) or _touched(target, ran)]
+    targets = [target for target in found["targets"] if len(ran) == len(rows) or _has_selected_claim(target, ran)]
     if targets:
         out.print(targets_table(targets))
     counts = ", ".join(f"{n} {verdict}" for verdict, n in summary.count(ran).items())
@@ -65,18 +65,18 @@ def print_run(shown: Mapping[str, str], found: Outcome, results: Mapping[str, Re
     out.print(about, markup=False, soft_wrap=True)
 
 
-def _touched(target: TargetRow, ran: Sequence[ClaimRow]) -> bool:
+def _has_selected_claim(target: TargetRow, ran: Sequence[ClaimRow]) -> bool:
     """Whether any claim that was selected belongs to the target."""
     selected = {row["id"] for row in ran}
     return any(selected & set(criterion["claims"]) for criterion in target["criteria"])
 
 
 def claims_table(rows: Sequence[ClaimRow]) -> Table:
-    """One line per claim that was selected."""
+    """A table with one line for each selected claim."""
     table = Table(box=None, pad_edge=False, show_edge=False, expand=True)
     table.add_column("claim", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    table.add_column("seen", no_wrap=True, overflow="ellipsis", ratio=1)  # whole in the evidence
+    table.add_column("found", no_wrap=True, overflow="ellipsis", ratio=1)  # the evidence has the whole text
     table.add_column("mutants", justify="right", no_wrap=True)
     table.add_column("s", justify="right", no_wrap=True)
     for row in rows:
@@ -87,7 +87,7 @@ def claims_table(rows: Sequence[ClaimRow]) -> Table:
         table.add_row(
             row["id"],
             styled(row["verdict"]),
-            Text(_worst(row)),
+            Text(_found(row)),
             f"{killed}/{tried}" if tried else "-",
             f"{row['seconds']:.1f}",
         )
@@ -95,7 +95,7 @@ def claims_table(rows: Sequence[ClaimRow]) -> Table:
 
 
 def targets_table(targets: Sequence[TargetRow]) -> Table:
-    """ship-% of every target, with its parts."""
+    """A table of every target's ship-% and its parts."""
     table = Table(box=None, pad_edge=False, show_edge=False)
     table.add_column("target")
     table.add_column("ship-%")
@@ -104,8 +104,8 @@ def targets_table(targets: Sequence[TargetRow]) -> Table:
     return table
 
 
-def _worst(row: ClaimRow) -> str:
-    """The violated limit, or why it did not run, or the measurements in brief."""
+def _found(row: ClaimRow) -> str:
+    """The reason of a claim that did not survive; else its first two measurements, each the largest over its dtypes."""
     if not Verdict(row["verdict"]).survived:
         return row["reason"]
     parts = []
@@ -117,7 +117,7 @@ def _worst(row: ClaimRow) -> str:
 
 
 def print_mutants(rows: Sequence[MutantRow]) -> None:
-    """One line per mutant and claim: by which limit it dies, and by what margin."""
+    """Print one line for each claim and mutant: the limit that kills the mutant, and by what margin."""
     out = console(width=WIDE)
     table = Table(box=None, pad_edge=False, show_edge=False)
     table.add_column("claim", no_wrap=True)

@@ -1,4 +1,4 @@
-"""The chain of whys of a verdict, each link read off the evidence; and the root-cause class where there is one."""
+"""Explain a verdict step by step from the evidence, and name its root-cause class if the cause has one."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from harness.judging.verdict import Verdict
 from harness.measurements.row import Number, Row
 from harness.words.narrative import case_text, violation_text
 
-LOUD = 10.0
-"""A case takes part in the comparison with mutants when its error is this many times the baseline's."""
-ALIKE = 0.1
-"""Errors within this share of each other are the same error."""
+ABOVE_BASELINE = 10.0
+"""A case is compared with the mutants if its error is more than this many times the baseline's."""
+SAME = 0.1
+"""Two errors count as the same if they differ by at most this share of the candidate's."""
 
 
 def whys(result: Result, stages: Stages | None) -> list[str]:
-    """From the verdict down to what to look at, one sentence a link."""
+    """Explain a verdict in sentences, from the verdict down to the place to look at."""
     verdict = Verdict(result["verdict"])
     links = [f"{verdict}: {result['reason']}."]
     if verdict is Verdict.FALSIFIED:
-        links += [*_violation(result), *_stages(stages), *_alike(result["record"]), *_hint(result)]
+        links += [*_violation(result), *_stages(stages), *_like_a_mutant(result["record"]), *_hint(result)]
     elif verdict is Verdict.VACUOUS:
-        links += _toothless(result)
+        links += _survivors(result)
     elif verdict.survived or verdict is Verdict.BLOCKED:
         links += _survival(result)
     elif result["cause"] == Cause.DEVICE_MISSING:
@@ -34,7 +34,7 @@ def whys(result: Result, stages: Stages | None) -> list[str]:
 
 
 def root_cause(result: Result) -> str | None:
-    """The root-cause class with the reason, where the cause of the verdict tells one."""
+    """The root-cause class with the reason; None if the cause of the verdict has no class."""
     found = result["root_cause_class"]
     return f"{found}: {result['reason']}" if found else None
 
@@ -45,23 +45,23 @@ def _violation(result: Result) -> Iterator[str]:
     worst = max(placed or broken, key=lambda v: v["margin"] or math.inf, default=None)
     if worst:
         many = "One limit is broken" if len(broken) == 1 else f"{len(broken)} limits are broken"
-        yield f"{many}; where {worst['limit']} is: {violation_text(worst)}."
+        yield f"{many}; the worst place for {worst['limit']} is: {violation_text(worst)}."
     found = result.get("counterexample")
     if found:
         still = "" if found["reproducible"] else ", and only after earlier calls"
-        yield f"It fails already on the smallest case found{still}: {case_text(found['case'])}."
+        yield f"The smallest case found that still fails{still}: {case_text(found['case'])}."
 
 
 def _stages(stages: Stages | None) -> Iterator[str]:
     if stages is None:
         return
     if "unsupported" in stages:
-        yield f"The stage is not known: {stages['unsupported']}."
+        yield f"The faulty stage is unknown: {stages['unsupported']}."
         return
     errors = {stage["stage"]: stage for stage in stages["stages"]}
     first, bad = stages["first_divergent"], stages["independently_bad"]
     if first is None:
-        yield "No stage is wrong on its own and none diverges: the fault lies between stages, or is not in this case."
+        yield "No stage is wrong on its own and none diverges: the fault lies between stages, or not in this case."
         return
     alone = errors[first]["alone_u"]
     yield f"First divergent stage: {first}, {_u(alone)} round-offs on its own (limit {stages['limit_u']})."
@@ -80,9 +80,9 @@ def _u(error: Number) -> str:
     return f"{float(error):.3g}"
 
 
-def _alike(record: Record) -> Iterator[str]:
-    """The known-wrong version whose error is the candidate's, case by case."""
-    candidate = _loud(record)
+def _like_a_mutant(record: Record) -> Iterator[str]:
+    """Name the known-wrong version whose errors match the candidate's, if one matches in 80 % of the places."""
+    candidate = _clear_errors(record)
     if len(candidate) < 3:
         return
     shares = {}
@@ -95,36 +95,36 @@ def _alike(record: Record) -> Iterator[str]:
     if best is not None and shares[best] >= 0.8:
         many = f"{sum(_same(e, _errors(record['mutants'][best]['rows']).get(k)) for k, e in candidate.items())}"
         yield (
-            f"It errs as the known-wrong version {best} does: the same error, within {ALIKE:.0%}, in {many} of the "
-            f"{len(candidate)} places where it stands clear of round-off."
+            f"The candidate errs as the known-wrong version {best} does: the same error, within {SAME:.0%}, in "
+            f"{many} of the {len(candidate)} places where its error is clearly above round-off."
         )
 
 
-def _loud(record: Record) -> dict[tuple[int, str], float]:
+def _clear_errors(record: Record) -> dict[tuple[int, str], float]:
     trusted = record["subjects"].get("baseline")
     baseline = _errors(trusted["rows"]) if trusted else {}
     found = _errors(record["subjects"]["candidate"]["rows"])
-    return {key: error for key, error in found.items() if error > LOUD * baseline.get(key, 0.0) and error > 0}
+    return {key: error for key, error in found.items() if error > ABOVE_BASELINE * baseline.get(key, 0.0) and error > 0}
 
 
 def _errors(rows: list[Row]) -> dict[tuple[int, str], float]:
-    """(case, pair) -> root of the summed squared error, where it is finite."""
+    """(case, pair) -> square root of the summed squared error, for the finite ones."""
     squares = {(row["case"], row["pair"]): row.get("err_sq") for row in rows}
     return {key: math.sqrt(sq) for key, sq in squares.items() if isinstance(sq, float) and math.isfinite(sq)}
 
 
 def _same(a: float, b: float | None) -> bool:
-    return b is not None and abs(a - b) <= ALIKE * a
+    return b is not None and abs(a - b) <= SAME * a
 
 
 def _hint(result: Result) -> list[str]:
     return [f"What to look at: {result['if_fails']}."] if result["if_fails"] else []
 
 
-def _toothless(result: Result) -> Iterator[str]:
+def _survivors(result: Result) -> Iterator[str]:
     for mutant in result["mutants"]:
         if not mutant["killed"] and mutant["status"] == "ran":
-            yield f"{mutant['name']} is known to be wrong, ran on the same cases and broke no limit."
+            yield f"{mutant['name']} is known to be wrong, but it ran on the same cases and broke no limit."
 
 
 def _survival(result: Result) -> Iterator[str]:
@@ -133,4 +133,4 @@ def _survival(result: Result) -> Iterator[str]:
     yield f"All {len(killed)} known-wrong versions that ran were killed on the same cases by a named limit."
     if margins:
         margin, name, by = min(margins, key=lambda each: each[0])
-        yield f"The one nearest to surviving: {name}, {margin:.3g} times over {by}."
+        yield f"The one nearest to surviving: {name}, at {margin:.3g} times the limit {by}."

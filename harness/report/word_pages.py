@@ -1,4 +1,4 @@
-"""What a word means: a claim, verdict, measurement, limit, mutant, op, contract, criterion or target, page by page."""
+"""Build pages that explain a word: a claim, verdict, measurement, limit, mutant, op, contract, criterion or target."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ Page = tuple[str, Lines]
 
 
 def pages(word: str, contracts: str | None, runs: Path) -> list[Page]:
-    """Every page on `word`; several where it means several things.
+    """Every page on `word`, one for each of its meanings.
 
-    Raises: UserError if it means nothing, naming the nearest word.
+    Raises: UserError that names the nearest word if the word is unknown.
     """
-    asked = contracts or BUILT_IN
-    found = [*glossary.pages(word), *_contracts(word, asked, contracts, runs)]
+    path = contracts or BUILT_IN
+    found = [*glossary.pages(word), *_contracts(word, path, contracts, runs)]
     if not found:
-        raise UserError(_unknown(word, asked))
+        raise UserError(_unknown(word, path))
     return found
 
 
 def names(path: str) -> list[str]:
-    """Every id that stands in the contracts and ship.yaml of a path, and every word of the glossary."""
+    """Every id in the contracts and ship.yaml of a path, and every word of the glossary."""
     files, _ = contract_files([path])
     ship = find_ship(located(path)) if located(path).exists() else None
     texts = [file.read_text(encoding="utf-8", errors="replace") for file in [*files, *([ship] if ship else [])]]
@@ -48,24 +48,24 @@ def names(path: str) -> list[str]:
     return list(dict.fromkeys([*VERDICTS, *ids, *targets, *MEASUREMENTS, *IMPLICIT, *OPERATORS, *FREE]))
 
 
-def _unknown(word: str, asked: str) -> str:
-    known = names(asked)
+def _unknown(word: str, path: str) -> str:
+    known = names(path)
     near = nearest(word, known) or "; expected a claim, a verdict, a measurement, a criterion or a target"
     holding = [name for name in known if word.lower() in name.lower()]
     more = f" (with {word!r} in it: {listed(holding, 8)})" if holding else ""
-    where = "the built-in contracts" if asked == BUILT_IN else asked
+    where = "the built-in contracts" if path == BUILT_IN else path
     return f"explain: {word}: nothing of that name in {where}{near}{more}"
 
 
-def _contracts(word: str, asked: str, given: str | None, runs: Path) -> Iterator[Page]:
-    """Pages from contracts: only files in which the word stands are read."""
-    files, problems = contract_files([asked])
+def _contracts(word: str, path: str, given: str | None, runs: Path) -> Iterator[Page]:
+    """Yield pages from contracts; only files that contain the word are checked."""
+    files, problems = contract_files([path])
     if problems:
         raise UserError(str(problems[0]))
     holding = [file for file in files if word.lower().encode() in file.read_bytes().lower()]
     checked = check(holding, apart=True)
     modules = Modules()
-    ship_file = find_ship(located(asked))
+    ship_file = find_ship(located(path))
     ship = load_ship(ship_file)[0] if ship_file else None
     claims = [claim for contract in checked.contracts for claim in contract.claims]
     for claim in claims:
@@ -81,8 +81,8 @@ def _contracts(word: str, asked: str, given: str | None, runs: Path) -> Iterator
     yield from _mutant(word, claims, checked, modules)
     yield from _ship(word, ship, runs)
     if checked.errors and not any(word.lower() == claim.id.lower() for claim in claims):
-        told = next(str(problem) for problem in checked.problems if problem.severity == "error")
-        raise UserError(f"{told} (`harness validate` has the rest)")
+        first = next(str(problem) for problem in checked.problems if problem.severity == "error")
+        raise UserError(f"{first} (`harness validate` has the rest)")
 
 
 def _claim(claim: Claim, binding: Binding, modules: Modules, ship: Ship | None, given: str | None, runs: Path) -> Page:
@@ -116,7 +116,7 @@ def _counts(claim: Claim, ship: Ship | None) -> Lines:
         if claim.id in criterion.claims:
             yield 0, f"Criterion {criterion.id} of {target.id}: {criterion.title}."
     if not claim.ship_blocking:
-        yield 0, "It does not block shipping (ship_blocking: false), but when red it turns the run red."
+        yield 0, "It does not block shipping (ship_blocking: false), but if it is red, the run is red."
 
 
 def _contract(title: str, source: dict[str, Any], claims: tuple[Claim, ...], heading: str) -> Page:
@@ -125,14 +125,14 @@ def _contract(title: str, source: dict[str, Any], claims: tuple[Claim, ...], hea
         for name, equation in source.get("equations", {}).items():
             yield 2, f"{name}: {equation}"
         if source["metadata"].get("depends_on"):
-            yield 0, f"It rests on {', '.join(source['metadata']['depends_on'])}: BLOCKED while one of them is red."
+            yield 0, f"It depends on {', '.join(source['metadata']['depends_on'])}: BLOCKED while one of them is red."
         yield from _listed("Its claims:", [(claim.id, claim.rule) for claim in claims])
 
     return heading, lines()
 
 
 def _measure(word: str, claims: list[Claim], checked: Checked, modules: Modules) -> Iterator[Page]:
-    """A falsifier's own measurement."""
+    """Yield a page for each falsifier that defines a measurement of this name."""
     held = [claim for claim in claims if word in checked.bindings[claim.id].measures]
     for falsifier in sorted({claim.falsifier.rpartition(":")[0] for claim in held}):
         these = [claim for claim in held if claim.falsifier.startswith(falsifier + ":")]
@@ -142,7 +142,7 @@ def _measure(word: str, claims: list[Claim], checked: Checked, modules: Modules)
 
 
 def _mutant(word: str, claims: list[Claim], checked: Checked, modules: Modules) -> Iterator[Page]:
-    """One page for each mutant of that name: several ops have their own."""
+    """Yield one page for each mutant of that name; several ops may each have one."""
     held: dict[str, list[tuple[str, str]]] = {}
     for claim in claims:
         for name in claim.mutants:
@@ -167,16 +167,16 @@ def _ship(word: str, ship: Ship | None, runs: Path) -> Iterator[Page]:
     for target in ship.targets if ship else ():
         if word.lower() == target.id.lower():
             parts = [(c.id, f"{c.title} (weight {c.weight:g})") for c in target.criteria]
-            text = f"{target.title}. ship-% is the share of its criteria's weights that their claims carry. Criteria:"
+            text = f"{target.title}. ship-% is the share of its criteria's weights that their credits earn. Criteria:"
             yield f"{target.id}: a target", _listed(text, parts)
 
 
 def _criterion(criterion: Criterion, runs: Path) -> Lines:
     yield 0, f"{criterion.title}."
-    yield 0, f"Weight {criterion.weight:g}; closing it is judged at {criterion.effort_hours:g} hours."
+    yield 0, f"Weight {criterion.weight:g}; closing it takes an estimated {criterion.effort_hours:g} hours."
     yield (
         0,
-        "Its credit is the least of its claims' (DISCHARGED 1, PARTIAL 0.5, all else 0), and 0 while a part is open.",
+        "Its credit is the lowest of its claims' (DISCHARGED 1, PARTIAL 0.5, others 0), and 0 while a part is open.",
     )
     for claim in criterion.claims:
         found = newest_run.run_of(runs, claim)

@@ -1,4 +1,4 @@
-"""The open work: criteria short of full credit, ranked by ship-% to gain per hour of effort."""
+"""Rank criteria without full credit by the ship-% to gain per hour of effort."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from harness.judging.ship import CriterionRow, TargetRow
 from harness.judging.verdict import Verdict
 
 LEAST_HOURS = 0.5
-"""An effort of less is counted as this, so that a guess of zero does not outrank everything."""
+"""The least effort that is assumed, so that a criterion with an estimate of zero does not rank above all others."""
 
 
 class Obstacle(TypedDict):
-    """Why some claims of a criterion, or a part of it without a claim, are not discharged."""
+    """A reason why claims of a criterion, or an open part of it without a claim, are not DISCHARGED."""
 
     verdict: str
     reason: str
@@ -22,7 +22,7 @@ class Obstacle(TypedDict):
 
 
 class Item(CriterionRow):
-    """A criterion with something to gain."""
+    """A criterion that has not earned its full ship-%."""
 
     target: str
     gain: float
@@ -33,7 +33,7 @@ class Item(CriterionRow):
 
 
 def ranked(targets: Sequence[TargetRow], rows: Mapping[str, ClaimRow]) -> list[Item]:
-    """Criteria with something to gain, the most ship-% per hour first, each with what stands in its way."""
+    """Criteria without full credit, the most ship-% per hour first, each with the reasons that hold it back."""
     out: list[Item] = []
     for target in targets:
         total = sum(c["weight"] for c in target["criteria"])
@@ -48,7 +48,7 @@ def ranked(targets: Sequence[TargetRow], rows: Mapping[str, ClaimRow]) -> list[I
 
 
 def short(criterion: CriterionRow, rows: Mapping[str, ClaimRow]) -> list[Obstacle]:
-    """Why a criterion is not discharged: claims that fall short for the same reason together, then its open parts."""
+    """Why a criterion is not DISCHARGED: its claims, grouped by verdict and reason, then its open parts."""
     by: dict[tuple[str, str], list[str]] = {}
     for claim in criterion["claims"]:
         row = rows.get(claim)
@@ -65,7 +65,7 @@ def short(criterion: CriterionRow, rows: Mapping[str, ClaimRow]) -> list[Obstacl
 
 
 def closed(target: TargetRow) -> list[CriterionRow]:
-    """The criteria that keep a target from shipping, as `harness gate` decides: red ones, and blocking ones short."""
+    """Criteria that keep a target from shipping, as for `harness gate`: red ones, and blocking ones not discharged."""
     return [
         c
         for c in target["criteria"]

@@ -1,4 +1,4 @@
-"""A claim in plain words, from its contract and the sources it binds; nothing is imported."""
+"""Explain a claim in plain words, from its contract and the sources that it binds, without importing them."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from harness.words.glossary import FREE, IMPLICIT
 from harness.words.glossary import OPERATORS as WORDS
 
 Lines = Iterator[tuple[int, str]]
-"""(indent, paragraph): whoever prints them wraps them."""
+"""(indent, paragraph); the printer wraps the paragraphs."""
 
 
 def claimed(claim: Claim) -> Lines:
-    """What must hold, and what would be seen if it did not."""
+    """Yield the rule and the prediction of a claim."""
     yield 0, with_full_stop(claim.rule)
     if claim.prediction:
         yield 0, with_full_stop(f"Predicted: {claim.prediction}")
 
 
 def attacked(claim: Claim, binding: Binding, modules: Modules) -> Lines:
-    """The falsifier, the parameters and how many cases they make."""
+    """Yield the falsifier, the baseline, the parameters and the number of cases."""
     yield 0, f"Falsifier {claim.falsifier}: {_docstring(claim.falsifier, _folder(claim), modules)}"
     if claim.baseline:
-        yield 0, f"Baseline {claim.baseline}: the trusted implementation that candidate and mutants are seen beside."
+        yield 0, f"Baseline {claim.baseline}: the trusted implementation, run on the same cases."
     for name, value in claim.given.items():
         yield 2, f"{name} = {_written(value)}"
     for name, domain in claim.explore.items():
@@ -42,7 +42,7 @@ def attacked(claim: Claim, binding: Binding, modules: Modules) -> Lines:
 
 
 def known_wrong(claim: Claim, binding: Binding, modules: Modules) -> Lines:
-    """Each mutant with the bug it comes from."""
+    """Yield each mutant with the bug that it reproduces."""
     if claim.mutants_exempt:
         yield 0, with_full_stop(f"No mutants of its own, because: {claim.mutants_exempt}")
     else:
@@ -53,14 +53,14 @@ def known_wrong(claim: Claim, binding: Binding, modules: Modules) -> Lines:
 
 
 def limited(claim: Claim, binding: Binding, modules: Modules) -> Lines:
-    """Each limit as a sentence, why it is what it is, and what is measured."""
+    """Yield each limit as a sentence, the reason for its value, and what is measured."""
     table = measures(binding, modules)
     yield from _limits(claim.accept, 0, table, set())
-    yield 0, f"Always, besides: {'; '.join(IMPLICIT.values())}. A NaN keeps no limit."
+    yield 0, f"Always, besides: {'; '.join(IMPLICIT.values())}. NaN violates every limit."
 
 
 def mutant(where: str, folder: Path, modules: Modules) -> str:
-    """The first line of a mutant's docstring, which cites the bug; `where` is `module:name`, as a binding has it."""
+    """The first line of a mutant's docstring, which cites the bug; `where` is the binding's `module:name`."""
     module, _, name = where.rpartition(":")
     try:
         file = path_file(module, folder) if is_path(module) else modules.file(module)
@@ -74,7 +74,7 @@ def mutant(where: str, folder: Path, modules: Modules) -> str:
             return _docstring(f"{owner.module}.{owner.name}:{value.attr}", folder, modules, first=True)
     except Missing:
         pass
-    return "its source says no more"
+    return "no docstring was found"
 
 
 def _dotted(value: ast.expr | None) -> bool:
@@ -90,7 +90,7 @@ def _docstring(reference: str, folder: Path, modules: Modules, *, first: bool = 
     try:
         node = find(reference, folder, modules).node
     except Missing:
-        return "its source is not at hand"
+        return "its source was not found"
     text = ast.get_docstring(node) if isinstance(node, (ast.FunctionDef, ast.ClassDef)) else None
     if not text:
         return "it has no docstring"
@@ -105,7 +105,7 @@ def _domain(domain: Mapping[str, Any]) -> str:
     how = {
         "boundary": "whole numbers, both ends tried first",
         "uniform": "any number between, both ends tried first",
-        "log_uniform": "any number between, evenly over its powers of ten, both ends tried first",
+        "log_uniform": "any number between, evenly on a logarithmic scale, both ends tried first",
     }
     return f"{low} to {high}: {how[kind]}"
 
@@ -116,34 +116,34 @@ def _cases(claim: Claim) -> str:
     fixed = len(corners(claim.explore))
     drawn = max(claim.examples - fixed, 0)
     return (
-        f"{fixed + drawn} cases, the same for the candidate, the baseline and every mutant: {fixed} corners in which "
-        f"every two parameters meet in every two of their values, then {drawn} seeded draws."
+        f"{fixed + drawn} cases, the same for the candidate, the baseline and every mutant: {fixed} corners that "
+        f"try every pair of corner values of every two parameters, then {drawn} seeded draws."
     )
 
 
 def measures(binding: Binding, modules: Modules) -> dict[str, str]:
-    """The falsifier's own measurements, in its module's words."""
+    """Measurements that the falsifier's module defines in `MEASURES`: name -> description."""
     table = modules.source(Path(binding.falsifier.file)).literal("MEASURES") or {}
     return {name: str(value.value) for name, value in table.items() if isinstance(value, ast.Constant)}
 
 
-def _limits(accept: Mapping[str, Any], indent: int, table: Mapping[str, str], told: set[str]) -> Lines:
+def _limits(accept: Mapping[str, Any], indent: int, table: Mapping[str, str], described: set[str]) -> Lines:
     for name, entry in accept.items():
         if name in GROUPS:
             yield indent, "At least one of these must hold:" if name == "any_of" else "All of these must hold:"
             for branch in entry:
-                yield from _limits(branch, indent + 2, table, told)
+                yield from _limits(branch, indent + 2, table, described)
             continue
         yield indent, f"{name}: {limit_text(entry)}."
         yield indent + 2, with_full_stop(f"Why: {entry['why']}")
         named = [entry[operator] for operator in OPERATORS if isinstance(entry.get(operator), str)]
-        for each in [each for each in (name, *named) if each not in told]:
-            told.add(each)
+        for each in [each for each in (name, *named) if each not in described]:
+            described.add(each)
             yield indent + 2, with_full_stop(f"{'It' if each == name else each} is {measured(each, table)}")
 
 
 def limit_text(entry: Mapping[str, Any]) -> str:
-    """The operators of one limit, spoken: `at most 8 in float32, 2 in float16`."""
+    """The operators of one limit in words: `at most 8 in float32, 2 in float16`."""
     parts = []
     for operator in OPERATORS:
         bound = entry.get(operator)
@@ -161,14 +161,14 @@ def _when(entry: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def measured(name: str, table: Mapping[str, str]) -> str:
-    """What a measurement is, whether built in or the falsifier's own."""
+    """Describe a measurement, built in or defined by the falsifier."""
     if name in MEASUREMENTS:
         return f"{MEASUREMENTS[name].what}; {MEASUREMENTS[name].reads}"
-    return table.get(name, "a measurement of the falsifier's own")
+    return table.get(name, "a measurement that the falsifier defines")
 
 
 def with_full_stop(text: str) -> str:
-    """A sentence with its full stop, where it has none."""
+    """Add a full stop to a text that does not end a sentence."""
     return text if text.endswith((".", "!", "?")) else text + "."
 
 

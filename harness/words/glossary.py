@@ -1,4 +1,4 @@
-"""Harness's words in plain language: verdicts, measurements, implicit limits, operators, free mutants."""
+"""Plain descriptions of Harness's terms: verdicts, measurements, implicit limits, operators, free mutants."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Page = tuple[str, Iterator[tuple[int, str]]]
 
 IMPLICIT = {
     "shape": "the output has the reference's shape",
-    "dtype": "the output has the dtype that was asked for",
+    "dtype": "the output has the requested dtype",
     "finite": "the output is finite wherever the reference is",
-    "inputs_unchanged": "the implementation leaves the arrays that it is given as they are",
+    "inputs_unchanged": "the implementation does not change the arrays that it is given",
     "outputs_unchanged": "a later call does not overwrite what an earlier one returned",
 }
 OPERATORS = {"le": "at most", "lt": "below", "ge": "at least", "gt": "above", "eq": "exactly"}
@@ -24,7 +24,7 @@ FREE = {
     "zeros": "an output of zeros",
     "nan": "an output of NaN",
     "mean": "the baseline's mean everywhere",
-    "input": "the input handed back, where shapes allow it",
+    "input": "the input returned as the output, if the shapes allow it",
     "lower_precision": "the baseline on inputs and outputs rounded to a lower precision",
 }
 
@@ -34,17 +34,17 @@ MEANING = {
     "UNSOUND": "The trusted baseline breaks the claim's own limit: falsifier or limit is wrong, not the candidate.",
     "FALSIFIED": "The candidate broke a limit that the baseline keeps. The smallest failing case is saved.",
     "VACUOUS": "The candidate passed, but so did something known to be wrong: this pass means nothing.",
-    "BLOCKED": "The claim survived, but a contract that it rests on is red.",
-    "UNVERIFIED": "It did not run. Nothing is known, and it counts as nothing.",
-    "STALE": "The evidence belongs to another contract, code or candidate than the one at hand.",
+    "BLOCKED": "The claim survived, but a contract that it depends on is red.",
+    "UNVERIFIED": "It did not run, so nothing is known, and it earns no credit.",
+    "STALE": "The evidence belongs to another contract, code or candidate than the present one.",
     "PARTIAL": "The candidate survived and every mutant died, but not on the platform that discharges the claim.",
-    "DISCHARGED": "The candidate survived, every mutant died, on a platform that the contract accepts.",
+    "DISCHARGED": "The candidate survived and every mutant died, on a platform that the contract accepts.",
 }
 """What each verdict means, in a sentence."""
 
 
 class Reading(NamedTuple):
-    """What to make of a verdict."""
+    """When a verdict arises, what to do about it, and how pytest reports it."""
 
     arises: str
     do: str
@@ -55,26 +55,27 @@ VERDICTS = {
     "ERROR": Reading(
         "the falsifier raised or returned nonsense, its process crashed, or it ran out of its time (ten times "
         "budget_s) or memory",
-        "read claims/CLAIM/log.txt in the evidence: it has the traceback and all that was printed; mend and run again",
+        "read claims/CLAIM/log.txt in the evidence, which has the traceback and all output; mend the cause, "
+        "then run again",
         "an error",
     ),
     "UNSOUND": Reading(
         "the baseline, run on the same cases, breaks one of the claim's own limits",
-        "the candidate is not accused: look for a mistake in the falsifier or its reference, or for a limit tighter "
-        "than round-off; after widening it, every mutant must still die",
+        "the candidate is not at fault: look for a mistake in the falsifier or its reference, or for a limit tighter "
+        "than round-off; after you widen a limit, every mutant must still die",
         "an error",
     ),
     "FALSIFIED": Reading(
-        "a limit was broken, written or implicit; NaN breaks every limit",
-        "`harness replay .../counterexample.json` runs the smallest failing case again, same bytes; with --candidate "
-        "it tries your mended version on it. The claim's `if_fails` says where to look first",
+        "the candidate broke a written or an implicit limit; NaN breaks every limit",
+        "`harness replay .../counterexample.json` runs the smallest failing case again on the same bytes; with "
+        "--candidate it runs your mended version on them. The claim's `if_fails` says where to look first",
         "a failure",
     ),
     "VACUOUS": Reading(
         "the candidate passed, but a mutant (a known-wrong version) passed the same check too, or a limit killed no "
         "mutant at all: the reason names it",
-        "sharpen the explored domain or tighten the limit until the mutant dies (`harness mutants` has the margins); a "
-        "limit that kills nothing is decoration: remove it",
+        "sharpen the explored domain or tighten the limit until the mutant dies (`harness mutants` shows the "
+        "margins); remove a limit that kills no mutant",
         "an error",
     ),
     "BLOCKED": Reading(
@@ -85,30 +86,30 @@ VERDICTS = {
     "UNVERIFIED": Reading(
         "it did not run: a device, a dependency, a function or an argument of the candidate is missing, or -k did not "
         "select it; the reason says which",
-        "provide what the reason names, then run again; until then it counts as nothing",
+        "provide what the reason names, then run again; until then it earns no credit",
         "a skip",
     ),
     "STALE": Reading(
-        "`harness gate --contracts` met evidence of another contract, code or candidate than the one at hand",
+        "`harness gate --contracts` found evidence of another contract, code or candidate than the present one",
         "run again",
         "a skip",
     ),
     "PARTIAL": Reading(
-        "it survived and every mutant was killed, but on a platform outside the claim's `discharges_on`, or with a "
-        "mutant that needs a device that is not here",
+        "it survived and every mutant was killed, but on a platform outside the claim's `discharges_on`, or a mutant "
+        "did not run because it needs a device that is missing",
         "run it on a platform that the claim names; the same survival there is DISCHARGED",
         "a skip",
     ),
     "DISCHARGED": Reading(
         "it survived and every mutant was killed, on a platform that the claim names",
-        "nothing; other cases come with --seed, and one that fails is a counterexample",
+        "nothing; --seed tries other cases, and a case that fails is a counterexample",
         "a pass",
     ),
 }
 
 
 def pages(word: str) -> Iterator[Page]:
-    """What a word of Harness's own means, case aside; nothing where it is none."""
+    """Yield one page for each meaning that Harness gives to a word, ignoring case; none for an unknown word."""
     folded = word.lower()
     if word.upper() in VERDICTS:
         yield _verdict(Verdict(word.upper()))
@@ -116,9 +117,9 @@ def pages(word: str) -> Iterator[Page]:
         entry = MEASUREMENTS[folded]
         yield f"{folded}: a measurement", iter([(0, f"It is {entry.what}."), (0, f"How it reads: {entry.reads}.")])
     if folded in IMPLICIT:
-        yield f"{folded}: an implicit limit, of every claim", iter([(0, f"It holds where {IMPLICIT[folded]}.")])
+        yield f"{folded}: an implicit limit of every claim", iter([(0, f"It holds where {IMPLICIT[folded]}.")])
     if folded in OPERATORS:
-        text = f"`{folded}: 2` holds where the measurement is {OPERATORS[folded]} 2; a NaN keeps no limit."
+        text = f"`{folded}: 2` holds where the measurement is {OPERATORS[folded]} 2; NaN violates every limit."
         yield f"{folded}: an operator of limits", iter([(0, text)])
     if folded in FREE:
         yield f"{folded}: a free mutant", iter([(0, f"Every comparison of arrays must catch it: {FREE[folded]}.")])
@@ -127,11 +128,11 @@ def pages(word: str) -> Iterator[Page]:
 def _verdict(verdict: Verdict) -> Page:
     reading = VERDICTS[verdict.value]
     code = (
-        "1, whatever else there is"
+        "1, whatever the other claims give"
         if verdict.red
         else "0 if nothing is red"
         if verdict.survived
-        else "3 if it is all there is"
+        else "3 if no claim is red and none survived"
     )
     opens = {Verdict.DISCHARGED: "open"}.get(verdict, "shut, with exit code " + ("1" if verdict.red else "3"))
 
@@ -140,6 +141,6 @@ def _verdict(verdict: Verdict) -> Page:
         yield 0, f"When: {reading.arises}."
         yield 0, f"What to do: {reading.do}."
         yield 0, f"Exit code: `harness run` gives {code}; `harness gate` is {opens}; in pytest it is {reading.pytest}."
-        yield 0, f"Credit: {verdict.credit:g} of a criterion's weight in ship-%, which is the least of its claims'."
+        yield 0, f"Credit: {verdict.credit:g} of a criterion's weight in ship-%; the weakest of its claims decides."
 
     return f"{verdict.value}: a verdict" + (" (red)" if verdict.red else ""), lines()

@@ -1,4 +1,4 @@
-"""The story of one claim: what was claimed, what was seen, what it means, and the next step."""
+"""Describe the outcome of one claim: the claim, the measurements, their meaning, and the next step."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from harness.judging.result import Fate, Result, Stages, Violation
 from harness.words.glossary import MEANING
 
 NEXT = {
-    "ERROR": "Predict: with the cause in log.txt mended, the claim reaches a verdict on the same seed.",
+    "ERROR": "Predict: once the cause in log.txt is mended, the claim reaches another verdict on the same seed.",
     "UNSOUND": "Predict: a limit above the baseline's value still kills every mutant; if not, the falsifier is wrong.",
-    "VACUOUS": "Predict: a sharper domain or a tighter limit kills the one named.",
-    "BLOCKED": "Mend the contract named first; this claim then counts without being run again.",
-    "UNVERIFIED": "Provide what the reason names, then run again; no prediction can be tested before.",
+    "VACUOUS": "Predict: a sharper domain or a tighter limit kills the mutant that the reason names.",
+    "BLOCKED": "Mend the contract that the reason names; this claim then counts without being run again.",
+    "UNVERIFIED": "Provide what the reason names, then run again; no prediction can be tested before that.",
     "STALE": "Run again.",
     "PARTIAL": "Predict: the same run on {where} survives as well, and the claim is DISCHARGED.",
-    "DISCHARGED": "Predict: other seeds survive too (`--seed`); one that does not is a counterexample.",
+    "DISCHARGED": "Predict: other seeds survive too (`--seed`); a seed that fails is a counterexample.",
 }
 
 
@@ -30,7 +30,7 @@ def claim_page(claim: Claim, result: Result, stages: Stages | None) -> str:
         f"Contract `{claim.contract}`, on `{result['device']}`, {result['seconds']:.1f} s.",
         "## Claimed",
         claim.rule + (f"\n\nPredicted: {claim.prediction}" if claim.prediction else ""),
-        "## Seen",
+        "## Found",
         f"{result['reason']}.\n\n{_measured(result)}{_subjects(result)}{_beside(result)}",
         *(_failure(claim, result) if verdict == "FALSIFIED" else []),
         *(_stages(stages) if stages else []),
@@ -44,7 +44,7 @@ def claim_page(claim: Claim, result: Result, stages: Stages | None) -> str:
 
 
 def failure_lines(claim_id: str, contract: str, result: Result, where: str) -> list[str]:
-    """A failure in a few lines, for a terminal."""
+    """Format a failure as a few lines for a terminal."""
     lines = [f"{result['verdict']} {claim_id} ({contract})", f"  because   {result['reason']}"]
     found = result.get("counterexample")
     if found:
@@ -67,7 +67,7 @@ def failure_lines(claim_id: str, contract: str, result: Result, where: str) -> l
 
 
 def violation_text(violated: Violation) -> str:
-    """Where a limit was violated, with both values."""
+    """Format the place where a limit was violated, with the candidate's and the reference's value."""
     if violated["at"] is None:
         about = f", `{violated['pair']}`" if violated["pair"] else ""
         return f"{violated['measure']} = {violated['value']}{about}"
@@ -78,7 +78,7 @@ def violation_text(violated: Violation) -> str:
 
 
 def case_text(case: CaseEntry) -> str:
-    """A case's parameters, dtype and seed."""
+    """Format a case's parameters, dtype and seed."""
     params = ", ".join(f"{k}={v}" for k, v in {**case["params"], "dtype": case["dtype"]}.items())
     return f"{params}, seed={case['seed']}"
 
@@ -103,7 +103,7 @@ def _subjects(result: Result) -> str:
 
 
 def _unlimited(result: Result) -> str:
-    """What the candidate's cases measured that no limit names: predictions that were tried, rates behind a ratio."""
+    """Format the candidate's measurements that no limit uses, such as tried predictions or the rates of a ratio."""
     candidate = result["record"]["subjects"].get("candidate")
     values: dict[str, list[str]] = {}
     for row in candidate["scalars"] if candidate else []:
@@ -144,18 +144,18 @@ def _mutants(mutants: list[Fate], limits: list[Limit | Group]) -> list[str]:
     for mutant in mutants:
         margin = "" if mutant["margin"] is None else f"{mutant['margin']:.3g}x" + (" (weak)" if mutant["weak"] else "")
         by = mutant["by"] or f"{_alive(mutant)} {mutant['reason']}"
-        cells = (mutant["name"], by, margin, _green(mutant, limits))
-        # A limit for two dtypes has a bar in its label, which ends a cell.
+        cells = (mutant["name"], by, margin, _missed_by(mutant, limits))
+        # The label of a limit for two dtypes contains `|`, which would end a Markdown cell.
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return ["## Known-wrong versions", "\n".join(lines)]
 
 
-def _green(mutant: Fate, limits: list[Limit | Group]) -> str:
-    """The measurements none of whose limits sees this mutant: what a check of them alone would have passed."""
+def _missed_by(mutant: Fate, limits: list[Limit | Group]) -> str:
+    """Name the measurements whose limits all miss this mutant: a check of these alone would have passed it."""
     if mutant["status"] != "ran" or mutant["free"]:
-        return ""  # a free mutant has the baseline's numbers: that they are green is no news
+        return ""  # a free mutant is made from the baseline's outputs, so measurements that it passes say nothing
     red = {_measure(limit) for limit in limits if limit.label in mutant["kills"]}
-    # baseline_err limits the baseline alone: of a mutant it says nothing.
+    # baseline_err limits the baseline alone, so it says nothing about a mutant.
     return ", ".join(name for name in dict.fromkeys(map(_measure, limits)) if name not in {*red, "baseline_err"})
 
 

@@ -1,4 +1,4 @@
-"""Headless Chromium for tests, and what it may not see: a request, a console message, a page wider than the window."""
+"""Headless Chromium for tests, with checks for requests, console messages and pages wider than the window."""
 
 from __future__ import annotations
 

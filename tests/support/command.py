@@ -1,4 +1,4 @@
-"""Commands of Harness as their users start them: each in a process of its own."""
+"""Run commands of Harness as users do, each in its own process."""
 
 from __future__ import annotations
 

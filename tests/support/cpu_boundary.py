@@ -1,4 +1,4 @@
-"""A subject behind the boundary that a falsifier calls it through, on the CPU."""
+"""Wrap an implementation in the boundary through which falsifiers call it, on the CPU."""
 
 from __future__ import annotations
 

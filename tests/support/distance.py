@@ -1,4 +1,4 @@
-"""How far one array is from another."""
+"""Measure the distance between two arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A laboratory of claims that y is twice x: falsifiers that behave and that do not, a right candidate, contracts."""
+"""Test claims that y is twice x: sound and faulty falsifiers, a correct candidate, contracts."""
 
 from __future__ import annotations
 

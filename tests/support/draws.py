@@ -1,4 +1,4 @@
-"""Arrays drawn from a seed."""
+"""Draw arrays from a seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of the design page, and stubs of what it binds."""
+"""The contract from the design page, and stubs of the functions that it binds."""
 
 from __future__ import annotations
 

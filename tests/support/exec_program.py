@@ -1,4 +1,4 @@
-"""Programs for `--candidate exec:COMMAND`, as text that a test completes, and one call of them."""
+"""Programs for `--candidate exec:COMMAND`, as text that a test completes, and a call of one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def packed(header: str, data: bytes) -> bytes:
 
 
 def relu(spec: str, folder: Path, dtype: str = "float32") -> np.ndarray:
-    """What the program answers when it is asked for the relu of ones (2, 3)."""
+    """The program's answer to a call of relu with ones of shape (2, 3)."""
     out: np.ndarray = boundary(candidate.load(spec, folder), dtype).relu(np.ones((2, 3), np.float32))
     return out
 

@@ -1,4 +1,4 @@
-"""A user's repository whose packages bear the names of Harness's own, and notice whoever imports them by mistake."""
+"""A user's repository whose packages have the names of Harness's packages and record every mistaken import."""
 
 from __future__ import annotations
 

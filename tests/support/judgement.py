@@ -1,4 +1,4 @@
-"""A claim judged in this process, on a candidate that is a Python object and no file."""
+"""Judge a claim in this process, on a candidate that is a Python object and not a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A claim of a shipped contract, changed or not, judged in this process on a candidate that a user could name."""
+"""Judge a claim of a shipped contract in this process, changed or not, on a candidate that a user could name."""
 
 from __future__ import annotations
 

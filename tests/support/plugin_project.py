@@ -1,4 +1,4 @@
-"""A user's project for the pytest plugin: claims of every verdict, and pytest started on them as a user does."""
+"""A user's project with a claim of each verdict, on which tests run pytest with the plugin as a user does."""
 
 from __future__ import annotations
 

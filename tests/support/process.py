@@ -1,4 +1,4 @@
-"""Processes that tests start, wait for, and must see end."""
+"""Wait for processes that tests start, and check that they end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where this checkout stands, and an environment in which a started Python imports it."""
+"""The folder of this checkout, and an environment in which a new Python process imports it."""
 
 from __future__ import annotations
 

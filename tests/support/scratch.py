@@ -1,4 +1,4 @@
-"""A scratch copy of the sources, to carry out what CONTRIBUTING says, and the command run from it."""
+"""Copy the sources to a scratch folder to follow CONTRIBUTING's steps, and run the command from the copy."""
 
 from __future__ import annotations
 

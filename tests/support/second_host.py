@@ -1,4 +1,4 @@
-"""A sealed run as another host would have made it: forged from a real one, judged by the judge, sealed again."""
+"""Forge a sealed run of another host from a real run: edit its records, judge them again, seal it again."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ SHIP = """targets:
 
 
 def dies(claim: str, record: dict[str, Any]) -> None:
-    """What the engine records of a claim whose process died."""
+    """The record that the engine makes of a claim whose process died."""
     if claim == DOUBLES:
         record["error"] = "the driver died"
 
 
 def laboratory(folder: Path) -> Path:
-    """Contracts, ship.yaml and a candidate below `folder`; `slow` rests on `doubling`, which only CUDA discharges."""
+    """Contracts, ship.yaml and a candidate below `folder`; `slow` depends on `doubling`, which only CUDA discharges."""
     contract(folder / "contracts", "doubling", ["doubles"], on="cuda")
     contract(folder / "contracts", "slow", ["slowly"], after="doubling", on="cpu, cuda")
     (folder / "contracts" / "ship.yaml").write_text(SHIP, encoding="utf-8")

@@ -1,7 +1,7 @@
-"""What GitHub Actions shows of a run or a gate: annotations at the contract's line, and the step's summary.
+"""Report a run or a gate to GitHub Actions: annotations at the contract's line, and the step's summary.
 
-Annotations are lines that the runner reads from either stream: on stdout, or on stderr where stdout is one JSON
-object. It shows ten of a kind for a step, so the tenth says how many more there are.
+The runner reads annotations from both streams; Harness prints them to stdout, or to stderr if stdout is one JSON
+object. The runner shows ten of a level for each step, so the tenth says how many more there are.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SHOWN = 10
 SUMMARY_BYTES = 1 << 20
 ROWS = 1000
 CELL = 300
-CUT = "\n\nThe rest does not fit into a step's summary; the evidence has it whole.\n"
+CUT = "\n\nThe rest does not fit into a step's summary; the evidence has all of it.\n"
 
 
 def enabled() -> bool:
@@ -31,7 +31,7 @@ def enabled() -> bool:
 
 
 def print_lines(lines: Sequence[str], json_output: bool) -> None:
-    """Print annotations where the runner sees them and no JSON is spoilt."""
+    """Print annotations to stdout, or to stderr if stdout carries JSON."""
     for line in lines:
         print(line, file=sys.stderr if json_output else sys.stdout, flush=True)
 
@@ -44,16 +44,16 @@ def annotation(level: str, message: str, *, title: str, file: str | None = None,
 
 
 def of_claims(claims: Sequence[Reported]) -> list[str]:
-    """An error for each red claim, a warning for each that was selected and neither survived nor counts."""
+    """An error for each red claim, a warning for each selected claim that is neither red nor survived."""
     red = [claim for claim in claims if claim.verdict.red]
     unknown = [c for c in claims if not c.verdict.red and not c.verdict.survived and c.selected]
-    return _few("error", [_of_claim("error", c) for c in red]) + _few(
+    return _first_ten("error", [_of_claim("error", c) for c in red]) + _first_ten(
         "warning", [_of_claim("warning", c) for c in unknown]
     )
 
 
 def of_decisions(decisions: Sequence[Decision], claims: Sequence[Reported]) -> list[str]:
-    """An error for each red claim of a target, a warning for each criterion that is short while it is closed."""
+    """An error for each red claim of a target, a warning for each short criterion of a closed target."""
     named = {claim for d in decisions for criterion in d.red for claim in criterion["claims"]}
     red = [_of_claim("error", c) for c in claims if c.id in named and c.verdict.red]
     short = [
@@ -62,18 +62,23 @@ def of_decisions(decisions: Sequence[Decision], claims: Sequence[Reported]) -> l
         if d.code
         for criterion in d.short
     ]
-    return _few("error", red) + _few("warning", short)
+    return _first_ten("error", red) + _first_ten("warning", short)
 
 
 def run_page(counts: Mapping[str, int], targets: Sequence[TargetRow], claims: Sequence[Reported]) -> list[str]:
-    """The blocks of a run's summary, what is red first."""
-    told = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
+    """The blocks of a run's summary, red claims first."""
+    verdicts = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
     rows = [["target", "ship-%"], *([target["id"], ship.line(target)] for target in targets)]
-    return [f"## Harness: {told}", *([_table(rows)] if targets else []), *_stories(claims), *_short(claims)]
+    return [
+        f"## Harness: {verdicts}",
+        *([_table(rows)] if targets else []),
+        *_red_claims(claims),
+        *_undischarged(claims),
+    ]
 
 
 def gate_page(decisions: Sequence[Decision], claims: Sequence[Reported]) -> list[str]:
-    """The blocks of a gate's summary: each target's answer, then what stands in its way."""
+    """The blocks of a gate's summary: each target's decision, then the criteria that keep it closed."""
     parts = []
     for decision in decisions:
         parts.append(f"## Gate {decision.target['id']}: {decision.line}")
@@ -81,11 +86,11 @@ def gate_page(decisions: Sequence[Decision], claims: Sequence[Reported]) -> list
         if rows:
             parts.append(_table([["criterion", "", "verdict", "why"], *rows]))
     named = {claim for d in decisions for criterion in d.red for claim in criterion["claims"]}
-    return parts + _stories([claim for claim in claims if claim.id in named])
+    return parts + _red_claims([claim for claim in claims if claim.id in named])
 
 
 def append_summary(blocks: Sequence[str]) -> None:
-    """Append whole blocks to the step's summary while it stays within what GitHub takes (1 MiB a step)."""
+    """Append whole blocks to the step's summary while it stays within GitHub's limit of 1 MiB for each step."""
     name = os.environ.get("GITHUB_STEP_SUMMARY")
     if not name:
         return
@@ -116,19 +121,19 @@ def _of_claim(level: str, claim: Reported) -> str:
     return annotation(level, claim.text, title=f"{claim.verdict.value} {claim.id}", file=file, line=claim.line)
 
 
-def _few(level: str, lines: list[str]) -> list[str]:
+def _first_ten(level: str, lines: list[str]) -> list[str]:
     if len(lines) <= SHOWN:
         return lines
     more = len(lines) - SHOWN + 1
     return [*lines[: SHOWN - 1], annotation(level, "The step's summary has them all.", title=f"{more} more")]
 
 
-def _stories(claims: Sequence[Reported]) -> list[str]:
+def _red_claims(claims: Sequence[Reported]) -> list[str]:
     return [_fenced(claim.text) for claim in claims if claim.verdict.red]
 
 
-def _short(claims: Sequence[Reported]) -> list[str]:
-    """Claims that are neither red nor discharged, folded away."""
+def _undischarged(claims: Sequence[Reported]) -> list[str]:
+    """Selected claims that are neither red nor DISCHARGED, as a folded table."""
     short = [c for c in claims if not c.verdict.red and c.verdict is not Verdict.DISCHARGED and c.selected]
     if not short:
         return []
@@ -144,7 +149,7 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """One line of plain text: no cell ends early, and nothing in it is read as HTML."""
+    """Text on one line, escaped so that it can neither end a table cell nor be read as HTML."""
     line = " ".join(text.split())
     line = line if len(line) <= CELL else line[: CELL - 1] + "…"
     return line.replace("&", "&amp;").replace("<", "&lt;").replace("\\", "\\\\").replace("|", "\\|")

@@ -1,4 +1,4 @@
-"""JUnit XML, in the shape of Jenkins' junit-10.xsd: what is short of discharged never reads as a plain pass."""
+"""JUnit XML that follows Jenkins' junit-10.xsd. A claim that is not DISCHARGED is never a plain pass."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from harness.judging.verdict import Verdict
 from harness.report.claim import Reported, reported
 
 ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot carry, not even escaped."""
+"""Characters that XML 1.0 cannot carry, not even escaped."""
 
 
 def document(merged: Merged, runs: Runs) -> bytes:
     """One suite for each contract, one case for each claim."""
     claims = sorted(reported(merged, runs), key=lambda claim: claim.row["contract"])
     root = ET.Element("testsuites", {"name": "harness", **_counts(claims)})
-    root.attrib.pop("skipped")  # the schema has it on suites alone
+    root.attrib.pop("skipped")  # the schema allows this attribute on suites only
     for contract, group in groupby(claims, key=lambda claim: claim.row["contract"]):
         _suite(root, contract, list(group), runs)
     ET.indent(root, " ")

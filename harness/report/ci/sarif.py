@@ -1,4 +1,4 @@
-"""SARIF 2.1.0: an error for each red claim at its line of the contract, a note for each that is short."""
+"""SARIF 2.1.0: an error for each red claim at its line of the contract, a note for each other undischarged claim."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from harness.report.claim import Reported, reported
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 ROOT = "%SRCROOT%"
 Json = dict[str, Any]
-"""A part of the log; its shape is SARIF's."""
+"""A part of the log, as SARIF defines it."""
 
 
 def document(merged: Merged, runs: Runs) -> str:
-    """The log as JSON text; a claim is a rule, and its `if_fails` the rule's help."""
+    """The log as JSON text. Each claim becomes a rule, and its `if_fails` the rule's help."""
     claims = [claim for claim in reported(merged, runs) if claim.verdict is not Verdict.DISCHARGED]
     driver = {
         "name": "harness",

@@ -1,4 +1,4 @@
-// One claim's page: what was claimed, seen, why, the numbers, and how to see it again.
+// One claim's page: the claim, the verdict with its reasons, the numbers, and how to reproduce them.
 
 const chunks = new Map();
 
@@ -15,7 +15,7 @@ function part(title, ...children) {
 function claimPage(line, claim, steps) {
   const title = el("div", { class: "title" }, el("h1", { id: "claim-h", tabindex: "-1" }, line.id), badge(line.verdict), line.was ? el("span", { class: "quiet" }, "was ", badge(line.was)) : null);
   const lead = claim.rule ? el("p", { class: "lead" }, rich(claim.rule)) : null;
-  const main = el("div", null, story(line, claim), claim.ran ? numbers(claim) : null, claim.ran ? [redGreen(claim), located(claim), series(claim), counterexample(claim), recorded(claim)] : null);
+  const main = el("div", null, story(line, claim), claim.ran ? numbers(claim) : null, claim.ran ? [redGreen(claim), stageErrors(claim), series(claim), counterexample(claim), sources(claim)] : null);
   return [steps, title, lead, el("div", { class: "columns" }, main, aside(line, claim))];
 }
 
@@ -58,7 +58,7 @@ function fate(mutant) {
   return [words[mutant.status] || `SURVIVED (${mutant.status})`, mutant.reason].filter(Boolean).join(": ");
 }
 
-function located(claim) {
+function stageErrors(claim) {
   if (!claim.stages) return null;
   const bad = new Set(claim.stages.independently_bad);
   const rows = claim.stages.stages.map((s) => [s.stage, number(s.alone_u), number(s.propagated_u), bad.has(s.stage) ? el("span", { class: "over" }, "wrong on its own") : ""]);
@@ -91,23 +91,23 @@ function counterexample(claim) {
 
 function command(text) {
   const button = el("button", { type: "button" }, "Copy");
-  const said = el("span", { class: "unseen", role: "status" });
+  const status = el("span", { class: "unseen", role: "status" });
   const pre = el("pre", { tabindex: "0", "aria-label": "Replay command" }, text);
   button.addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(text);
     } catch {
-      getSelection().selectAllChildren(pre); // a file:// page may not reach the clipboard: select, and copy as of old
+      getSelection().selectAllChildren(pre); // the clipboard API may be refused on a file:// page: select the text and use execCommand
       document.execCommand("copy");
     }
     button.textContent = "Copied";
-    said.textContent = "Copied";
-    setTimeout(() => { button.textContent = "Copy"; said.textContent = ""; }, 2000);
+    status.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; status.textContent = ""; }, 2000);
   });
-  return el("div", { class: "replay" }, pre, button, said);
+  return el("div", { class: "replay" }, pre, button, status);
 }
 
-function recorded(claim) {
+function sources(claim) {
   return part("As written",
     claim.log ? el("details", { open: true }, el("summary", null, "The end of its log"), el("pre", { tabindex: "0" }, claim.log)) : null,
     el("details", null, el("summary", null, `The claim, ${claim.where}`), el("pre", { tabindex: "0" }, claim.entry)));

@@ -1,9 +1,9 @@
 "use strict";
-// Everything on the page is made of nodes and text: no string is ever read as HTML.
+// These helpers build the page from DOM nodes and text nodes, so no string is parsed as HTML.
 
 const SIGNS = JSON.parse(document.getElementById("signs").textContent);
 
-/** A node; `props` are attributes, `on` handlers, children nodes or text (null ones are left out). */
+/** Make a node. `props` are attributes, `props.on` event handlers; null or empty children are left out. */
 function el(tag, props, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(props || {})) {
@@ -14,7 +14,7 @@ function el(tag, props, ...children) {
   return node;
 }
 
-/** Three significant digits, as Python's `.3g` gives them. */
+/** Format a number with three significant digits, as Python's `.3g` does. */
 function brief(value) {
   if (typeof value !== "number") return value === null || value === undefined ? "–" : String(value);
   if (value === 0) return "0";
@@ -27,18 +27,18 @@ function brief(value) {
   return String(Number(value.toPrecision(3)));
 }
 
-/** A number that keeps its whole value beside the short text. */
+/** Show a number in short; the `value` attribute keeps all its digits. */
 function number(value) {
   return el("data", { value: value === null || value === undefined ? "" : String(value) }, brief(value));
 }
 
-/** `0.31 × limit`; what is over says so in words. */
+/** Show a margin as `0.31 ×`, in the class `over` if it exceeds the limit. */
 function times(margin) {
   if (margin === null || margin === undefined) return null;
   return el("span", { class: margin > 1 ? "over" : "under" }, number(margin), "\u00a0×");
 }
 
-/** Text with its `code` in backticks set as code. */
+/** Show text, with the parts in backticks as code. */
 function rich(text) {
   return String(text).split("`").map((piece, i) => (i % 2 && piece ? el("code", null, piece) : piece));
 }
@@ -48,18 +48,18 @@ function badge(verdict) {
   return el("span", { class: `badge ${SIGNS.tones[verdict] || "unknown"}` }, sign, verdict);
 }
 
-/** A table in a box of its own that scrolls where it must, so that the page does not. */
+/** A table in a box that scrolls sideways, so that the page itself does not. */
 function table(label, heads, rows, kind) {
   const name = (h) => h.text ?? h;
   const head = el("tr", { role: "row" }, heads.map((h) => el("th", { scope: "col", role: "columnheader", class: h.n ? "n" : null }, name(h))));
   const body = rows.map((cells) => el("tr", { role: "row" }, cells.map((cell, i) =>
     (i === 0 ? el("th", { scope: "row", role: "rowheader" }, cell) : el("td", { role: "cell", class: heads[i].n ? "n" : null, "data-label": heads[i].short ?? name(heads[i]) }, el("span", null, cell))))));
-  // The roles are said because on a phone the rows are laid out as cards, and a table that is no table to CSS loses them.
+  // The roles are explicit because on a phone CSS lays the rows out as cards, and browsers then drop the table's roles.
   const whole = el("table", { role: "table", class: kind || null }, el("thead", { role: "rowgroup" }, head), el("tbody", { role: "rowgroup" }, body));
   return el("div", { class: "scroll", role: "region", "aria-label": label, tabindex: "0" }, whole);
 }
 
-/** A `text/plain` element's Base64 of gzip, as text. */
+/** Decode the gzipped Base64 text of an element. */
 async function unpacked(id) {
   const binary = atob(document.getElementById(id).textContent);
   const bytes = new Uint8Array(binary.length);

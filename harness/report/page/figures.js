@@ -1,4 +1,4 @@
-// The plots of one claim, as Vega-Lite.
+// The plots of one claim as Vega-Lite specifications.
 
 const POWER = "format(datum.value, datum.value >= 1e4 || datum.value < 1e-2 ? '.0e' : '~g')";
 
@@ -17,7 +17,7 @@ function logAxis(title, numbers, width) {
   return { title, labelExpr: POWER, values: powersOfTen(numbers, width < 500 ? 4 : 8), labelOverlap: "greedy" };
 }
 
-/** RED and GREEN: every subject's distance from the limit, on one scale; no error at all is drawn at 1e-4. */
+/** Plot value ÷ limit of candidate, baseline and mutants on one scale; a zero is drawn at 1e-4. */
 function marginsFigure(claim) {
   const rows = [];
   for (const who of ["candidate", "baseline"]) {
@@ -52,7 +52,7 @@ function marginsFigure(claim) {
   return figure("Known-wrong versions must lie right of the limit, the candidate left of it; all on the same cases.", spec);
 }
 
-/** The cases one by one against each limit. */
+/** Plot a histogram of the cases' value ÷ limit, one row for each measurement. */
 function spreadFigure(claim) {
   const values = [];
   let zero = 0, lost = 0;
@@ -61,7 +61,7 @@ function spreadFigure(claim) {
     lost += part.lost;
     for (const at of part.at) values.push({ limit: part.limit, measure: part.measure, dtype: part.dtype, log: at });
   }
-  if (claim.cases < 2 || values.length < 2) return null; // of one case the table says it all
+  if (claim.cases < 2 || values.length < 2) return null; // the table already shows a single case
   const range = [ink("--plot-a"), ink("--plot-b"), ink("--plot-c"), ink("--plot-d")];
   const measures = [...new Set(values.map((v) => v.measure))];
   const [low, high] = [Math.floor(Math.min(0, ...values.map((v) => v.log))), Math.ceil(Math.max(0, ...values.map((v) => v.log)))];
@@ -91,7 +91,7 @@ function spreadFigure(claim) {
   return figure(`The candidate's ${values.length} values, one per case and limit; the dashed line is the limit${notes.length ? `; ${notes.join(", ")}` : ""}.`, spec);
 }
 
-/** Error by stage: on its own, and as it adds up. */
+/** Plot each stage's error, alone and accumulated. */
 function stagesFigure(stages) {
   const least = 0.01;
   const values = stages.stages.flatMap((s) => [["alone", s.alone_u], ["as it adds up", s.propagated_u]].map(([kind, u]) =>
@@ -118,10 +118,10 @@ function stagesFigure(stages) {
       },
     ],
   });
-  return figure(`Alone: every stage fed the reference's inputs, so an error that merely passes through is not blamed. The dashed line is ${brief(stages.limit_u)} round-offs.`, spec);
+  return figure(`Alone: every stage fed the reference's inputs, so a stage is not blamed for an error that it only passes on. The dashed line is ${brief(stages.limit_u)} round-offs.`, spec);
 }
 
-/** Losses, norms, drift: the candidate's line over the baseline's. */
+/** Plot a series (loss, norm, drift): the candidate's line over the baseline's. */
 function curvesFigure(claim, name) {
   const values = [];
   const cases = claim.curves.filter((c) => c.name === name);

@@ -1,4 +1,4 @@
-// The list of all claims: search, filters, arrow keys; a hundred rows at a time.
+// The list of all claims with search, filters and arrow keys; it adds a hundred rows at a time.
 
 const PAGE = 100;
 let INDEX = { claims: [], chunk: 1, runs: {} };
@@ -6,7 +6,7 @@ let matches = [];
 let shown = 0;
 const byId = (id) => document.getElementById(id);
 const FIELDS = { q: byId("q"), verdict: byId("f-verdict"), contract: byId("f-contract"), target: byId("f-target") };
-let group = ""; // set by a link of the verdict table; shown in the count, cleared with the rest
+let group = ""; // set by a link in the verdict table, shown beside the count, cleared with the other filters
 
 async function readIndex() {
   INDEX = JSON.parse(await unpacked("index"));
@@ -71,7 +71,7 @@ function item(claim) {
   return el("li", null, link);
 }
 
-/** Arrow keys, Home and End walk the list; down from the search enters it, up from its first row leaves it. */
+/** Move the focus in the list by arrow keys, Home and End; Down leads from the search into it, Up from row one back. */
 function walk(event) {
   const items = [...byId("list").querySelectorAll("a.item")];
   const at = items.indexOf(document.activeElement);

@@ -1,4 +1,4 @@
-// Vega-Lite lies compressed in the page and is read when the first plot comes into view.
+// The page contains Vega-Lite compressed and unpacks it when the first plot scrolls into view.
 
 let library = null;
 const drawn = new Map();
@@ -12,7 +12,7 @@ function ink(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-/** Colours and type of the page, so that a plot belongs to it in either theme. */
+/** Vega-Lite settings that give plots the page's colours and fonts in both themes. */
 function plotTheme() {
   const font = getComputedStyle(document.body).fontFamily;
   const text = { labelColor: ink("--quiet"), titleColor: ink("--quiet"), labelFont: font, titleFont: font, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal" };
@@ -34,13 +34,13 @@ async function draw(box, spec) {
   const held = drawn.get(box);
   if (held) held.finalize();
   drawn.set(box, made);
-  box.querySelector("svg").setAttribute("aria-hidden", "true"); // the box is the image; its parts have no names of their own
+  box.querySelector("svg").setAttribute("aria-hidden", "true"); // the box has the role and the label of the image, so screen readers skip its parts
   box.dataset.drawn = document.documentElement.dataset.theme;
 }
 
-const seen = new IntersectionObserver((entries) => {
+const observer = new IntersectionObserver((entries) => {
   for (const entry of entries.filter((e) => e.isIntersecting)) {
-    seen.unobserve(entry.target);
+    observer.unobserve(entry.target);
     draw(entry.target, entry.target.spec).catch((problem) => {
       entry.target.textContent = `This plot could not be drawn (${problem.message}); its numbers are in the tables.`;
       console.error(problem);
@@ -48,15 +48,15 @@ const seen = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "200px" });
 
-/** A figure drawn when it comes into view; `spec(width)` is its Vega-Lite. */
+/** A figure that is drawn when it scrolls into view; `spec(width)` returns its Vega-Lite specification. */
 function figure(caption, spec) {
   const box = el("div", { class: "plot", role: "img", "aria-label": caption });
   box.spec = spec;
-  seen.observe(box);
+  observer.observe(box);
   return el("figure", null, el("figcaption", null, caption), box);
 }
 
-/** Draw again what was drawn, in the present theme and width. */
+/** Draw all plots on the page again in the present theme and width. */
 function redraw() {
   for (const box of drawn.keys()) {
     if (box.isConnected) draw(box, box.spec);

@@ -1,4 +1,4 @@
-// Addresses: #claim/ID is a claim's page, #claims?verdict=... the filtered list, any other #name a place on the overview.
+// Addresses: #claim/ID shows a claim's page, #claims?verdict=... the filtered list, any other #name a section.
 
 let lastClaim = null;
 let lastFilters = "";
@@ -39,7 +39,7 @@ async function showClaim(id) {
   const back = el("a", { href: filters ? `#claims?${filters}` : "#claims", id: "back" }, "← All claims");
   const page = line ? claimPage(line, await dossierOf(line.position), el("nav", { class: "crumbs", "aria-label": "Claims" }, back, el("span", { class: "steps" }, neighbours(line)))) :
     [el("nav", { class: "crumbs", "aria-label": "Claims" }, back), el("h1", { id: "claim-h", tabindex: "-1" }, `No claim ${id} in this report`), el("p", { class: "lead" }, "Its name may have changed, or its contract was not run.")];
-  if (address().claim !== id) return; // another address came while the claim was read
+  if (address().claim !== id) return; // the user went to another address while the claim was being unpacked
   byId("overview").hidden = true;
   byId("claim").replaceChildren(...page.flat().filter(Boolean));
   byId("claim").hidden = false;
@@ -50,7 +50,7 @@ async function showClaim(id) {
   ready(`claim/${id}`);
 }
 
-/** The claims before and after this one in the list as it is filtered. */
+/** Links to the claims before and after this one in the filtered list. */
 function neighbours(line) {
   const at = matches.indexOf(line);
   const link = (claim, text) => claim && el("a", { href: `#claim/${encodeURIComponent(claim.id)}`, title: claim.id }, text);
@@ -71,13 +71,13 @@ function setTheme(theme) {
 
 const system = matchMedia("(prefers-color-scheme: dark)");
 let chosen = null;
-try { chosen = localStorage.getItem("harness-report-theme"); } catch { /* no storage: the system's theme each time */ }
+try { chosen = localStorage.getItem("harness-report-theme"); } catch { /* without storage, each visit starts in the system's theme */ }
 setTheme(chosen || (system.matches ? "dark" : "light"));
 system.addEventListener("change", () => { if (!chosen) { setTheme(system.matches ? "dark" : "light"); redraw(); } });
 byId("theme").addEventListener("click", () => {
   chosen = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
   setTheme(chosen);
-  try { localStorage.setItem("harness-report-theme", chosen); } catch { /* as above */ }
+  try { localStorage.setItem("harness-report-theme", chosen); } catch { /* without storage, the choice lasts until the page is closed */ }
   redraw();
 });
 

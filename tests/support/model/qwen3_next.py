@@ -1,4 +1,4 @@
-"""Gated delta net weights under the names of Qwen3-Next."""
+"""Rename gated delta net weights as Qwen3-Next names them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decoders that tests build: small, and with no two sizes equal that a bug could exchange."""
+"""The decoders that tests build: small, with different sizes wherever a bug could exchange two of them."""
 
 from __future__ import annotations
 

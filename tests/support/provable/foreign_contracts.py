@@ -1,4 +1,4 @@
-"""Contracts of the provable-contracts kind, made from a seed: as wild as those in public repositories, in our words."""
+"""Generate provable-contracts files from a seed, as irregular as those in public repositories."""
 
 from __future__ import annotations
 

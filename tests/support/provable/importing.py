@@ -1,4 +1,4 @@
-"""`harness import` in this process, and the measure of what it lost."""
+"""Run `harness import` in this process, and list the values that it lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ONE = "metadata: {version: 1.0.0}\nfalsification_tests:\n- {id: FALSIFY-A-001, r
 
 
 def scalars(value: Any) -> Counter[str]:
-    """Every value and every key of a document, with how often it is there."""
+    """Count every value and every key of a document."""
     found: Counter[str] = Counter()
     todo = [value]
     while todo:
@@ -36,12 +36,12 @@ def scalars(value: Any) -> Counter[str]:
 
 
 def as_text(path: Path) -> Any:
-    """The file by PyYAML's own loader that reads every scalar as text; none of our code."""
+    """Load the file with PyYAML's loader that reads every scalar as text, without Harness's code."""
     return yaml.load(path.read_text(encoding="utf-8-sig"), Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
 
 
 def nothing_lost(source: Path, contract: Path) -> Counter[str]:
-    """What of the source is not in the contract as often as there; empty if all is."""
+    """Keys and values that the contract has less often than the source; empty if nothing was lost."""
     theirs, ours = scalars(as_text(source)), scalars(as_text(contract))
     # A heading that has nothing of its own below it; the key of a test in a map is a value here: id or key.
     lost = theirs - ours - Counter({"metadata:": 1, "equations:": 1})
