@@ -17,6 +17,7 @@ from harness.contract.ship import Criterion, Ship, Target, find_ship, load_ship
 from harness.contract.validate import Checked, check
 from harness.errors import UserError
 from harness.evidence import newest_run
+from harness.judging.cause import Cause
 from harness.measurements.table import MEASUREMENTS
 from harness.words import explanation, glossary
 from harness.words.glossary import FREE, IMPLICIT, OPERATORS, VERDICTS
@@ -45,7 +46,7 @@ def names(path: str) -> list[str]:
     texts = [file.read_text(encoding="utf-8", errors="replace") for file in [*files, *([ship] if ship else [])]]
     targets = re.findall(r"^  ([a-z0-9-]+):$", texts[-1], re.MULTILINE) if ship else []
     ids = [found for text in texts for found in ID.findall(text)]
-    return list(dict.fromkeys([*VERDICTS, *ids, *targets, *MEASUREMENTS, *IMPLICIT, *OPERATORS, *FREE]))
+    return list(dict.fromkeys([*VERDICTS, *ids, *targets, *MEASUREMENTS, *IMPLICIT, *OPERATORS, *FREE, *Cause]))
 
 
 def _unknown(word: str, path: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from harness.judging import cause
 from harness.judging.verdict import Verdict
 from harness.measurements.table import MEASUREMENTS
 
@@ -123,6 +124,8 @@ def pages(word: str) -> Iterator[Page]:
         yield f"{folded}: an operator of limits", iter([(0, text)])
     if folded in FREE:
         yield f"{folded}: a free mutant", iter([(0, f"Every comparison of arrays must catch it: {FREE[folded]}.")])
+    if folded in cause.MEANING:
+        yield f"{folded}: a cause of a verdict", iter([(0, f"It means: {cause.MEANING[cause.Cause(folded)]}.")])
 
 
 def _verdict(verdict: Verdict) -> Page:

@@ -13,6 +13,7 @@ from harness.commands.main import main
 from harness.contract.limits import OPERATORS
 from harness.contract.names.modules import Modules
 from harness.contract.validate import check
+from harness.judging.cause import MEANING, Cause
 from harness.judging.findings import IMPLICIT
 from harness.judging.verdict import Verdict
 from harness.report import word_pages
@@ -44,6 +45,11 @@ def test_the_glossary_has_a_word_for_all_that_the_engine_knows() -> None:
     assert set(glossary.OPERATORS) == set(OPERATORS)
     assert set(glossary.IMPLICIT) == set(IMPLICIT)
     assert set(glossary.FREE) == {*FREE, "lower_precision"}
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_every_cause_has_its_words(cause: Cause, capsys: pytest.CaptureFixture[str]) -> None:
+    assert MEANING[cause] in " ".join(said(capsys, cause.value).split())
 
 
 def test_every_shipped_claim_mutant_and_measurement_is_told() -> None:
