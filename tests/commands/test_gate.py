@@ -91,7 +91,7 @@ def test_a_time_that_is_no_text_does_not_verify(cpu, tmp_path, capsys, began):
         del body["began"]
         reseal(odd, body)
     assert gate(odd) == 1
-    assert "expected when it began, with its zone" in capsys.readouterr().out
+    assert "expected the date and time at which the run began, with the time zone" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from harness.judging.verdict import Verdict
 from harness.measurements.row import Row
 from harness.subject.identity import Identity
 from tests.support import report_lab as lab
+from tests.support.repository import ROOT
 
 TYPES: tuple[tuple[Any, str, str | None], ...] = (
     (result.Result, "result", None),
@@ -209,7 +210,7 @@ def test_start_up_loads_no_schema() -> None:
 
 
 def test_the_reference_has_every_key_and_every_cause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(lab.ROOT / "docs" / "site_hooks"))
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "site_hooks"))
     text = importlib.import_module("evidence_reference").page()
     for name in [*shape.FILES, "shared"]:
         schema = json.loads((shape.FOLDER / f"{name}.schema.json").read_text(encoding="utf-8"))

@@ -11,7 +11,6 @@ from harness.report.curve import CASES, POINTS, curves
 from harness.report.dossier import dossier
 from harness.report.spread import spread
 from harness.report.state import states
-from harness.report.why import root_cause, whys
 from tests.support import report_lab as lab
 
 
@@ -60,17 +59,6 @@ def test_a_candidate_that_errs_otherwise_is_likened_to_no_mutant(runs, tmp_path)
     (tmp_path / "kernel<b>.py").write_text("def double(x):\n    return x * 2.5\n", encoding="utf-8")
     found = dossier(states([lab.run(tmp_path, "-k", "doubles")])[0], "FALSIFY-DOUBLES-001")
     assert "known-wrong version" not in " ".join(found["whys"])
-
-
-def test_what_the_machine_decided_is_called_so():
-    body = {"device_missing": "no CUDA device"}
-    result = {"verdict": "UNVERIFIED", "reason": "x", "record": {}}
-    assert root_cause(result, body) == "infrastructure masking: no CUDA device"
-    assert root_cause({**result, "reason": "dependency `peft` is not installed"}, {}).startswith(
-        "infrastructure masking"
-    )
-    assert root_cause({**result, "verdict": "ERROR", "reason": "KeyError: 'a'"}, {}) is None
-    assert whys(result, None, body)[-1] == "The device asked for was not there: no CUDA device."
 
 
 def test_long_series_are_thinned_and_many_cases_counted():

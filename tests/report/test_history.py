@@ -2,8 +2,7 @@
 
 import pytest
 
-from harness.evidence import store
-from harness.report import cause, work
+from harness.report import work
 from harness.report.movement import direction
 from harness.report.outline import earlier, outline
 from harness.report.state import states
@@ -65,28 +64,3 @@ def test_open_work_is_ranked_by_gain_over_effort_and_says_what_is_in_the_way(run
 )
 def test_which_way_a_verdict_moved(before, after, way):
     assert direction(before, after) == way
-
-
-def test_what_differs_is_named(runs):
-    _, before, _ = runs
-    body = store.read_json(before / "run.json")
-    contract = body["contracts"][0]
-    edited = {**contract, "sha256": "0", "files": {**contract["files"], "own.py": "0"}}
-    after = {
-        **body,
-        "device": "cuda:0",
-        "code": {**body["code"], "reference": "0"},
-        "versions": {**body["versions"], "torch": "9"},
-        "contracts": [edited, *body["contracts"][1:], {**contract, "id": "another"}],
-    }
-    told = [c.text for c in cause.causes(body, after)]
-    assert told == [
-        "contract another is new",
-        f"contract {contract['id']} was edited",
-        f"own.py, which contract {contract['id']} binds, was edited",
-        "code of reference was edited",
-        "device cpu → cuda:0",
-        f"torch {body['versions']['torch']} → 9",
-    ]
-    assert cause.told(cause.of_claim(cause.causes(body, after), "trouble")).startswith("code of reference")
-    assert cause.told([]) == cause.UNEXPLAINED

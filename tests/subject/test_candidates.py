@@ -61,7 +61,7 @@ def test_fused_decoder_and_its_stages_equal_the_reference(dtype: str) -> None:
     assert [trace.dtypes_wrong, trace.inputs_changed, trace.outputs_changed()] == [[], [], []]
     stages = logit_parity_stages(boundary(torch_sdpa, dtype), Case(dtype=dtype), **MODEL, length=21, replaced=True)
     assert len(stages) == 15 * 2 + 3
-    assert all(rel_l2((got, want)) <= limit for _, got, want in stages)
+    assert all(rel_l2(got, want) <= limit for _, got, want in stages)
 
 
 def test_fused_attention_really_is_another_kernel() -> None:
@@ -79,7 +79,7 @@ def test_compiled_norm_is_compiled_and_as_near_as_the_eager_one() -> None:
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
     errors = {
-        target.__name__: rel_l2(ops.parity(boundary(target, "float32"), Case(dtype="float32"), **NORM).pairs["out"])
+        target.__name__: rel_l2(*ops.parity(boundary(target, "float32"), Case(dtype="float32"), **NORM).pairs["out"])
         for target in (eager, torch_compile)
     }
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 1

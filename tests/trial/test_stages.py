@@ -76,7 +76,7 @@ def small(**fields):
         "examples": 1,
         "accept": {"err_ratio": {"le": 2.0, "why": "as shipped"}},
         "mutants": ["k_bias_dropped"],
-        "budget_s": 1,
+        "budget_s": 5,
     }
     fixed = {"model_type": "qwen2", "tied": False, "biases": True, "rope_theta": 1e6, "eps": 1e-6}
     sizes = {"layers": 2, "hidden": 32, "intermediate": 48, "heads": 4, "kv_heads": 2, "head_dim": 12, "vocab": 67}
