@@ -57,8 +57,8 @@ def test_an_architecture_is_named_where_the_steps_say_and_nowhere_else(tmp_path:
     steps = section("An architecture")
     here = scratch_copy(tmp_path)
     code, before = trained(here, "--weights", str(folder))
-    assert code == 3
-    assert "this claim covers llama, qwen2" in before["reason"]
+    assert code == 1
+    assert "found model_type 'mistral', expected one of llama, qwen2" in before["reason"]
     for file, (old, new) in STEPS.items():
         assert f"`{file}`" in steps, file
         edited(here / file, old, new)

@@ -107,7 +107,7 @@ def test_the_nf4_loader_refuses_by_name():
     held = norm_audit.packed(case, case_weights(case, config))
     name = "model.layers.1.mlp.up_proj.weight"
     broken = {
-        "not packed": {**held, name: np.ones((48, 32), np.float32)},
+        "NF4 codes packed in uint8": {**held, name: np.ones((48, 32), np.float32)},
         "up_proj.weight.absmax has": {**held, f"{name}.absmax": np.ones(3, np.float32)},
         "up_proj.bias": {**held, "model.layers.1.mlp.up_proj.bias": np.ones(48, np.float32)},
         "k_proj.bias": {n: w for n, w in held.items() if n != "model.layers.0.self_attn.k_proj.bias"},

@@ -48,7 +48,7 @@ ENTRY_MISTAKES = {
     "none": ("pass", None),
     "swapped": (
         f"a, b = '{LAYER}self_attn.v_proj.weight', '{LAYER}self_attn.out_proj.weight'; g[a], g[b] = g[b], g[a]",
-        f"{LAYER}self_attn.v_proj.weight",
+        f"{LAYER}self_attn.",  # both tensors are wrong, and which of them is farther off depends on the case
     ),
     "one bias short": (f"g['{LAYER}fc1.bias'] *= 0.99", f"{LAYER}fc1.bias"),
     "assigned": ("g['decoder.embed_tokens.weight'][int(tokens[0, 0])] *= 2", "decoder.embed_tokens.weight"),

@@ -12,7 +12,7 @@ def shapes_of(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     heads = int(config["num_attention_heads"])
     dim = int(config.get("head_dim") or C // heads)
     queries, keys = heads * dim, int(config.get("num_key_value_heads") or heads) * dim
-    llama = config["model_type"] == "llama"
+    llama = config["model_type"] != "qwen2"  # Qwen2 has three biases whatever its config says; the others read the keys
     attention, mlp = llama and config.get("attention_bias"), llama and config.get("mlp_bias")
     projections = {
         "self_attn.q_proj": (queries, C, attention or not llama),

@@ -57,8 +57,8 @@ def padding_taken_for_tokens(baseline: Any) -> Any:
     def whole(loaded: Any) -> None:
         step = loaded.step
 
-        def stepped(tokens: Tensor, kept: Any, real: Tensor, mask: Any) -> Any:
-            return step(tokens, kept, torch.ones_like(real), mask)
+        def stepped(tokens: Tensor, kept: Any, real: Tensor) -> Any:
+            return step(tokens, kept, torch.ones_like(real))
 
         loaded.step = stepped
 
@@ -102,8 +102,8 @@ def _one_cache(loaded: Any) -> None:
 def _editing(loaded: Any, edit: Callable[[Any], None]) -> None:
     step = loaded.step
 
-    def stepped(tokens: Tensor, kept: Any, real: Tensor, mask: Any) -> Any:
-        logits, (kept, real) = step(tokens, kept, real, mask)
+    def stepped(tokens: Tensor, kept: Any, real: Tensor) -> Any:
+        logits, (kept, real) = step(tokens, kept, real)
         for layer in kept.layers:
             if hasattr(layer, "recurrent_states"):
                 edit(layer)
