@@ -33,6 +33,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "-k", dest="select", default="", metavar="EXPR", help="select claims by words with and, or, not and parentheses"
     )
+    add(
+        "--no-mutants",
+        action="store_true",
+        help="run candidate and baseline alone, for a quick look: what is not red is UNVERIFIED",
+    )
     add("--memory-mb", type=positive, metavar="MB", help="memory limit per claim (default: 80 %% of RAM / N)")
     add("--resume", metavar="RUN.partial", help="finish a run that was killed")
     add("--junitxml", metavar="FILE", help="also write the outcome as JUnit XML")

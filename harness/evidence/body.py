@@ -44,6 +44,7 @@ class Options(TypedDict):
     device: str
     seed: int
     select: str
+    no_mutants: bool
 
 
 class Checkpoint(TypedDict):

@@ -87,6 +87,9 @@ def _verdict(
         return Verdict.UNVERIFIED, f"{SINGLE}: {single}", Cause.FLOAT32_IN_FLOAT64
     if broken:
         return Verdict.FALSIFIED, _violation_text(max(broken, key=lambda f: (f.measure in IMPLICIT, f.margin))), None
+    if record.get("mutants_left_out"):
+        survived = f"survived {len(record['cases'])} cases on {record['platform']}"
+        return Verdict.UNVERIFIED, f"{survived}; no mutant was run (--no-mutants)", Cause.MUTANTS_LEFT_OUT
     unproven = vacuous(claim, limits, mutants)
     if unproven:
         return Verdict.VACUOUS, unproven, None

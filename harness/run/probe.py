@@ -98,8 +98,10 @@ def found(device: str, spec: str, folder: str) -> Host:
 def _device(requested: str) -> tuple[str, str | None, str | None]:
     """(device, why it is missing or None, GPU name and CUDA version or None)."""
     kind, _, number = requested.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
+    if kind not in ("auto", "cpu", "cuda", "rehearsal") or (number and (kind != "cuda" or not number.isdigit())):
         raise UserError(f"--device {requested}: expected auto, cpu, cuda or cuda:N")
+    if kind == "rehearsal":
+        return "rehearsal:0", None, "rehearsal"
     if kind == "cpu":
         return "cpu", None, None
     try:

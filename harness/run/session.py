@@ -82,6 +82,7 @@ def campaign_of(here: store.Run, checked: Checked, options: Options, host: Host)
         workers=1 if on_cuda else options.workers or os.cpu_count() or 1,
         memory_mb=options.memory_mb,
         mutants={claim: dict(binding.mutants) for claim, binding in checked.bindings.items()},
+        mutants_left_out=options.no_mutants,
     )
 
 

@@ -8,6 +8,7 @@ limits check: edited inputs, results overwritten later, wrong dtypes.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable
 from functools import partial
@@ -18,6 +19,8 @@ import numpy as np
 
 from harness.dtypes import FORMATS, round_mantissa, round_to
 from harness.subject import other_process
+from harness.subject.device import HOST, platform, register
+from harness.subject.traffic import Traffic
 
 
 class Unsupported(Exception):
@@ -27,10 +30,27 @@ class Unsupported(Exception):
 class Trace:
     """What the boundary recorded during one case."""
 
-    def __init__(self) -> None:
+    def __init__(self, watch: bool = False) -> None:
         self.inputs_changed: list[str] = []
         self.dtypes_wrong: list[str] = []
         self._kept: list[tuple[str, Any, np.ndarray]] = []
+        self.traffic = Traffic() if watch else None
+        self._watched = watch
+
+    def watch(self, label: str, arrays: str | None) -> contextlib.AbstractContextManager[Any]:
+        """Count what a call on torch tensors moves between the host and a device. NumPy arrays must move."""
+        if self.traffic is None or arrays != "torch":
+            return contextlib.nullcontext()
+        from harness.subject.watch import Watch
+
+        return Watch(self.traffic, label)
+
+    def off_device(self) -> list[str]:
+        """What the subject copied to the host or computed there, if the trace was asked to watch from the start."""
+        if not self._watched or self.traffic is None:
+            return []
+        copied = [f"{place} copied between host and device" for place in self.traffic.copies]
+        return copied + [f"{place} ran on the host" for place in self.traffic.host]
 
     def keep(self, label: str, raw: Any, delivered: np.ndarray) -> None:
         """Keep a copy of a result, so that `outputs_changed` detects a later call that overwrites it."""
@@ -89,6 +109,19 @@ class Boundary:
         """Whether the subject has `name`."""
         return hasattr(self._target, name)
 
+    @property
+    def traffic(self) -> Traffic:
+        """What the calls from now on move between host and device; the same object at each use.
+
+        Raises: Unsupported if there is no device beside the host, or the subject's arrays are NumPy, which live there.
+        """
+        if platform(self._device) == HOST:
+            raise Unsupported(f"device {self._device} is the host itself; the claim needs `device: accelerator`")
+        if self._arrays != "torch":
+            raise Unsupported(f'{self._role} takes NumPy arrays; traffic is counted for ARRAYS = "torch"')
+        self._trace.traffic = self._trace.traffic or Traffic()
+        return self._trace.traffic
+
     def in_other_process(
         self,
         name: str,
@@ -116,10 +149,10 @@ class Boundary:
         kwargs = {**self._context(function), **kwargs}  # a device that the falsifier passes explicitly wins
         _check_signature(self._role, name, function, args, kwargs)
         sent: list[tuple[str, Any, np.ndarray]] = []
-        out = function(
-            *(self._send(a, f"argument {i + 1}", sent) for i, a in enumerate(args)),
-            **{key: self._send(a, key, sent) for key, a in kwargs.items()},
-        )
+        own = [self._send(a, f"argument {i + 1}", sent) for i, a in enumerate(args)]
+        named = {key: self._send(a, key, sent) for key, a in kwargs.items()}
+        with self._trace.watch(name, self._arrays):
+            out = function(*own, **named)
         self._trace.inputs_changed += [
             f"`{name}` changed {label}" for label, raw, original in sent if not same_bytes(_plain(raw), original)
         ]
@@ -200,6 +233,7 @@ def _through_a_boundary(
     name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], form: dict[str, Any]
 ) -> Any:
     """Call `function` in this process through a new boundary with the settings `form`; returns its result as NumPy."""
+    register(form["device"])
     target = SimpleNamespace(**{name: function})
     return getattr(Boundary(target, trace=Trace(), **form), name)(*args, **kwargs)
 
