@@ -1,4 +1,4 @@
-"""Cases are fixed by (claim id, given, explore, examples, seed), corners first; shrinking leads to the simplest that still fails."""
+"""Cases follow from id, given, explore, examples and seed, corners first; shrinking ends at the simplest that fails."""
 
 import importlib
 import itertools

@@ -76,17 +76,28 @@ def dispatch(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 
     Raises: RuntimeError and NotImplementedError where CUDA would (`rules.check`); what the kernel raises.
     """
-    ours: list[torch.Tensor] = []
+    ours: list[RehearsalTensor] = []
     others: list[torch.Tensor] = []
     own = [_on_host(value, ours, others) for value in args]
     named = {key: _on_host(value, ours, others) for key, value in kwargs.items()}
     check(func, ours, others)
     out = func(*own, **named)
+    if func._schema.is_mutable:
+        _follow(ours)
+        if torch.Tag.inplace_view in func.tags:
+            return args[0]
     if _leaves_device(func, args, kwargs):
         return args[0] if func is torch.ops.aten.copy_.default else out
     if _aliases(func):
         return return_and_correct_aliasing(func, args, kwargs, _on_device(out))
     return _on_device(out)
+
+
+def _follow(tensors: list[RehearsalTensor]) -> None:
+    """Give a tensor whose host tensor was resized or transposed in place the new sizes and strides."""
+    for tensor in tensors:
+        if (tensor.shape, tensor.stride()) != (tensor.host.shape, tensor.host.stride()):
+            torch.Tensor.data.__set__(tensor, RehearsalTensor(tensor.host))
 
 
 @functools.cache
@@ -104,7 +115,7 @@ def _leaves_device(func: Any, args: Any, kwargs: dict[str, Any]) -> bool:
     return asked is not None and torch.device(asked).type != NAME
 
 
-def _on_host(value: Any, ours: list[torch.Tensor], others: list[torch.Tensor]) -> Any:
+def _on_host(value: Any, ours: list[RehearsalTensor], others: list[torch.Tensor]) -> Any:
     """An argument as the host's kernel takes it; adds its tensors to `ours` (device) or `others` (host)."""
     if isinstance(value, RehearsalTensor):
         ours.append(value)
