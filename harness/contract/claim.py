@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-PLATFORMS = ("cpu", "cuda")
+from harness.platforms import DISCHARGING
 
 
 def canonical(value: Any) -> bytes:
@@ -91,7 +91,7 @@ class Claim:
 
     @property
     def discharges_on(self) -> tuple[str, ...]:
-        return tuple(self.source.get("discharges_on", PLATFORMS))
+        return tuple(self.source.get("discharges_on", DISCHARGING))
 
     @property
     def ship_blocking(self) -> bool:

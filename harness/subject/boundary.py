@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from harness.dtypes import FORMATS, round_mantissa, round_to
+from harness.platforms import HOST
 from harness.subject import other_process
-from harness.subject.device import HOST, platform, register
+from harness.subject.device import platform, register
 from harness.subject.traffic import Traffic
 
 
@@ -216,6 +217,8 @@ class Boundary:
         tensor = torch.from_numpy(np.array(array, copy=True))
         if array.dtype.kind == "f" and array.dtype == FORMATS[self._dtype].carrier:
             tensor = tensor.to(getattr(torch, self._dtype))
+        if tensor.dtype == torch.float64 and platform(self._device) == "mps":
+            raise Unsupported(f"{self._role}: torch has no float64 on mps")
         return tensor.to(self._device)
 
     def _check_dtype(self, value: Any, label: str) -> None:

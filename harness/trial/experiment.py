@@ -17,8 +17,9 @@ from harness.judging.record import Fault, Params, Record, Row, Scalar, Subject
 from harness.measurements.row import Number, encode
 from harness.measurements.table import MEASUREMENTS
 from harness.observation import Observation
+from harness.platforms import HOST
 from harness.subject.boundary import Boundary, Trace
-from harness.subject.device import HOST, platform
+from harness.subject.device import platform
 from harness.trial.ending import end, ended
 
 Falsifier = Callable[..., Observation]

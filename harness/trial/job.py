@@ -12,9 +12,10 @@ from harness.contract.claim import Claim
 from harness.evidence.examined import MadeFrom
 from harness.judging.limits import measures
 from harness.mutant import mutants_of
+from harness.platforms import HOST, REHEARSAL
 from harness.subject import binding, candidate
 from harness.subject.boundary import Unsupported
-from harness.subject.device import HOST, REHEARSAL, platform
+from harness.subject.device import platform
 from harness.trial.experiment import Experiment
 
 

@@ -16,7 +16,7 @@ import psutil
 
 from harness.evidence.result import write
 from harness.subject.device import register
-from harness.subject.torch_settings import settle
+from harness.subject.torch_settings import current, settle
 from harness.trial.examine import examine
 from harness.trial.job import Job
 
@@ -30,7 +30,8 @@ def work(job: Job, line: Connection) -> None:
     started = time.monotonic()
     with _scratch(job.staging / "scratch"):
         found = examine(job, lambda stage: line.send(("stage", stage)))
-    write(job.staging, job.claim, found, device=job.device, seconds=time.monotonic() - started)
+    seconds = time.monotonic() - started
+    write(job.staging, job.claim, found, device=job.device, seconds=seconds, settings=current())
     sys.stdout.flush()
     sys.stderr.flush()
     line.send(("done", found.judgement.verdict.value))

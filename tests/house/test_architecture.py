@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STANDARD = set(sys.stdlib_module_names) | {"__future__"}
 
 ROOMS = (
-    ("__init__", "errors", "dtypes", "mutant", "definitions"),
+    ("__init__", "errors", "dtypes", "mutant", "definitions", "platforms"),
     ("observation", "case", "checkpoint"),
     ("measurements",),
     ("contract",),
@@ -59,6 +59,7 @@ THIRD_PARTY = {
     "mutant": set(),
     "errors": set(),
     "definitions": set(),
+    "platforms": set(),
     "checkpoint": {"numpy", "ml_dtypes", "safetensors"},
     "contract": {"yaml", "jsonschema_rs", "hypothesis"},
     "provable": {"yaml"},

@@ -44,7 +44,10 @@ def test_exit_codes_of_run(lab):
         (["run", "contracts", "--candidate", "god.py"], "god.py"),
         (["run", "contracts", "--candidate", "torhc"], "did you mean 'torch'?"),
         (["run", "contracts", "--candidate", "good.py:nothing"], "has no `nothing`; it offers double"),
-        (["run", "contracts", "--device", "gpu"], "expected auto, cpu, cuda or cuda:N"),
+        (
+            ["run", "contracts", "--device", "gpu"],
+            "expected auto, cpu, cuda[:i], mps, xpu[:i], hpu[:i] or rehearsal",
+        ),
         (["run", "contracts", "-k", "softmax"], "selects none of 1 claims"),
         (["run", "contracts", "-k", "a and or"], "where a word was expected"),
         (["run", "contracts", "--seed", "-1"], "--seed"),
