@@ -1,8 +1,8 @@
 """Does this machine fit `ci/gpu.sh`? One line for what is missing.
 
-    python ci/gpu_fit.py                      Python, torch and NumPy
-    python ci/gpu_fit.py --share VENV_PYTHON  let a virtual environment see every package of this Python
-    python ci/gpu_fit.py --installed          the installed harness is this checkout's
+python ci/gpu_fit.py                      Python, torch and NumPy
+python ci/gpu_fit.py --share VENV_PYTHON  let a virtual environment see every package of this Python
+python ci/gpu_fit.py --installed          the installed harness is this checkout's
 """
 
 from __future__ import annotations

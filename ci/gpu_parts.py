@@ -77,7 +77,7 @@ def parts(platform: str, *, quick: bool = False) -> list[Part]:
         Part("E6", "throughput against measured bandwidth", 8, ("contracts/performance",), workers=1),
         Part("cuda_graph", "decoder as CUDA graphs", 6, ("contracts/model",), GRAPHED, "cuda_graph"),
         Part("torch_compile", "torch.compile", 9, ("contracts/ops", "contracts/model"), COMPILED, "torch_compile"),
-        Part("sixteen_bit", "fused kernels, bfloat16 and float16", 6, ("contracts/ops", "contracts/model"), FUSED, SDPA),
+        Part("sixteen_bit", "fused kernels in 16 bits", 6, ("contracts/ops", "contracts/model"), FUSED, SDPA),
         _false_alarms(platform, quick),
     ]
     return [part for part in whole if not quick or part.name not in SLOW]
@@ -151,4 +151,3 @@ def _claims_of(target: dict) -> set[str]:
 def whole_seconds(platform: str, *, quick: bool) -> float:
     """Seconds of all parts together."""
     return SECONDS["quick" if quick and platform != "cpu" else "cpu" if platform == "cpu" else "device"]
-
