@@ -79,7 +79,7 @@ def campaign_of(here: store.Run, checked: Checked, options: Options, host: Host)
         device=host["device"],
         device_missing=host["device_missing"],
         weights=options.weights or own,
-        workers=1 if on_cuda else options.workers or os.cpu_count() or 1,
+        workers=options.workers or (1 if on_cuda else os.cpu_count() or 1),
         memory_mb=options.memory_mb,
         mutants={claim: dict(binding.mutants) for claim, binding in checked.bindings.items()},
     )
