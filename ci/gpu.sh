@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything on a GPU machine without a network: install, run every part, keep its evidence, print one table.
 #
-#   ci/gpu.sh [WHEELHOUSE] [OUT] [--quick] [--device D]
+#   ci/gpu.sh [WHEELHOUSE] [OUT] [--quick] [--device D] [--only NAMES] [--parts FILE]
 #
 # The same command goes on where it stopped. PYTHON names the Python with torch, DEVICE the device. See docs/cuda.md.
 set -euo pipefail
@@ -12,8 +12,8 @@ while [ $# -gt 0 ]; do
   case "$1" in
     --device) device=${2:?--device: expected a device}; shift ;;
     --quick) rest+=(--quick) ;;
-    --only) rest+=(--only "${2:?--only: expected names of parts}"); shift ;;
-    -*) echo "gpu.sh: $1: unknown option; expected [WHEELHOUSE] [OUT] [--quick] [--device D] [--only PARTS]" >&2; exit 2 ;;
+    --only | --parts) rest+=("$1" "${2:?$1: expected a value}"); shift ;;
+    -*) echo "gpu.sh: $1: unknown option; expected --quick, --device D, --only NAMES or --parts FILE" >&2; exit 2 ;;
     *) given+=("$1") ;;
   esac
   shift

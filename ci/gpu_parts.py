@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -86,7 +88,24 @@ def parts(platform: str, *, quick: bool = False) -> list[Part]:
 SDPA = "torch_sdpa"
 SLOW = ("cuda_graph", "torch_compile", "sixteen_bit")
 """Parts that `--quick` leaves out."""
+OWN = ("name", "title", "share", "paths", "select", "candidate", "workers", "environment")
 B = ("contracts/adapters", "contracts/generation/greedy.yaml")
+
+
+def own(path: Path) -> list[Part]:
+    """Parts of your own from a YAML list: each a name and the fields of a `harness run`, relative to the checkout.
+
+    Raises: ValueError, one line, for another shape.
+    """
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise ValueError(f"{path}: expected a list of parts such as {{name: mine, paths: [contracts/ops]}}")
+    for number, entry in enumerate(found, start=1):
+        if unknown := sorted(set(entry) - set(OWN)):
+            raise ValueError(f"{path}: part {number}: found {unknown[0]!r}, expected {', '.join(OWN)}")
+        if not entry.get("name") or not entry.get("paths"):
+            raise ValueError(f"{path}: part {number}: found no name or no paths, expected both")
+    return [Part(**{"title": entry["name"], "share": 1.0, **entry, "paths": tuple(entry["paths"])}) for entry in found]
 
 
 def _triton(platform: str) -> Part:
@@ -136,11 +155,13 @@ def _files(path: Path) -> list[Path]:
 
 
 def claims_in(path: Path) -> list[str]:
-    """The claim ids of one contract."""
-    return [claim["id"] for claim in yaml.safe_load(path.read_text(encoding="utf-8"))["falsification_tests"]]
+    """The claim ids of one contract, in its order."""
+    return re.findall(r"^- id: (FALSIFY-\S+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
 
 
+@cache
 def _ship() -> dict:
+    """The targets of contracts/ship.yaml."""
     return yaml.safe_load((ROOT / "contracts" / "ship.yaml").read_text(encoding="utf-8"))["targets"]
 
 

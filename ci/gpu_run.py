@@ -1,6 +1,6 @@
 """Run the parts of `ci/gpu.sh` in their order; what was finished before is kept, what was cut goes on.
 
-    python ci/gpu_run.py OUT [--wheelhouse DIR] [--device D] [--quick]
+    python ci/gpu_run.py OUT [--wheelhouse DIR] [--device D] [--quick] [--parts FILE] [--only NAMES]
 
 Exit codes: 0 every part is finished and nothing is red, 1 a claim is red, 2 a mistake, 3 something is unfinished.
 """
@@ -36,13 +36,7 @@ class Mistake(Exception):
 
 def main(words: list[str] | None = None) -> int:
     """Run what is not finished yet, keep the table up to date, print it; returns the exit code."""
-    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ask.add_argument("out", type=Path)
-    ask.add_argument("--wheelhouse", type=Path, default=ROOT / "wheelhouse")
-    ask.add_argument("--device", default="auto")
-    ask.add_argument("--quick", action="store_true")
-    ask.add_argument("--only", default="", help="names of parts, separated by commas")
-    asked = ask.parse_args(words)
+    asked = _asked(words)
     out = asked.out.resolve()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
@@ -52,12 +46,24 @@ def main(words: list[str] | None = None) -> int:
         with held(out / LOCK) as lock:
             os.environ["HARNESS_CACHE"] = str(out / "cache")
             os.environ["WHEELHOUSE"] = str(asked.wheelhouse.resolve())
-            todo = chosen(gpu_parts.parts(device.partition(":")[0], quick=asked.quick), asked.only)
-            seconds = gpu_parts.whole_seconds(device.partition(":")[0], quick=asked.quick)
-            return run(out, todo, device, seconds, lock)
-    except Mistake as mistake:
+            kind = device.partition(":")[0]
+            whole = gpu_parts.own(asked.parts) if asked.parts else gpu_parts.parts(kind, quick=asked.quick)
+            seconds = gpu_parts.whole_seconds(kind, quick=asked.quick)
+            return run(out, chosen(whole, asked.only), device, seconds, lock)
+    except (Mistake, ValueError, OSError) as mistake:
         print(f"gpu.sh: {mistake}", file=sys.stderr)
         return 2
+
+
+def _asked(words: list[str] | None) -> argparse.Namespace:
+    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask.add_argument("out", type=Path)
+    ask.add_argument("--wheelhouse", type=Path, default=ROOT / "wheelhouse")
+    ask.add_argument("--device", default="auto")
+    ask.add_argument("--quick", action="store_true")
+    ask.add_argument("--parts", type=Path, help="a YAML list of parts of your own instead of the built-in ones")
+    ask.add_argument("--only", default="", help="names of parts, separated by commas")
+    return ask.parse_args(words)
 
 
 def chosen(parts: list[Part], only: str) -> list[Part]:
