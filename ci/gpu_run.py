@@ -47,10 +47,9 @@ def main(words: list[str] | None = None) -> int:
             os.environ["HARNESS_CACHE"] = str(out / "cache")
             os.environ["WHEELHOUSE"] = str(asked.wheelhouse.resolve())
             kind = device.partition(":")[0]
-            whole = gpu_parts.own(asked.parts) if asked.parts else gpu_parts.parts(kind, quick=asked.quick)
             seconds = gpu_parts.whole_seconds(kind, quick=asked.quick)
-            return run(out, chosen(whole, asked.only), device, seconds, lock)
-    except (Mistake, ValueError, OSError) as mistake:
+            return run(out, chosen(_parts(asked, kind), asked.only), device, seconds, lock)
+    except Mistake as mistake:
         print(f"gpu.sh: {mistake}", file=sys.stderr)
         return 2
 
@@ -64,6 +63,16 @@ def _asked(words: list[str] | None) -> argparse.Namespace:
     ask.add_argument("--parts", type=Path, help="a YAML list of parts of your own instead of the built-in ones")
     ask.add_argument("--only", default="", help="names of parts, separated by commas")
     return ask.parse_args(words)
+
+
+def _parts(asked: argparse.Namespace, kind: str) -> list[Part]:
+    """The built-in parts, or those of the file that was named."""
+    if asked.parts is None:
+        return gpu_parts.parts(kind, quick=asked.quick)
+    try:
+        return gpu_parts.own(asked.parts)
+    except (ValueError, OSError) as problem:
+        raise Mistake(str(problem)) from None
 
 
 def chosen(parts: list[Part], only: str) -> list[Part]:
