@@ -6,8 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CONTRACTS ?= contracts/
+PYTHONS ?= 3.11,3.12,3.13
 
-.PHONY: run test lint docs clean
+.PHONY: run test lint docs wheelhouse clean
 
 run: $(READY)
 	$(BIN)/harness run $(CONTRACTS)
@@ -23,6 +24,10 @@ lint: $(READY)
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# For ci/gpu.sh on a machine without a network: docs/cuda.md. WITH="numpy" adds what that machine lacks.
+wheelhouse: $(READY)
+	$(BIN)/python ci/wheelhouse.py wheelhouse --pythons $(PYTHONS) $(foreach name,$(WITH),--with $(name))
 
 # torch is pinned exactly, because pip would install gigabytes of CUDA packages with another version.
 $(READY): pyproject.toml constraints.txt

@@ -2,7 +2,8 @@
 
     python benchmarks/false_alarms.py --runs 300
 
-A run is one claim, one correct implementation, one seed: all cases of the claim, every limit. Exit 1 on any alarm.
+A run is one claim, one correct implementation, one seed: all cases of the claim, every limit. Exit 1 on any alarm,
+or if none could be run.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from harness.contract.claim import Claim
 from harness.contract.validate import check
 from harness.judging.judge import Judgement, judge
 from harness.judging.verdict import Verdict
+from harness.subject.torch_settings import settle
 
 CONTRACTS = Path(__file__).resolve().parent.parent / "contracts"
 
@@ -73,9 +75,9 @@ def _correct(claim: Claim) -> dict[str, object]:
     return KERNELS.get(claim.op, {}) if module in ("harness.falsifiers.ops", "harness.falsifiers.ops.special") else {}
 
 
-def judged(claim: Claim, subject: object, seed: int) -> tuple[int, Judgement]:
+def judged(claim: Claim, subject: object, seed: int, device: str = "cpu") -> tuple[int, Judgement]:
     """How many cases one correct implementation ran, and what the judge says of it."""
-    found = recorded(claim, subject, seed=seed)
+    found = recorded(claim, subject, seed=seed, device=device)
     return len(found["cases"]), judge(claim.source, found)
 
 
@@ -83,15 +85,16 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--runs", type=int, default=300)
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--device", default="cpu", help="where implementation and baseline compute (cpu, cuda, ...)")
     asked = options.parse_args()
-    torch.set_num_threads(1)
+    settle(threads=1)
     np.seterr(all="ignore")  # special values are meant
     subjects = shipped()
     runs = itertools.islice(((s, seed) for seed in itertools.count(asked.seed) for s in subjects), asked.runs)
     ratios: dict[tuple[str, str], list[float]] = {}
     cases = alarms = not_run = 0
     for (claim, name, subject), seed in track(runs, total=asked.runs, description="runs"):
-        count, found = judged(claim, subject, seed)
+        count, found = judged(claim, subject, seed, asked.device)
         if found.verdict in (Verdict.UNVERIFIED, Verdict.ERROR):
             not_run += 1
             print(f"NOT RUN {claim.id} on `{name}`: {found.reason}")
@@ -109,7 +112,7 @@ def main() -> int:
     for (measure, dtype), values in sorted(ratios.items()):
         median, high = np.quantile(values, [0.5, 0.99])
         print(f"| {measure} | {dtype} | {len(values)} | {median:.2f} | {high:.2f} | {max(values):.2f} |")
-    return 1 if alarms else 0
+    return 1 if alarms or not cases else 0
 
 
 if __name__ == "__main__":

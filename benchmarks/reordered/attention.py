@@ -78,8 +78,9 @@ def attention_in_blocks(q, k, v, **masks):
 
 def sdpa(q, k, v, *, scale=None, **masks):
     """torch's fused attention over repeated heads, with an additive mask."""
-    mask = torch.zeros(visible_keys(q, k, **masks).shape, dtype=q.dtype)
-    mask = mask.masked_fill(~torch.from_numpy(visible_keys(q, k, **masks)), float("-inf"))
+    masks = {name: mask.cpu() if isinstance(mask, torch.Tensor) else mask for name, mask in masks.items()}
+    visible = torch.from_numpy(visible_keys(q, k, **masks)).to(q.device)
+    mask = torch.zeros(visible.shape, dtype=q.dtype, device=q.device).masked_fill(~visible, float("-inf"))
     k, v = (a.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for a in (k, v))
     return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
 

@@ -29,7 +29,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--evidence", default="evidence", metavar="DIR", help="the parent of the run's folder")
     add("--seed", type=natural, default=0, metavar="N", help="seed of the cases; the same seed gives the same bytes")
     add(
-        "-j", dest="workers", type=positive, metavar="N", help="number of claims to run at once (default: one per core)"
+        "-j",
+        dest="workers",
+        type=positive,
+        metavar="N",
+        help="number of claims to run at once (default: one per core, on CUDA one)",
     )
     add(
         "-k", dest="select", default="", metavar="EXPR", help="select claims by words with and, or, not and parentheses"

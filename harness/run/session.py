@@ -80,7 +80,7 @@ def campaign_of(here: store.Run, checked: Checked, options: Options, host: Host)
         device=host["device"],
         device_missing=host["device_missing"],
         weights=options.weights or own,
-        workers=options.workers or os.cpu_count() or 1 if on_host else 1,
+        workers=options.workers or (os.cpu_count() or 1 if on_host else 1),
         memory_mb=options.memory_mb,
         mutants={claim: dict(binding.mutants) for claim, binding in checked.bindings.items()},
         mutants_left_out=options.no_mutants,

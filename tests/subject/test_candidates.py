@@ -158,7 +158,7 @@ def test_identity_of_a_folder_changes_with_its_bytes(folder: Path) -> None:
 
 
 def test_the_reader_of_folders_is_no_candidate_of_its_own() -> None:
-    with pytest.raises(UserError, match=r"no such built-in candidate \(torch, torch_compile, torch_sdpa\)"):
+    with pytest.raises(UserError, match=r"no such built-in candidate \(cuda_graph, torch, torch_compile, torch_sdpa\)"):
         candidate.load("huggingface")
 
 
