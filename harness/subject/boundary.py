@@ -18,6 +18,7 @@ import numpy as np
 
 from harness.dtypes import FORMATS, round_mantissa, round_to
 from harness.subject import other_process
+from harness.subject.poison import poisoned, remember
 
 
 class Unsupported(Exception):
@@ -116,10 +117,10 @@ class Boundary:
         kwargs = {**self._context(function), **kwargs}  # a device that the falsifier passes explicitly wins
         _check_signature(self._role, name, function, args, kwargs)
         sent: list[tuple[str, Any, np.ndarray]] = []
-        out = function(
-            *(self._send(a, f"argument {i + 1}", sent) for i, a in enumerate(args)),
-            **{key: self._send(a, key, sent) for key, a in kwargs.items()},
-        )
+        given = [self._send(a, f"argument {i + 1}", sent) for i, a in enumerate(args)]
+        named = {key: self._send(a, key, sent) for key, a in kwargs.items()}
+        with poisoned():
+            out = function(*given, **named)
         self._trace.inputs_changed += [
             f"`{name}` changed {label}" for label, raw, original in sent if not same_bytes(_plain(raw), original)
         ]
@@ -155,6 +156,7 @@ class Boundary:
             delivered = _plain(value)
             if delivered.ndim:
                 self._trace.keep(label, value, delivered)
+                remember(delivered.nbytes)
             return self._soften(round_to(delivered, self._dtype) if _is_carried(value) else delivered.copy())
         if isinstance(value, dict):
             return {key: self._receive(item, f"{label}[{key!r}]") for key, item in value.items()}
