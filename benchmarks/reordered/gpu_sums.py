@@ -13,8 +13,8 @@ from torch import Tensor
 
 LANES = 32
 """Threads of a warp; a block has at most 32 warps."""
-ROOM = 1 << 23
-"""Elements of a temporary; larger products are computed in groups of rows."""
+ROOM = 1 << 18
+"""Elements of a temporary; larger products are computed in groups of rows, which stay in the cache."""
 Product = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -101,13 +101,12 @@ def tensor_core_product(bits: int, block: int, promoted: bool) -> Product:
     """
 
     def product(a: Tensor, b: Tensor) -> Tensor:
+        a, b = a.double(), b.double()
         total = torch.zeros(a.shape[0], a.shape[1], b.shape[2], dtype=torch.float64)
         for start in range(0, a.shape[-1], block):
-            terms = a[..., start : start + block, None].double() * b[:, None, start : start + block, :].double()
-            if promoted:
-                total = (total + cut_sum(terms, bits)).float().double()
-            else:
-                total = cut_sum(torch.cat([terms, total[:, :, None]], dim=2), bits).float().double()
+            terms = a[..., start : start + block, None] * b[:, None, start : start + block, :]
+            part = cut_sum(terms, bits) if promoted else cut_sum(terms, bits, total)
+            total = (total + part if promoted else part).float().double()
         return total.float()
 
     def narrow_only(a: Tensor, b: Tensor) -> Tensor:
@@ -119,11 +118,15 @@ def tensor_core_product(bits: int, block: int, promoted: bool) -> Product:
     return narrow_only
 
 
-def cut_sum(terms: Tensor, bits: int) -> Tensor:
-    """The exact sum over axis 2 of addends that are cut `bits` digits below the largest one's leading digit."""
-    _, exponent = torch.frexp(terms.abs().amax(dim=2, keepdim=True))
-    quantum = torch.ldexp(torch.ones_like(terms[:, :, :1]), exponent - 1 - bits)
-    return ((terms / quantum).trunc() * quantum).sum(dim=2)
+def cut_sum(terms: Tensor, bits: int, first: Tensor | None = None) -> Tensor:
+    """The exact sum over axis 2, and `first`, of addends cut `bits` digits below the largest one's leading digit."""
+    low, high = terms.aminmax(dim=2)
+    largest = torch.maximum(high, -low)
+    largest = largest if first is None else torch.maximum(largest, first.abs())
+    _, exponent = torch.frexp(largest)
+    quantum = torch.ldexp(torch.ones_like(largest), exponent - 1 - bits)
+    total = terms.mul_(1 / quantum[:, :, None]).trunc_().sum(dim=2)
+    return (total if first is None else total + (first / quantum).trunc()) * quantum
 
 
 def narrow(x: Tensor) -> bool:
