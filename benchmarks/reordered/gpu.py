@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -182,7 +181,7 @@ TABLES: dict[str, Table] = {
     "split-K, 2 parts": products(s.split_product(2)),
     "split-K, 4 parts": products(s.split_product(4)),
     "split-K, 8 parts": products(s.split_product(8)),
-    "tensor cores": products(s.tensor_core_product(bits=14, block=16, promoted=False)),
+    "tensor cores": products(s.tensor_core_product),
     "exp2, online softmax": EXP2,
     "reciprocals": RECIPROCAL,
     "fused multiply-add, fast-math": FAST,
@@ -196,4 +195,3 @@ def _kind(name: str, table: Table) -> Under:
 
 
 KINDS = {name: _kind(name, table) for name, table in TABLES.items()}
-__all__ = ["KINDS", "SimpleNamespace"]

@@ -91,13 +91,21 @@ def fused_product(a: Tensor, b: Tensor) -> Tensor:
     return in_groups(product, a, b, 2)
 
 
-def tensor_core_product(bits: int, block: int, promoted: bool) -> Product:
+def tensor_core_product(a: Tensor, b: Tensor) -> Tensor:
+    """Products of bfloat16 and of float16 numbers by tensor cores; wider numbers do not use them."""
+    if not (narrow(a) and narrow(b) and torch.isfinite(a).all() and torch.isfinite(b).all()):
+        return a.to(accumulator(a)) @ b.to(accumulator(b))
+    brain = fits(a, torch.bfloat16) and fits(b, torch.bfloat16)
+    return in_groups(cut_product(14, promoted=True) if brain else cut_product(23, promoted=False), a, b, 32)
+
+
+def cut_product(bits: int, promoted: bool, block: int = 16) -> Product:
     """Exact products of 16-bit numbers, `block` of them and the accumulator added at once after alignment.
 
     Each addend is cut, towards zero, `bits` binary digits below the leading one of the largest addend, as Fasi, Higham,
     Mikaitis and Pranesh measured (doi:10.7717/peerj-cs.330): 23 bits on V100, one or two more on later devices.
-    With `promoted` the accumulator stays outside, in float32, as it does where tensor cores keep only 14 bits
-    (arXiv:2412.19437, section 3.3.2: float8 on Hopper). Products of wider numbers do not use tensor cores.
+    With `promoted` the accumulator stays outside, in float32, as it must where tensor cores keep only 14 bits
+    (arXiv:2412.19437, section 3.3.2: float8 on Hopper); no device is known to keep so few for bfloat16.
     """
 
     def product(a: Tensor, b: Tensor) -> Tensor:
@@ -109,13 +117,7 @@ def tensor_core_product(bits: int, block: int, promoted: bool) -> Product:
             total = (total + part if promoted else part).float().double()
         return total.float()
 
-    def narrow_only(a: Tensor, b: Tensor) -> Tensor:
-        if not (narrow(a) and narrow(b)):
-            return a.to(accumulator(a)) @ b.to(accumulator(b))
-        finite = torch.isfinite(a).all() and torch.isfinite(b).all()
-        return in_groups(product, a, b, 2 * block) if finite else a.float() @ b.float()
-
-    return narrow_only
+    return product
 
 
 def cut_sum(terms: Tensor, bits: int, first: Tensor | None = None) -> Tensor:
@@ -130,10 +132,13 @@ def cut_sum(terms: Tensor, bits: int, first: Tensor | None = None) -> Tensor:
 
 
 def narrow(x: Tensor) -> bool:
-    """Whether every number fits bfloat16 or every one fits float16, so that a tensor core can take it."""
-    if x.dtype in (torch.bfloat16, torch.float16):
-        return True
-    return x.dtype == torch.float32 and any(torch.equal(x.to(kind).float(), x) for kind in (torch.bfloat16, torch.half))
+    """Whether a tensor core can take the numbers."""
+    return fits(x, torch.bfloat16) or fits(x, torch.float16)
+
+
+def fits(x: Tensor, kind: torch.dtype) -> bool:
+    """Whether every number is one of `kind`; kernels that widen their inputs hand over float32."""
+    return x.dtype == kind or (x.dtype == torch.float32 and torch.equal(x.to(kind).float(), x))
 
 
 def in_groups(product: Product, a: Tensor, b: Tensor, copies: int) -> Tensor:

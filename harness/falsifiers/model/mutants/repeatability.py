@@ -19,8 +19,8 @@ Edit = Callable[[Tensor], Tensor]
 
 @mutant
 def shared_scratch_buffer(baseline: Any) -> Any:
-    """One scratch buffer per shape for all streams: the other stream writes to it before this one reads it
-    (vllm-project/vllm#50204)."""
+    """Staging buffers kept by shape, not by stream: the other stream writes before this one reads
+    (flashinfer-ai/flashinfer#4476)."""
     buffers: dict[Any, Tensor] = {}
 
     def through(out: Tensor) -> Tensor:
@@ -32,7 +32,8 @@ def shared_scratch_buffer(baseline: Any) -> Any:
 
 @mutant
 def static_input_shared(baseline: Any) -> Any:
-    """One static input tensor per shape, as a captured graph has it, for all streams that replay it (system D8)."""
+    """One buffer of arguments for all streams, filled again while the first call reads it
+    (Genesis-Embodied-AI/quadrants#649)."""
     inputs: dict[Any, Tensor] = {}
 
     def through(tokens: Tensor) -> Tensor:
@@ -43,7 +44,7 @@ def static_input_shared(baseline: Any) -> Any:
 
 @mutant
 def generator_without_seed(baseline: Any) -> Any:
-    """Rounding by a random number whose generator was seeded from the clock (system D8)."""
+    """Stochastic rounding from the system's entropy. Synthetic: a generator of one's own is easily left without its seed."""
 
     def rounded(out: Tensor) -> Tensor:
         generator = torch.Generator()
@@ -56,28 +57,28 @@ def generator_without_seed(baseline: Any) -> Any:
 
 @mutant
 def dropout_left_on(baseline: Any) -> Any:
-    """The model was never put into evaluation mode (system D8)."""
+    """Dropout in inference. Synthetic: the call that ends training mode is a line of its own, easily forgotten."""
     return _editing(baseline, out=lambda out: torch.nn.functional.dropout(out, 0.1))
 
 
 @mutant
 def order_of_arrival(baseline: Any) -> Any:
-    """Parts of the last product are added in the order in which they arrive: split-K with atomics, not declared
-    (system D8)."""
+    """Parts of the last product are added in the order in which they arrive: split-K by atomics, not declared
+    (microsoft/onnxruntime#27003)."""
     return _split_head(baseline, lambda call: [(call + i) % PARTS for i in range(PARTS)])
 
 
 @mutant
 def atomics_lose_a_part(baseline: Any) -> Any:
-    """Atomics are declared, but read, add and write are three steps, and every second call loses a part
-    (system D8)."""
+    """Atomics are declared, but the adding itself races, and every second call loses a part
+    (pegainfer-project/pegainfer#410)."""
     wrong = _split_head(baseline, lambda call: list(range(PARTS - call % 2)))
     return replace(wrong, ATOMICS=True)
 
 
 @mutant
 def stale_output_buffer(baseline: Any) -> Any:
-    """The last row of the output is not written again: it is the previous call's (system D8)."""
+    """The last row of the output is not written: it is the previous call's (tgale96/grouped_gemm#36)."""
     kept: dict[Any, Tensor] = {}
 
     def stale(out: Tensor) -> Tensor:
