@@ -173,7 +173,8 @@ FAST = {
     **products(s.fused_product),
     **_activations(f.fast_exp, f.quotient),
     **softmaxes(f.softmax_by(f.fast_exp, _plain_sum, f.quotient)),
-    **elementwise(log=f.fast_log, sin=_SIN, cos=_COS),
+    **elementwise(log=f.fast_log, sin=_SIN, cos=_COS, tanh=f.within(torch.tanh, 2), expm1=f.within(torch.expm1, 1)),
+    **elementwise(erf=f.within(torch.erf, 2), erfc=f.within(torch.erfc, 4), special_erfc=f.within(torch.erfc, 4)),
     "polar": f.polar_by(_COS, _SIN),
 }
 TABLES: dict[str, Table] = {
@@ -188,10 +189,19 @@ TABLES: dict[str, Table] = {
 }
 
 
-def _kind(name: str, table: Table) -> Under:
+class Float32Rope:
+    """The eager candidate whose rotations are computed in float32: in float64 no intrinsic would be used."""
+
+    rope, rope_backward = staticmethod(f.rope), staticmethod(f.rope_backward)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(eager, name)
+
+
+def _kind(table: Table) -> Under:
     if table is EXP2:
         return Under(fused, lambda: [Arithmetic(table), Flash()])
-    return Under(eager, lambda: [Arithmetic(table)])
+    return Under(Float32Rope() if table is FAST else eager, lambda: [Arithmetic(table)])
 
 
-KINDS = {name: _kind(name, table) for name, table in TABLES.items()}
+KINDS = {name: _kind(table) for name, table in TABLES.items()}

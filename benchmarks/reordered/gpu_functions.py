@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.reference.ops.rope import rope_frequencies
 from reordered.gpu_sums import accumulator
 
 LOG2E = 1 / math.log(2)
@@ -62,8 +63,33 @@ def fast_turn(function: Function) -> Function:
     return turned
 
 
+def within(function: Function, ulps: float) -> Function:
+    """A function of CUDA's math library, with its documented largest error."""
+    return lambda x: off_by(function(x), ulps)
+
+
 def polar_by(cos: Function, sin: Function) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda size, angle: torch.complex(size * cos(angle), size * sin(angle))
+
+
+def rope(
+    x: Tensor, positions: Tensor, *, theta: float, interleaved: bool = False, rotary_dim: int | None = None, **options: Any
+) -> Tensor:
+    """Rotation in float32 from float32 frequencies and angles, with sine and cosine of the moment."""
+    size = rotary_dim or x.shape[-1]
+    frequencies, factor = rope_frequencies(size, theta, options.get("scaling"))
+    angles = positions.to(torch.float32)[:, None] * torch.from_numpy(frequencies).float()
+    cos, sin = torch.cos(angles) * factor, torch.sin(angles) * factor
+    wide = x[..., :size].float()
+    first, second = (wide[..., 0::2], wide[..., 1::2]) if interleaved else wide.chunk(2, dim=-1)
+    turned = [first * cos - second * sin, first * sin + second * cos]
+    back = torch.stack(turned, dim=-1).flatten(-2) if interleaved else torch.cat(turned, dim=-1)
+    return torch.cat([back.to(x.dtype), x[..., size:]], dim=-1)
+
+
+def rope_backward(dout: Tensor, x: Tensor, positions: Tensor, **options: Any) -> tuple[Tensor]:
+    """The rotation by the negative positions."""
+    return (rope(dout, -positions, **options),)
 
 
 def quotient(a: Any, b: Any) -> Tensor:
