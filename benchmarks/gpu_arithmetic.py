@@ -9,6 +9,7 @@ A pool is the cases of one claim in one dtype, computed by one kind of arithmeti
 import argparse
 import itertools
 import json
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -40,7 +41,7 @@ Row = dict[str, Any]
 def claims(only: str = "") -> list[Claim]:
     """Every claim that compares with a baseline's error or with its special values."""
     found = [c for contract in check([CONTRACTS]).contracts for c in contract.claims if c.baseline]
-    return [c for c in found if only in c.id and JUDGED & measures(c.accept)]
+    return [c for c in found if re.search(only, c.id) and JUDGED & measures(c.accept)]
 
 
 def judged(claim: Claim, seed: int, kinds: dict[str, Any]) -> Iterator[tuple[str, Judgement]]:
@@ -129,7 +130,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--pools", type=int, default=2000)
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--claim", default="", help="only claims whose id holds this text")
+    options.add_argument("--claim", default="", help="only claims whose id matches this regular expression")
     options.add_argument("--kind", default="", help="only kinds whose name holds this text")
     options.add_argument("--rows", type=Path, help="append each judgement to this file")
     asked = options.parse_args()

@@ -73,7 +73,13 @@ def polar_by(cos: Function, sin: Function) -> Callable[[Tensor, Tensor], Tensor]
 
 
 def rope(
-    x: Tensor, positions: Tensor, *, theta: float, interleaved: bool = False, rotary_dim: int | None = None, **options: Any
+    x: Tensor,
+    positions: Tensor,
+    *,
+    theta: float,
+    interleaved: bool = False,
+    rotary_dim: int | None = None,
+    **options: Any,
 ) -> Tensor:
     """Rotation in float32 from float32 frequencies and angles, with sine and cosine of the moment."""
     size = rotary_dim or x.shape[-1]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from harness.dtypes import FORMATS, round_mantissa, round_to
-from harness.subject import other_process
+from harness.subject import other_process, turns
 from harness.subject.poison import poisoned, remember
 
 
@@ -112,6 +112,13 @@ class Boundary:
         call = partial(_through_a_boundary, name, function, args, kwargs, {**form, "lower": self._lower})
         request = other_process.Request(call, threads, deterministic)
         return other_process.ask(request, environment or {})
+
+    def together(self, *calls: Callable[[], Any]) -> tuple[list[Any], int]:
+        """Make one or two calls of the subject, each in a thread and a stream of its own; two take turns.
+
+        Returns their results, and how many steps each of two took while the other was running (the lesser number).
+        """
+        return turns.together(calls, self._device, str(self._arrays))
 
     def _call(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         kwargs = {**self._context(function), **kwargs}  # a device that the falsifier passes explicitly wins

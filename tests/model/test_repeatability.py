@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.falsifiers.model import turns
 from harness.judging.verdict import Verdict
+from harness.subject import turns
 from tests.support import laboratory
 
 CLAIMS, MUTANTS = laboratory.shipped_in("model", "repeatability")
@@ -96,7 +96,7 @@ def test_a_numpy_candidate_with_a_shared_buffer_is_caught_too(tmp_path):
 
 def test_calls_that_exclude_each_other_by_a_lock_are_not_accused(tmp_path, monkeypatch):
     monkeypatch.setattr(turns, "PATIENCE", 0.2)
-    locked = "LOCK.acquire()\n        try:\n            return self.inner.logits(tokens)\n        finally:\n            LOCK.release()"
+    locked = "with LOCK:\n            return self.inner.logits(tokens)"
     source = USER.format(head="LOCK = threading.Lock()", logits=locked)
     assert not limits(candidate("FALSIFY-TWO-STREAMS-001", tmp_path, source))
 
@@ -125,14 +125,14 @@ def test_two_calls_take_turns_after_every_operation():
 
         return work
 
-    results, shared = turns.interleaved([call("a"), call("b")], "cpu", "torch")
+    results, shared = turns.together([call("a"), call("b")], "cpu", "torch")
     assert results == ["a", "b"]
     assert shared >= 4
     again = list(seen)
     assert again != sorted(again)
     for _ in range(5):
         seen.clear()
-        turns.interleaved([call("a"), call("b")], "cpu", "torch")
+        turns.together([call("a"), call("b")], "cpu", "torch")
         assert seen == again
 
 
@@ -141,5 +141,5 @@ def test_an_exception_in_one_call_is_raised_and_frees_the_other():
         raise ValueError("in the second stream")
 
     with pytest.raises(ValueError, match="in the second stream"):
-        turns.interleaved([lambda: np.zeros(2), broken], "cpu", "numpy")
+        turns.together([lambda: np.zeros(2), broken], "cpu", "numpy")
     assert threading.active_count() < 20

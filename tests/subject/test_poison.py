@@ -9,7 +9,7 @@ from harness.subject import boundary, poison
 from harness.subject.torch_settings import settle
 from tests.support import laboratory
 
-SKIPS_A_ROW = '''
+SKIPS_A_ROW = """
 def rmsnorm(x, weight, eps):
     right = {right}
     earlier = {empty}(right.shape, dtype=right.dtype)
@@ -18,7 +18,7 @@ def rmsnorm(x, weight, eps):
     out = {empty}(right.shape, dtype=right.dtype)
     out[:-1] = right[:-1]
     return out
-'''
+"""
 NUMPY = "(x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + np.asarray(eps, x.dtype)) * weight).astype(x.dtype)"
 TORCH = "torch.nn.functional.rms_norm(x, (x.shape[-1],), weight, eps)"
 KERNELS = {
@@ -70,6 +70,7 @@ def test_the_boundary_fills_during_the_call_alone():
 
 
 def test_the_run_settings_make_torch_fill_what_it_hands_out(settled):
-    floats = [torch.empty(7), torch.ones(7).new_empty(7), torch.empty_like(torch.ones(7)), torch.empty_strided((7,), (1,))]
-    assert all(torch.isnan(x).all() for x in floats)
+    ones = torch.ones(7)
+    for handed_out in (torch.empty(7), ones.new_empty(7), torch.empty_like(ones), torch.empty_strided((7,), (1,))):
+        assert torch.isnan(handed_out).all()
     assert (torch.empty(7, dtype=torch.int64) == torch.iinfo(torch.int64).max).all()

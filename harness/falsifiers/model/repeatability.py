@@ -8,7 +8,6 @@ import numpy as np
 
 from harness.case import Case
 from harness.falsifiers.inputs.synthetic_model import case_weights, small_config
-from harness.falsifiers.model.turns import alone, interleaved
 from harness.observation import Observation
 from harness.reference.model.decoder import decoder_logits
 
@@ -21,9 +20,7 @@ DECODED = 3
 """Tokens that a cached pass decodes after its prefill."""
 
 
-def twice(
-    subject: Any, case: Case, *, length: int, cached: bool, batch: int = 2, atomics: bool = False
-) -> Observation:
+def twice(subject: Any, case: Case, *, length: int, cached: bool, batch: int = 2, atomics: bool = False) -> Observation:
     """The same tokens asked twice, other tokens of the same shape between, and once more on a second loaded model.
 
     With `atomics`, or the subject's own attribute ATOMICS, sums may be added in any order: bytes may differ then, and
@@ -55,12 +52,11 @@ def two_streams(
     """
     config, weights, pair = _model(case, batch, length)
     loaded = subject.load(config, weights)
-    arrays = str(subject.ARRAYS) if subject.offers("ARRAYS") else "numpy"
     calls = [lambda tokens=tokens: _logits(loaded, tokens, cached) for tokens in pair]
-    single = [alone(call, case.device, arrays) for call in calls]
+    single = [subject.together(call)[0][0] for call in calls]
     found, shared, together = 0, [], single
     for _ in range(rounds if case.device.startswith("cuda") else 1):
-        together, steps = interleaved(calls, case.device, arrays)
+        together, steps = subject.together(*calls)
         found += sum(_differ(a, b) for a, b in zip(single, together, strict=True))
         shared.append(steps)
     wants = [case.once(decoder_logits, config, weights, tokens) for tokens in pair]

@@ -44,7 +44,7 @@ def static_input_shared(baseline: Any) -> Any:
 
 @mutant
 def generator_without_seed(baseline: Any) -> Any:
-    """Stochastic rounding from the system's entropy. Synthetic: a generator of one's own is easily left without its seed."""
+    """Rounding by chance, from the system's entropy. Synthetic: a generator of one's own is easily left unseeded."""
 
     def rounded(out: Tensor) -> Tensor:
         generator = torch.Generator()

@@ -6,13 +6,13 @@ import contextlib
 import sys
 import sysconfig
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 PATIENCE = 5.0
 """Seconds that a thread waits for its turn; after that both run on freely. Calls that exclude each other need it."""
-OTHERS = (str(Path(__file__).parents[2] / "subject"), sysconfig.get_paths()["stdlib"], sysconfig.get_paths()["purelib"])
+OTHERS = (str(Path(__file__).parent), sysconfig.get_paths()["stdlib"], sysconfig.get_paths()["purelib"])
 """Code whose lines are no steps of a NumPy implementation."""
 
 
@@ -53,25 +53,22 @@ class Turns:
             self._changed.notify_all()
 
 
-def alone(call: Callable[[], Any], device: str, arrays: str) -> Any:
-    """The call's result in a thread and stream of its own, with no other call beside it."""
-    turns = Turns()
-    turns.end(1)
-    return _in_threads([call], turns, device, arrays)[0]
+def together(calls: Sequence[Callable[[], Any]], device: str, arrays: str) -> tuple[list[Any], int]:
+    """The results of one or two calls, each in a thread of its own, on CUDA in a stream of its own.
 
-
-def interleaved(calls: list[Callable[[], Any]], device: str, arrays: str) -> tuple[list[Any], int]:
-    """The results of two calls in two threads, on CUDA in two streams, and the steps that the lesser one shared.
-
-    A step is an operation of torch, or a line of Python where the implementation computes with NumPy. The order of
-    steps does not depend on the clock, unless one call waits for the other (a lock): then they run on freely.
+    Also the number of steps that each of two took while the other was running, the lesser one. A step is an operation
+    of torch, or a line of Python where the implementation computes with NumPy. The order of steps does not depend on
+    the clock, unless one call waits for the other (a lock): then they run on freely.
     Raises: what the calls raise.
     """
     turns = Turns()
+    for absent in range(len(calls), 2):
+        turns.end(absent)
+        turns.now = 0
     return _in_threads(calls, turns, device, arrays), min(turns.taken)
 
 
-def _in_threads(calls: list[Callable[[], Any]], turns: Turns, device: str, arrays: str) -> list[Any]:
+def _in_threads(calls: Sequence[Callable[[], Any]], turns: Turns, device: str, arrays: str) -> list[Any]:
     results: dict[int, Any] = {}
     problems: list[BaseException] = []
 
