@@ -19,8 +19,9 @@ import numpy as np
 
 from harness.dtypes import FORMATS, round_mantissa, round_to
 from harness.platforms import HOST
-from harness.subject import other_process
+from harness.subject import other_process, turns
 from harness.subject.device import platform, register
+from harness.subject.poison import poisoned, remember
 from harness.subject.traffic import Traffic
 
 
@@ -146,13 +147,20 @@ class Boundary:
         request = other_process.Request(call, threads, deterministic)
         return other_process.ask(request, environment or {})
 
+    def together(self, *calls: Callable[[], Any]) -> tuple[list[Any], int]:
+        """Make one or two calls of the subject, each in a thread and a stream of its own; two take turns.
+
+        Returns their results, and how many steps each of two took while the other was running (the lesser number).
+        """
+        return turns.together(calls, self._device, str(self._arrays))
+
     def _call(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         kwargs = {**self._context(function), **kwargs}  # a device that the falsifier passes explicitly wins
         _check_signature(self._role, name, function, args, kwargs)
         sent: list[tuple[str, Any, np.ndarray]] = []
         own = [self._send(a, f"argument {i + 1}", sent) for i, a in enumerate(args)]
         named = {key: self._send(a, key, sent) for key, a in kwargs.items()}
-        with self._trace.watch(name, self._arrays):
+        with poisoned(), self._trace.watch(name, self._arrays):
             out = function(*own, **named)
         self._trace.inputs_changed += [
             f"`{name}` changed {label}" for label, raw, original in sent if not same_bytes(_plain(raw), original)
@@ -189,6 +197,7 @@ class Boundary:
             delivered = _plain(value)
             if delivered.ndim:
                 self._trace.keep(label, value, delivered)
+                remember(delivered.nbytes)
             return self._soften(round_to(delivered, self._dtype) if _is_carried(value) else delivered.copy())
         if isinstance(value, dict):
             return {key: self._receive(item, f"{label}[{key!r}]") for key, item in value.items()}
