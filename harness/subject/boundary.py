@@ -8,7 +8,6 @@ limits check: edited inputs, results overwritten later, wrong dtypes.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 from collections.abc import Callable
 from functools import partial
@@ -20,47 +19,15 @@ import numpy as np
 from harness.dtypes import FORMATS, round_mantissa, round_to
 from harness.platforms import HOST
 from harness.subject import other_process, turns
+from harness.subject.arrays import plain, same_bytes
 from harness.subject.device import platform, register
 from harness.subject.poison import poisoned, remember
+from harness.subject.trace import Trace
 from harness.subject.traffic import Traffic
 
 
 class Unsupported(Exception):
     """The subject lacks what the claim needs; the claim is UNVERIFIED with this reason."""
-
-
-class Trace:
-    """What the boundary recorded during one case."""
-
-    def __init__(self, watch: bool = False) -> None:
-        self.inputs_changed: list[str] = []
-        self.dtypes_wrong: list[str] = []
-        self._kept: list[tuple[str, Any, np.ndarray]] = []
-        self.traffic = Traffic() if watch else None
-        self._watched = watch
-
-    def watch(self, label: str, arrays: str | None) -> contextlib.AbstractContextManager[Any]:
-        """Count what a call on torch tensors moves between the host and a device. NumPy arrays must move."""
-        if self.traffic is None or arrays != "torch":
-            return contextlib.nullcontext()
-        from harness.subject.watch import Watch
-
-        return Watch(self.traffic, label)
-
-    def off_device(self) -> list[str]:
-        """What the subject copied to the host or computed there, if the trace was asked to watch from the start."""
-        if not self._watched or self.traffic is None:
-            return []
-        copied = [f"{place} copied between host and device" for place in self.traffic.copies]
-        return copied + [f"{place} ran on the host" for place in self.traffic.host]
-
-    def keep(self, label: str, raw: Any, delivered: np.ndarray) -> None:
-        """Keep a copy of a result, so that `outputs_changed` detects a later call that overwrites it."""
-        self._kept.append((label, raw, delivered.copy()))
-
-    def outputs_changed(self) -> list[str]:
-        """Labels of results whose bytes changed after they were returned."""
-        return [label for label, raw, then in self._kept if not same_bytes(_plain(raw), then)]
 
 
 class Boundary:
@@ -163,7 +130,7 @@ class Boundary:
         with poisoned(), self._trace.watch(name, self._arrays):
             out = function(*own, **named)
         self._trace.inputs_changed += [
-            f"`{name}` changed {label}" for label, raw, original in sent if not same_bytes(_plain(raw), original)
+            f"`{name}` changed {label}" for label, raw, original in sent if not same_bytes(plain(raw), original)
         ]
         return self._receive(out, name)
 
@@ -181,7 +148,7 @@ class Boundary:
         if isinstance(value, np.ndarray):
             array = self._soften(value)
             raw = self._to_torch(array) if self._arrays == "torch" else array.copy()
-            sent.append((label, raw, _plain(raw).copy()))
+            sent.append((label, raw, plain(raw).copy()))
             return raw
         if isinstance(value, dict):
             return {key: self._send(item, f"{label}[{key!r}]", sent) for key, item in value.items()}
@@ -194,7 +161,7 @@ class Boundary:
             return value
         if isinstance(value, (np.ndarray, np.generic)) or hasattr(value, "detach"):
             self._check_dtype(value, label)
-            delivered = _plain(value)
+            delivered = plain(value)
             if delivered.ndim:
                 self._trace.keep(label, value, delivered)
                 remember(delivered.nbytes)
@@ -250,21 +217,8 @@ def _through_a_boundary(
     return getattr(Boundary(target, trace=Trace(), **form), name)(*args, **kwargs)
 
 
-def same_bytes(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two arrays have the same dtype, shape and bytes (NaN payloads included)."""
-    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
-
-
 def _is_carried(value: Any) -> bool:
     return str(value.dtype).removeprefix("torch.") in ("float32", "bfloat16")
-
-
-def _plain(value: Any) -> np.ndarray:
-    """Convert any array or tensor to NumPy on the host, bfloat16 to float32; copies only if it must."""
-    if not hasattr(value, "detach"):
-        return np.asarray(value)
-    tensor = value.detach().cpu()
-    return np.asarray((tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy())
 
 
 def _check_signature(

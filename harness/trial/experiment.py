@@ -18,8 +18,9 @@ from harness.measurements.row import Number, encode
 from harness.measurements.table import MEASUREMENTS
 from harness.observation import Observation
 from harness.platforms import HOST
-from harness.subject.boundary import Boundary, Trace
+from harness.subject.boundary import Boundary
 from harness.subject.device import platform
+from harness.subject.trace import Trace
 from harness.trial.ending import end, ended
 
 Falsifier = Callable[..., Observation]

@@ -17,7 +17,7 @@ import torch
 from harness.contract.claim import Claim
 from harness.contract.validate import check
 from harness.platforms import DISCHARGING
-from tests.support.device_work import Recorder, Work, computes, work_of
+from tests.support.devices.work import Recorder, Work, computes, work_of
 from tests.support.repository import ROOT
 
 WITHOUT = ("FALSIFY-LR-SCHEDULE-001", "FALSIFY-METRICS-LOSS-001", "FALSIFY-METRICS-CONVERGED-001")

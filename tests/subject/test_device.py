@@ -13,9 +13,10 @@ from harness.contract import schema
 from harness.errors import UserError
 from harness.evidence import shape
 from harness.platforms import DISCHARGING, PLATFORMS, device_form, named
-from harness.subject.boundary import Boundary, Trace, Unsupported
+from harness.subject.boundary import Boundary, Unsupported
 from harness.subject.device import Found, find, platform
-from tests.support import fake_torch
+from harness.subject.trace import Trace
+from tests.support.devices import fake_torch
 from tests.support.repository import ROOT
 
 

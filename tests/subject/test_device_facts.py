@@ -14,8 +14,8 @@ import torch
 
 from harness.subject import device_facts, torch_settings
 from harness.subject.device_facts import DeviceFacts, facts
-from tests.support import fake_torch
 from tests.support.command import started
+from tests.support.devices import fake_torch
 
 SETTLED = {
     "threads": 1,
