@@ -115,3 +115,17 @@ def test_the_same_seed_gives_the_same_record(lab):
 
     assert record(found) == record(again)
     assert record(found) != record(other)
+
+
+def test_without_mutants_a_survivor_is_unverified_and_a_mistake_stays_red(lab):
+    folder, _ = lab
+    done = light(folder, "run", "contracts", "--candidate", "good.py", "--no-mutants", "--json")
+    assert done.returncode == 3
+    (claim,) = as_json(done)["claims"]
+    assert (claim["verdict"], claim["cause"], claim["mutants"]) == ("UNVERIFIED", "mutants_left_out", [])
+    assert "no mutant was run (--no-mutants)" in claim["reason"]
+    assert as_json(done)["targets"][0]["ship_percent"] == 0.0
+    assert light(folder, "verify", as_json(done)["evidence"]).returncode == 0
+    bad = light(folder, "run", "contracts", "--candidate", "bad.py", "--no-mutants", "--json")
+    assert bad.returncode == 1
+    assert as_json(bad)["claims"][0]["verdict"] == "FALSIFIED"
