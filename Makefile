@@ -15,7 +15,7 @@ run: $(READY)
 	$(BIN)/harness verify evidence
 
 test: $(READY) lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .

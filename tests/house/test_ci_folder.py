@@ -15,7 +15,7 @@ import yaml
 from harness.commands.main import parser
 from harness.evidence import store
 from tests.support.doubling import DOUBLES
-from tests.support.repository import ROOT
+from tests.support.repository import NUMPY_ALONE, ROOT
 from tests.support.second_host import forge, laboratory
 
 ACTION = yaml.safe_load((ROOT / "ci" / "action.yml").read_text())
@@ -81,7 +81,7 @@ class Runner:
         """The script's exit code and what it said."""
         file = self.folder / "script.sh"
         file.write_text(script)
-        env = {**os.environ, **given, "PYTHONPATH": str(ROOT), "PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}"}
+        env = {**os.environ, **given, **NUMPY_ALONE, "PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}"}
         done = subprocess.run(
             [*SHELL, file], cwd=self.folder, env=env, capture_output=True, text=True, timeout=120, check=False
         )

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +17,26 @@ from harness.case import Case
 from harness.falsifiers.baselines import checkpoints
 from harness.falsifiers.inputs.exported import build as tiny_model
 from tests.support.foreign_repository import BY_PATH, DOTTED, build
+from tests.support.repository import WITHOUT_TORCH
 
 ORDERS = ("harness first", "theirs first", "theirs nowhere")
 """How PYTHONPATH is set; the working folder is always theirs."""
 ONCE = (("console", "harness first"), ("module", "theirs first"))
 """Where every command and every kind of candidate is tried; elsewhere `validate` and `run` are."""
+WAYS = (*ONCE, ("console", "theirs first"), ("console", "theirs nowhere"))
+"""Every path there is: `python -m` puts the working folder, theirs, before PYTHONPATH, in whatever order that is."""
 CANDIDATES = ("candidates.kernel:Kernel", "candidates/kernel.py:Kernel", "candidates/kernel.py")
 
 
 class Repository:
-    """The repository, and Harness as one of the three ways starts it there."""
+    """The repository, and Harness as one of the ways starts it there."""
 
     def __init__(self, folder: Path, site: Path, order: str, *, torch: bool = False) -> None:
         """Without torch, as many users have it, a run starts in a second instead of five."""
         self.folder = build(folder)
         self.site = site
-        self.order = order
         paths = {"harness first": [site, folder], "theirs first": [folder, site], "theirs nowhere": [site]}[order]
-        paths = paths if torch else [_without_torch(folder.with_name("no_torch")), *paths]
+        paths = paths if torch else [WITHOUT_TORCH, *paths]
         self.env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def start(self, way: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -60,22 +63,12 @@ class Repository:
         return seen, self.folder / found["evidence"]
 
 
-def _without_torch(folder: Path) -> Path:
-    folder.mkdir()
-    (folder / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')\n")
-    return folder
-
-
-@pytest.fixture(params=ORDERS)
-def repository(installed: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Repository:
-    return Repository(tmp_path / "repository", installed, request.param)
-
-
-@pytest.mark.parametrize("way", ["console", "module"])
-def test_their_contract_runs_on_their_packages(repository: Repository, way: str) -> None:
+@pytest.mark.parametrize(("way", "order"), WAYS)
+def test_their_contract_runs_on_their_packages(installed: Path, tmp_path: Path, way: str, order: str) -> None:
+    repository = Repository(tmp_path / "repository", installed, order)
     both = {DOTTED: "DISCHARGED", BY_PATH: "DISCHARGED"}
     assert "0 errors" in repository.run(way, "validate", "contracts")
-    everything = (way, repository.order) in ONCE
+    everything = (way, order) in ONCE
     for candidate in CANDIDATES if everything else CANDIDATES[:1]:
         found, evidence = repository.verdicts(way, "contracts/", "--candidate", candidate)
         assert found == both, candidate
@@ -100,12 +93,13 @@ def test_their_failure_is_found_and_replayed(installed: Path, tmp_path: Path, wa
 
 @pytest.mark.parametrize(("way", "order"), ONCE)
 def test_our_own_contracts_and_commands_use_ours(installed: Path, tmp_path: Path, way: str, order: str) -> None:
-    use_ours(Repository(tmp_path / "repository", installed, order, torch=True), way)
-
-
-def use_ours(repository: Repository, way: str) -> None:
-    """Commands first, since they are quick, then two built-in claims on the built-in candidate."""
+    repository = Repository(tmp_path / "repository", installed, order, torch=True)
     commands_use_ours(repository, way)
+    claims_use_ours(repository, way)
+
+
+def claims_use_ours(repository: Repository, way: str) -> None:
+    """Two built-in claims on the built-in candidate."""
     found, _ = repository.verdicts(way, "builtin:ops", "-k", "softmax-state or silu-backward")
     assert len(found) == 2
     assert set(found.values()) <= {"PARTIAL", "DISCHARGED"}, found
@@ -120,7 +114,9 @@ def commands_use_ours(repository: Repository, way: str) -> None:
     repository.run(way, "validate", "builtin:")
 
 
-def test_pytest_runs_their_contract_beside_their_tests(repository: Repository) -> None:
+@pytest.mark.parametrize("order", ORDERS)
+def test_pytest_runs_their_contract_beside_their_tests(installed: Path, tmp_path: Path, order: str) -> None:
+    repository = Repository(tmp_path / "repository", installed, order)
     asked = ["contracts", "tests", "--harness-candidate", "candidates.kernel:Kernel", "--harness-device", "cpu"]
     said = repository.run("pytest", *asked, "-p", "no:cacheprovider")
     assert "3 passed" in said
@@ -167,16 +163,20 @@ def test_a_file_of_theirs_that_hides_a_library_is_told_in_one_line(
 
 
 @pytest.mark.parametrize(
-    ("file", "planted"),
+    ("file", "planted", "use_ours"),
     [
-        ("falsifiers/ops/__init__.py", "import reference"),
-        ("reference/ops/activations.py", "import models.cache"),
-        ("formats/inspection.py", "from importlib import import_module\nimport_module('formats.errors')"),
-        ("commands/inspect.py", "import formats"),
+        ("falsifiers/ops/__init__.py", "import reference", claims_use_ours),
+        ("reference/ops/activations.py", "import models.cache", claims_use_ours),
+        (
+            "formats/inspection.py",
+            "from importlib import import_module\nimport_module('formats.errors')",
+            commands_use_ours,
+        ),
+        ("commands/inspect.py", "import formats", commands_use_ours),
     ],
 )
 def test_an_import_by_a_top_level_name_of_ours_is_seen(
-    installed: Path, tmp_path: Path, file: str, planted: str
+    installed: Path, tmp_path: Path, file: str, planted: str, use_ours: Callable[[Repository, str], None]
 ) -> None:
     """The tests above fail on a wheel in which a file of ours imports what is theirs."""
     site = Path(shutil.copytree(installed, tmp_path / "site"))
