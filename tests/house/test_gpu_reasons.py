@@ -1,4 +1,4 @@
-"""The reason of every ratio limit says what a GPU may do differently."""
+"""The reason of every limit on round-off in float32 and 16 bits says what a GPU may do differently."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,11 @@ import pytest
 from harness.contract.text.reader import load_yaml
 from tests.support.repository import CONTRACTS
 
-RATIOS = ("err_ratio", "worst_ratio", "worst_ratio_max")
+ROUND_OFF = (
+    *("err_ratio", "worst_ratio", "worst_ratio_max", "max_abs_err", "rel_l2_err", "cached_over_full", "eps_error"),
+    *("device_difference", "worst_row_difference", "nats_from_reference", "zero_gradient_share", "move_error"),
+    "divergence_margin",
+)
 GPU = re.compile(r"\bGPU\b[^;]*")
 MEANS = re.compile(
     r"split-K|tensor cores|fuse multiply|trees?\b|exp2|rsqrt|reciprocal|atomics|online|fast exp"
@@ -18,12 +22,19 @@ MEANS = re.compile(
 
 
 def lacking(claims: list[dict]) -> Iterator[str]:
-    """The ratio limits whose reason does not say it, as `claim: measurement`."""
+    """The limits on round-off whose reason does not say it, as `claim: measurement`."""
     for claim in claims:
         for measure, limit in limits(claim.get("accept", {})):
             said = GPU.search(" ".join(limit["why"].split()))
-            if measure in RATIOS and not (said and MEANS.search(said[0])):
+            if counts(claim, measure, limit) and not (said and MEANS.search(said[0])):
                 yield f"{claim['id']}: {measure}"
+
+
+def counts(claim: dict, measure: str, limit: dict) -> bool:
+    """Whether a limit is one on round-off, and for other dtypes than float64 too."""
+    named = limit.get("when", {}).get("dtype") or (list(limit["le"]) if isinstance(limit.get("le"), dict) else None)
+    drawn = claim.get("given", {}).get("dtype") or claim.get("explore", {}).get("dtype", {}).get("choices", "float32")
+    return measure in ROUND_OFF and "eq" not in limit and (named or drawn) not in ("float64", ["float64"])
 
 
 def limits(accept: dict | list) -> Iterator[tuple[str, dict]]:
@@ -36,10 +47,10 @@ def limits(accept: dict | list) -> Iterator[tuple[str, dict]]:
                 yield from ((key, each) for each in (value if isinstance(value, list) else [value]))
 
 
-def test_every_ratio_limit_says_what_a_gpu_may_do():
+def test_every_limit_on_round_off_says_what_a_gpu_may_do():
     found = [claim for path in sorted(CONTRACTS.rglob("*.yaml")) for claim in contract(path)]
-    ratios = [m for claim in found for m, _ in limits(claim.get("accept", {})) if m in RATIOS]
-    assert len(ratios) > 200
+    judged = [m for claim in found for m, limit in limits(claim.get("accept", {})) if counts(claim, m, limit)]
+    assert len(judged) > 240
     assert not list(lacking(found))
 
 
@@ -60,4 +71,5 @@ def contract(path):
 def test_a_reason_without_the_gpu_or_without_a_means_is_found(why, missing):
     for accept in ({"err_ratio": {"le": 2.0, "why": why}}, {"any_of": [{"worst_ratio": [{"le": 2.0, "why": why}]}]}):
         assert len(list(lacking([{"id": "X", "accept": accept}]))) == missing
-    assert not list(lacking([{"id": "X", "accept": {"mismatches": {"eq": 0, "why": why}}}]))
+    exact = {"mismatches": {"eq": 0, "why": why}, "rel_l2_err": {"le": 1e-12, "when": {"dtype": "float64"}, "why": why}}
+    assert not list(lacking([{"id": "X", "accept": exact}]))
