@@ -23,10 +23,10 @@ def lab(tmp_path_factory):
 @pytest.fixture(scope="session")
 def cpu(tmp_path_factory):
     """A real run on a CPU, to be merged with others: DOUBLES is PARTIAL, SLOWLY DISCHARGED."""
-    from tests.support.command import as_json, harness
+    from tests.support.command import as_json, light
     from tests.support.second_host import laboratory
 
     folder = laboratory(tmp_path_factory.mktemp("cpu"))
-    done = harness(folder, "run", "contracts", "--candidate", "good.py", "--device", "cpu", "--json")
+    done = light(folder, "run", "contracts", "--candidate", "good.py", "--device", "cpu", "--json")
     assert done.returncode == 0, done.stderr
     return folder / as_json(done)["evidence"]

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from harness.platforms import PLATFORMS
+
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -26,7 +28,7 @@ def _set_completers(parser: argparse.ArgumentParser) -> None:
         "word": _words,
         "target": _targets,
         "candidate": _with_files(_candidates),
-        "device": lambda **_: ("auto", "cpu", "cuda"),
+        "device": lambda **_: ("auto", *PLATFORMS),
         "paths": _with_files(_built_in),
         "contracts": _with_files(_built_in),
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.commands.arguments import EXIT, JSON, PATHS, natural, positive
 from harness.errors import UserError
+from harness.platforms import device_form
 
 if TYPE_CHECKING:
     from harness.run.session import Finished
@@ -24,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("paths", nargs="*", metavar="PATH", help=PATHS)
     add("--candidate", metavar="C", help=candidate)
     add("--weights", metavar="HF_DIR", help="a Hugging Face folder used instead of the built-in model")
-    add("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")
+    add("--device", default="auto", metavar="D", help=device_form())
     add("--evidence", default="evidence", metavar="DIR", help="the parent of the run's folder")
     add("--seed", type=natural, default=0, metavar="N", help="seed of the cases; the same seed gives the same bytes")
     add(
@@ -36,6 +37,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "-k", dest="select", default="", metavar="EXPR", help="select claims by words with and, or, not and parentheses"
+    )
+    add(
+        "--no-mutants",
+        action="store_true",
+        help="run candidate and baseline alone, for a quick look: what is not red is UNVERIFIED",
     )
     add("--memory-mb", type=positive, metavar="MB", help="memory limit per claim (default: 80 %% of RAM / N)")
     add("--resume", metavar="RUN.partial", help="finish a run that was killed")

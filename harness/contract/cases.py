@@ -1,4 +1,4 @@
-"""The list of cases of a claim: a function of (claim digest, seed), fixed before anything runs."""
+"""The cases of a claim: a function of (claim id, `given`, `explore`, `examples`, seed), fixed before anything runs."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def spec(claim: Claim, seed: int, index: int, params: dict[str, Any]) -> CaseSpe
 
 
 def case_seed(claim: Claim, seed: int, part: str) -> int:
-    """Hash (claim digest, seed, part) to a seed of 63 bits."""
-    digest = hashlib.sha256(f"{claim.digest}/{seed}/{part}".encode()).digest()
+    """Hash (what decides the claim's cases, seed, part) to a seed of 63 bits."""
+    digest = hashlib.sha256(f"{claim.drawn_from}/{seed}/{part}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 

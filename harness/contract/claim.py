@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-PLATFORMS = ("cpu", "cuda")
+from harness.platforms import DISCHARGING
 
 
 def canonical(value: Any) -> bytes:
@@ -80,8 +80,18 @@ class Claim:
         return self.source.get("mutants_exempt")
 
     @property
+    def device(self) -> str | None:
+        """`accelerator` if the claim needs a device that is not the CPU."""
+        return self.source.get("device")
+
+    @property
+    def on_device_exempt(self) -> str | None:
+        """Why the candidate may work on the host; None if it may not."""
+        return self.source.get("on_device_exempt")
+
+    @property
     def discharges_on(self) -> tuple[str, ...]:
-        return tuple(self.source.get("discharges_on", PLATFORMS))
+        return tuple(self.source.get("discharges_on", DISCHARGING))
 
     @property
     def ship_blocking(self) -> bool:
@@ -103,6 +113,12 @@ class Claim:
     def digest(self) -> str:
         """SHA-256 of the entry and its contract's id."""
         return hashlib.sha256(canonical([self.contract, self.source])).hexdigest()
+
+    @property
+    def drawn_from(self) -> str:
+        """SHA-256 of what decides the claim's cases: its name and its values. New words or limits keep the cases."""
+        named = [self.contract, self.id, self.given, self.explore]
+        return hashlib.sha256(canonical(named)).hexdigest()
 
 
 @dataclass(frozen=True)

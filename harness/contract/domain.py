@@ -7,9 +7,10 @@ from typing import Any
 
 from harness.contract.limits import WrittenLimit, limits
 from harness.contract.problem import DataPath, Mistake, listed, nearest, shown
+from harness.platforms import PLATFORMS
 
 DTYPES = ("float64", "float32", "float16", "bfloat16")
-_ALWAYS: dict[str, dict[str, Any]] = {"dtype": {"choices": list(DTYPES)}, "device": {"choices": ["cpu", "cuda"]}}
+_ALWAYS: dict[str, dict[str, Any]] = {"dtype": {"choices": list(DTYPES)}, "device": {"choices": list(PLATFORMS)}}
 
 
 def check_domains(source: dict[str, Any]) -> Iterator[Mistake]:

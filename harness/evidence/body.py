@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 from harness.judging.result import ClaimRow, MergedRow
 from harness.judging.ship import TargetRow
 
-if TYPE_CHECKING:  # harness.subject.identity imports NumPy, which a reader of run.json does not need
+if TYPE_CHECKING:  # these modules import NumPy or know torch, which a reader of run.json does not need
+    from harness.subject.device_facts import DeviceFacts
     from harness.subject.identity import Identity
 
-SCHEMA = 2
-"""The version of the evidence's layout. 2: claims have `selected`, `cause` and `root_cause_class`."""
+SCHEMA = 3
+"""The version of the evidence's layout.
+
+2: claims have `selected`, `cause` and `root_cause_class`. 3: `host` has `device` and no `driver`; result.json has
+`settings`; claims have `survived_on`, targets have `platform`.
+"""
 
 
 class Machine(TypedDict):
@@ -21,7 +26,8 @@ class Machine(TypedDict):
     system: str
     cores: int | None
     blas: str
-    driver: str | None
+    device: DeviceFacts | None
+    """None if the device that was asked for is missing."""
 
 
 class Host(TypedDict):
@@ -44,6 +50,7 @@ class Options(TypedDict):
     device: str
     seed: int
     select: str
+    no_mutants: bool
 
 
 class Checkpoint(TypedDict):

@@ -12,11 +12,19 @@ from harness.evidence.examined import Examined, FollowUp
 from harness.evidence.store import write_json
 from harness.judging.cause import root_cause_class
 from harness.judging.judgement import violation
-from harness.judging.result import Result, Smallest, Stages, Violation
+from harness.judging.result import Result, Smallest, Stages, TorchSettings, Violation
 from harness.words import narrative
 
 
-def write(folder: Path, claim: Claim, found: Examined, *, device: str, seconds: float) -> Result:
+def write(
+    folder: Path,
+    claim: Claim,
+    found: Examined,
+    *,
+    device: str,
+    seconds: float,
+    settings: TorchSettings | None = None,
+) -> Result:
     """Write claim.yaml, result.json, README.md and, after a violation, the counterexample and stages."""
     judgement, follow_up = found.judgement, found.follow_up
     stages = follow_up.stages if follow_up else None
@@ -34,6 +42,7 @@ def write(folder: Path, claim: Claim, found: Examined, *, device: str, seconds: 
         "first_divergent_stage": _first_divergent(stages),
         "if_fails": claim.if_fails,
         "device": device,
+        "settings": settings,
         "seconds": round(seconds, 3),
         "record": found.record,
     }

@@ -35,6 +35,7 @@ class Cause(StrEnum):
     TOO_OLD = "too_old"
     OTHER_PLATFORM = "other_platform"
     MUTANT_NOT_RUN = "mutant_not_run"
+    MUTANTS_LEFT_OUT = "mutants_left_out"
 
 
 MEANING = {
@@ -57,6 +58,7 @@ MEANING = {
     Cause.CHANGED_SINCE: "contract, code or candidate changed since the run",
     Cause.TOO_OLD: "the run began longer ago than --max-age allows",
     Cause.OTHER_PLATFORM: "it survived on a platform that the claim's discharges_on does not name",
+    Cause.MUTANTS_LEFT_OUT: "--no-mutants: the candidate broke no limit, and nothing showed that the claim can fail",
     Cause.MUTANT_NOT_RUN: "it survived, but a mutant needs a device that is not on this machine",
 }
 """What each cause means."""

@@ -8,7 +8,7 @@ from harness.judging.limits import Finding, Sample, evaluate, parse
 from harness.judging.record import Entry, Params, Record, Subject
 from harness.measurements.row import Row
 
-IMPLICIT = ("shape", "dtype", "finite", "inputs_unchanged", "outputs_unchanged")
+IMPLICIT = ("shape", "dtype", "finite", "inputs_unchanged", "outputs_unchanged", "on_device")
 
 
 def findings(claim: Entry, record: Record, subject: Subject, only: int | None = None) -> list[Finding]:

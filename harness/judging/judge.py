@@ -18,6 +18,7 @@ from harness.judging.result import Fate, Measurements
 from harness.judging.verdict import Verdict
 from harness.measurements.pool import Pool
 from harness.measurements.row import Row
+from harness.platforms import DISCHARGING, REHEARSAL, named
 
 SINGLE = "candidate computes in float32 where float64 is required"
 BASELINE_MAX_U = 64
@@ -87,15 +88,18 @@ def _verdict(
         return Verdict.UNVERIFIED, f"{SINGLE}: {single}", Cause.FLOAT32_IN_FLOAT64
     if broken:
         return Verdict.FALSIFIED, _violation_text(max(broken, key=lambda f: (f.measure in IMPLICIT, f.margin))), None
+    if record.get("mutants_left_out"):
+        survived = f"survived {len(record['cases'])} cases on {record['platform']}"
+        return Verdict.UNVERIFIED, f"{survived}; no mutant was run (--no-mutants)", Cause.MUTANTS_LEFT_OUT
     unproven = vacuous(claim, limits, mutants)
     if unproven:
         return Verdict.VACUOUS, unproven, None
     platform = record["platform"]
-    where = claim.get("discharges_on", ["cpu", "cuda"])
+    where = claim.get("discharges_on", DISCHARGING)
     not_run = [m["name"] for m in mutants if m["status"] == "not_run"]
     survived = f"survived on {platform}"
-    if platform not in where:
-        return Verdict.PARTIAL, f"{survived}; discharges on {', '.join(where)}{weak(mutants)}", Cause.OTHER_PLATFORM
+    if platform not in where or platform == REHEARSAL:
+        return Verdict.PARTIAL, f"{survived}; discharges on {named(where)}{weak(mutants)}", Cause.OTHER_PLATFORM
     if not_run:
         missing = f"mutants not run here: {', '.join(not_run)}"
         return Verdict.PARTIAL, f"{survived}; {missing}{weak(mutants)}", Cause.MUTANT_NOT_RUN

@@ -67,6 +67,8 @@ class Record(TypedDict):
     cases: list[CaseEntry]
     subjects: dict[str, Subject]
     mutants: dict[str, Subject]
+    mutants_left_out: NotRequired[bool]
+    """True if the run was asked not to run any mutant."""
     error: NotRequired[str]
     """Why the whole claim ended without a result."""
     cause: NotRequired[str]

@@ -62,6 +62,25 @@ class Smallest(TypedDict):
     shrunk_from: CaseEntry
 
 
+class TorchSettings(TypedDict):
+    """The settings of torch that decide how it computes, in one process.
+
+    Each `fp32` is torch's `fp32_precision`: `tf32`, `ieee`, or `none` where nothing was set; only `tf32` rounds inputs.
+    """
+
+    threads: int
+    deterministic: str
+    """`default`, `warn` or `error`: what an operation without a deterministic kernel does."""
+    cublas_workspace: str | None
+    cublas_fp32: str
+    cublas_fp16_reduced: bool
+    cublas_bf16_reduced: bool
+    cudnn_fp32: str
+    cudnn_deterministic: bool
+    cudnn_benchmark: bool
+    mkldnn_fp32: str
+
+
 class Result(TypedDict):
     """result.json."""
 
@@ -78,6 +97,8 @@ class Result(TypedDict):
     first_divergent_stage: str | None
     if_fails: str
     device: str
+    settings: TorchSettings | None
+    """torch's settings in the claim's process when the claim ended; None if it did not run or torch is not there."""
     seconds: float
     record: Record
     counterexample: NotRequired[Smallest]

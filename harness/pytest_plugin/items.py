@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.judging.verdict import Verdict
+from harness.platforms import device_form
 from harness.pytest_plugin.session_end import CONTRACTS, VERDICT, SessionEnd
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ BROKEN_CHECKS = (Verdict.ERROR, Verdict.UNSOUND, Verdict.VACUOUS)
 OPTIONS = {
     "candidate": ("C", "the candidate: torch, file.py[:NAME], hf:DIR, gguf:FILE ... (default: as `harness run`)"),
     "weights": ("HF_DIR", "a checkpoint folder used instead of the built-in model"),
-    "device": ("D", "auto, cpu, cuda or cuda:N"),
+    "device": ("D", device_form()),
     "seed": ("N", "seed of the cases (default: 0)"),
     "evidence": ("DIR", "the folder for the run's evidence (default: evidence)"),
 }

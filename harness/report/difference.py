@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from harness.evidence.body import ContractEntry, RunBody
+from harness.evidence.body import ContractEntry, Machine, RunBody
 
 UNEXPLAINED = "nothing that is recorded differs: the result is not reproducible"
 SELECTION = "selection"
 """The kind of a changed -k, which changes only the verdicts of claims that it left out."""
+APART = ("clocks_mhz", "settings")
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ def differences(before: RunBody, after: RunBody) -> list[Difference]:
         *_code(before["code"], after["code"]),
         *_settings(before, after),
         *_named("version", before["versions"], after["versions"]),
-        *_named("host", dict(before["host"]), dict(after["host"])),
+        *_named("host", _without_device(before["host"]), _without_device(after["host"])),
+        *_device(before, after),
     ]
 
 
@@ -87,6 +89,18 @@ def _named(kind: str, before: Mapping[str, object], after: Mapping[str, object])
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
             yield Difference(kind, f"{name} {_value(before.get(name))} → {_value(after.get(name))}")
+
+
+def _without_device(host: Machine) -> dict[str, object]:
+    return {name: value for name, value in host.items() if name != "device"}
+
+
+def _device(before: RunBody, after: RunBody) -> Iterator[Difference]:
+    """Differences in the facts of one device; of two devices, `_settings` tells the names. Clocks always differ."""
+    old, new = before["host"]["device"], after["host"]["device"]
+    if before["device"] == after["device"] and old and new:
+        yield from _named("host", *({n: v for n, v in d.items() if n not in APART} for d in (old, new)))
+        yield from _named("setting", old["settings"] or {}, new["settings"] or {})
 
 
 def _value(value: object) -> str:

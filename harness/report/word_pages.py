@@ -19,6 +19,7 @@ from harness.errors import UserError
 from harness.evidence import newest_run
 from harness.judging.cause import Cause
 from harness.measurements.table import MEASUREMENTS
+from harness.platforms import named
 from harness.words import explanation, glossary
 from harness.words.glossary import FREE, IMPLICIT, OPERATORS, VERDICTS
 
@@ -107,11 +108,10 @@ def _built_in(claim: Claim) -> str:
 
 
 def _counts(claim: Claim, ship: Ship | None) -> Lines:
-    where = " or ".join(claim.discharges_on)
+    where = named(claim.discharges_on, " or ")
     yield (
         0,
-        f"A survival on {where} is DISCHARGED"
-        + ("." if set(claim.discharges_on) == {"cpu", "cuda"} else "; anywhere else it is PARTIAL, half the credit."),
+        f"A survival on {where} is DISCHARGED" + ("; anywhere else it is PARTIAL, half the credit."),
     )
     for target, criterion in _criteria(ship):
         if claim.id in criterion.claims:

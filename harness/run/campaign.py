@@ -23,7 +23,7 @@ from harness.judging.result import Result
 from harness.run import schedule
 from harness.run.probe import Lack, Weights, send_weights
 from harness.run.progress import Progress
-from harness.subject.device import platform
+from harness.subject.device import place, platform
 from harness.trial.job import Job
 from harness.trial.worker import work
 
@@ -43,6 +43,7 @@ class Campaign:
     memory_mb: int | None
     mutants: Mapping[str, dict[str, str]]
     """Claim id -> mutant name -> `module:name`."""
+    mutants_left_out: bool = False
 
     @property
     def memory(self) -> int:
@@ -118,11 +119,12 @@ def _job(campaign: Campaign, claim: Claim, weights: str | None) -> Job:
         claim=claim,
         staging=campaign.evidence.staging(claim.id).resolve(),
         seed=campaign.seed,
-        device=campaign.device,
+        device=place(campaign.device, claim.device),
         candidate=campaign.candidate,
         candidate_folder=os.getcwd(),
         mutants=campaign.mutants[claim.id],
         weights=weights,
+        mutants_left_out=campaign.mutants_left_out,
     )
 
 
@@ -135,7 +137,8 @@ def _write_unrun(
     staging = campaign.evidence.staging(claim.id)
     (staging / "log.txt").write_bytes(text)
     error, cause = (problem.reason, problem.cause.value) if problem else (None, None)
-    record = without_result(platform(campaign.device), candidate=candidate, error=error, cause=cause)
+    device = place(campaign.device, claim.device)
+    record = without_result(platform(device), candidate=candidate, error=error, cause=cause)
     found = Examined(record, judge(claim.source, record))
-    write(staging, claim, found, device=campaign.device, seconds=0.0)
+    write(staging, claim, found, device=device, seconds=0.0)
     campaign.evidence.deposit(claim.id)

@@ -19,6 +19,7 @@ class Options:
     seed: int = 0
     workers: int | None = None
     select: str = ""
+    no_mutants: bool = False
     resume: str | None = None
     memory_mb: int | None = None
 
@@ -31,4 +32,5 @@ class Options:
             "device": self.device,
             "seed": self.seed,
             "select": self.select,
+            "no_mutants": self.no_mutants,
         }

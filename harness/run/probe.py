@@ -14,7 +14,10 @@ from harness.evidence.body import Host
 from harness.judging.cause import Cause
 from harness.run.schedule import THREADS
 from harness.subject import candidate
+from harness.subject.device import find
+from harness.subject.device_facts import facts
 from harness.subject.identity import identity
+from harness.subject.torch_settings import settle
 
 PACKAGES = (
     *("numpy", "torch", "transformers", "tokenizers", "safetensors", "hypothesis"),
@@ -77,41 +80,24 @@ def found(device: str, spec: str, folder: str) -> Host:
 
     Raises: UserError for an unknown device or candidate.
     """
-    found, missing, driver = _device(device)
+    there = find(device)
+    settle(1)  # as every claim begins
+    about = None if there.missing else facts(there.device)
     candidate.load(spec, folder)
     return {
         "device_asked": device,
-        "device": found,
-        "device_missing": missing,
+        "device": there.device,
+        "device_missing": there.missing,
         "candidate": identity(spec, folder),
         "host": {
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",
             "cores": os.cpu_count(),
             "blas": _blas(),
-            "driver": driver,
+            "device": about,
         },
         "versions": {name: version for name in PACKAGES if (version := _version(name))} | _llama_cpp(),
     }
-
-
-def _device(requested: str) -> tuple[str, str | None, str | None]:
-    """(device, why it is missing or None, GPU name and CUDA version or None)."""
-    kind, _, number = requested.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
-        raise UserError(f"--device {requested}: expected auto, cpu, cuda or cuda:N")
-    if kind == "cpu":
-        return "cpu", None, None
-    try:
-        import torch
-    except ImportError:
-        return ("cpu", None, None) if kind == "auto" else (requested, "torch is not installed", None)
-    index = int(number or 0)
-    if torch.cuda.is_available() and index < torch.cuda.device_count():
-        return f"cuda:{index}", None, f"{torch.cuda.get_device_name(index)}, CUDA {torch.version.cuda}"
-    if kind == "auto":
-        return "cpu", None, None
-    return requested, f"device {requested} is not there ({torch.cuda.device_count()} CUDA devices found)", None
 
 
 def _version(name: str) -> str | None:

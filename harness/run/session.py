@@ -16,6 +16,7 @@ from harness.evidence import store
 from harness.evidence.body import Host, Running
 from harness.evidence.provenance import started
 from harness.evidence.seal import Sealed, seal
+from harness.platforms import ON_HOST
 from harness.run import campaign, schedule
 from harness.run.options import Options
 from harness.run.probe import Mistake, send_host
@@ -69,7 +70,7 @@ def found_host(context: Any, options: Options, folder: str) -> Host:
 
 def campaign_of(here: store.Run, checked: Checked, options: Options, host: Host) -> campaign.Campaign:
     """The settings with which the claims of these contracts run and write to the evidence `here`."""
-    on_cuda = platform(host["device"]) == "cuda"
+    on_host = platform(host["device"]) in ON_HOST
     # A candidate `hf:DIR` reads its weights from DIR.
     own = options.candidate.removeprefix("hf:") if options.candidate.startswith("hf:") else None
     return campaign.Campaign(
@@ -79,9 +80,10 @@ def campaign_of(here: store.Run, checked: Checked, options: Options, host: Host)
         device=host["device"],
         device_missing=host["device_missing"],
         weights=options.weights or own,
-        workers=options.workers or (1 if on_cuda else os.cpu_count() or 1),
+        workers=options.workers or (os.cpu_count() or 1 if on_host else 1),
         memory_mb=options.memory_mb,
         mutants={claim: dict(binding.mutants) for claim, binding in checked.bindings.items()},
+        mutants_left_out=options.no_mutants,
     )
 
 

@@ -17,28 +17,17 @@ from typing import Any
 import numpy as np
 
 from harness.dtypes import FORMATS, round_mantissa, round_to
-from harness.subject import other_process
+from harness.platforms import HOST
+from harness.subject import other_process, turns
+from harness.subject.arrays import plain, same_bytes
+from harness.subject.device import platform, register
+from harness.subject.poison import poisoned, remember
+from harness.subject.trace import Trace
+from harness.subject.traffic import Traffic
 
 
 class Unsupported(Exception):
     """The subject lacks what the claim needs; the claim is UNVERIFIED with this reason."""
-
-
-class Trace:
-    """What the boundary recorded during one case."""
-
-    def __init__(self) -> None:
-        self.inputs_changed: list[str] = []
-        self.dtypes_wrong: list[str] = []
-        self._kept: list[tuple[str, Any, np.ndarray]] = []
-
-    def keep(self, label: str, raw: Any, delivered: np.ndarray) -> None:
-        """Keep a copy of a result, so that `outputs_changed` detects a later call that overwrites it."""
-        self._kept.append((label, raw, delivered.copy()))
-
-    def outputs_changed(self) -> list[str]:
-        """Labels of results whose bytes changed after they were returned."""
-        return [label for label, raw, then in self._kept if not same_bytes(_plain(raw), then)]
 
 
 class Boundary:
@@ -89,6 +78,19 @@ class Boundary:
         """Whether the subject has `name`."""
         return hasattr(self._target, name)
 
+    @property
+    def traffic(self) -> Traffic:
+        """What the calls from now on move between host and device; the same object at each use.
+
+        Raises: Unsupported if there is no device beside the host, or the subject's arrays are NumPy, which live there.
+        """
+        if platform(self._device) == HOST:
+            raise Unsupported(f"device {self._device} is the host itself; the claim needs `device: accelerator`")
+        if self._arrays != "torch":
+            raise Unsupported(f'{self._role} takes NumPy arrays; traffic is counted for ARRAYS = "torch"')
+        self._trace.traffic = self._trace.traffic or Traffic()
+        return self._trace.traffic
+
     def in_other_process(
         self,
         name: str,
@@ -112,16 +114,23 @@ class Boundary:
         request = other_process.Request(call, threads, deterministic)
         return other_process.ask(request, environment or {})
 
+    def together(self, *calls: Callable[[], Any]) -> tuple[list[Any], int]:
+        """Make one or two calls of the subject, each in a thread and a stream of its own; two take turns.
+
+        Returns their results, and how many steps each of two took while the other was running (the lesser number).
+        """
+        return turns.together(calls, self._device, str(self._arrays))
+
     def _call(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         kwargs = {**self._context(function), **kwargs}  # a device that the falsifier passes explicitly wins
         _check_signature(self._role, name, function, args, kwargs)
         sent: list[tuple[str, Any, np.ndarray]] = []
-        out = function(
-            *(self._send(a, f"argument {i + 1}", sent) for i, a in enumerate(args)),
-            **{key: self._send(a, key, sent) for key, a in kwargs.items()},
-        )
+        own = [self._send(a, f"argument {i + 1}", sent) for i, a in enumerate(args)]
+        named = {key: self._send(a, key, sent) for key, a in kwargs.items()}
+        with poisoned(), self._trace.watch(name, self._arrays):
+            out = function(*own, **named)
         self._trace.inputs_changed += [
-            f"`{name}` changed {label}" for label, raw, original in sent if not same_bytes(_plain(raw), original)
+            f"`{name}` changed {label}" for label, raw, original in sent if not same_bytes(plain(raw), original)
         ]
         return self._receive(out, name)
 
@@ -139,7 +148,7 @@ class Boundary:
         if isinstance(value, np.ndarray):
             array = self._soften(value)
             raw = self._to_torch(array) if self._arrays == "torch" else array.copy()
-            sent.append((label, raw, _plain(raw).copy()))
+            sent.append((label, raw, plain(raw).copy()))
             return raw
         if isinstance(value, dict):
             return {key: self._send(item, f"{label}[{key!r}]", sent) for key, item in value.items()}
@@ -152,9 +161,10 @@ class Boundary:
             return value
         if isinstance(value, (np.ndarray, np.generic)) or hasattr(value, "detach"):
             self._check_dtype(value, label)
-            delivered = _plain(value)
+            delivered = plain(value)
             if delivered.ndim:
                 self._trace.keep(label, value, delivered)
+                remember(delivered.nbytes)
             return self._soften(round_to(delivered, self._dtype) if _is_carried(value) else delivered.copy())
         if isinstance(value, dict):
             return {key: self._receive(item, f"{label}[{key!r}]") for key, item in value.items()}
@@ -183,6 +193,8 @@ class Boundary:
         tensor = torch.from_numpy(np.array(array, copy=True))
         if array.dtype.kind == "f" and array.dtype == FORMATS[self._dtype].carrier:
             tensor = tensor.to(getattr(torch, self._dtype))
+        if tensor.dtype == torch.float64 and platform(self._device) == "mps":
+            raise Unsupported(f"{self._role}: torch has no float64 on mps")
         return tensor.to(self._device)
 
     def _check_dtype(self, value: Any, label: str) -> None:
@@ -200,25 +212,13 @@ def _through_a_boundary(
     name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], form: dict[str, Any]
 ) -> Any:
     """Call `function` in this process through a new boundary with the settings `form`; returns its result as NumPy."""
+    register(form["device"])
     target = SimpleNamespace(**{name: function})
     return getattr(Boundary(target, trace=Trace(), **form), name)(*args, **kwargs)
 
 
-def same_bytes(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two arrays have the same dtype, shape and bytes (NaN payloads included)."""
-    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
-
-
 def _is_carried(value: Any) -> bool:
     return str(value.dtype).removeprefix("torch.") in ("float32", "bfloat16")
-
-
-def _plain(value: Any) -> np.ndarray:
-    """Convert any array or tensor to NumPy on the host, bfloat16 to float32; copies only if it must."""
-    if not hasattr(value, "detach"):
-        return np.asarray(value)
-    tensor = value.detach().cpu()
-    return np.asarray((tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy())
 
 
 def _check_signature(

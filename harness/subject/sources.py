@@ -13,13 +13,14 @@ def with_siblings(path: Path) -> list[Path]:
 
     A package counts with all its Python files. Files that are imported by other means, or only read, are not found.
     """
-    found: list[Path] = []
-    waiting = [path]
+    found, names, waiting = {path}, set[str](), [path]
     while waiting:
-        here = waiting.pop()
-        if here not in found:
-            found.append(here)
-            waiting += [file for name in _imported(here) for file in _files(path.parent, name)]
+        for name in _imported(waiting.pop()):
+            if name not in names:  # a package of hundreds of files names itself thousands of times
+                names.add(name)
+                fresh = set(_files(path.parent, name)) - found
+                found |= fresh
+                waiting += fresh
     return sorted(found)
 
 

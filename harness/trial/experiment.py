@@ -17,7 +17,10 @@ from harness.judging.record import Fault, Params, Record, Row, Scalar, Subject
 from harness.measurements.row import Number, encode
 from harness.measurements.table import MEASUREMENTS
 from harness.observation import Observation
-from harness.subject.boundary import Boundary, Trace
+from harness.platforms import HOST
+from harness.subject.boundary import Boundary
+from harness.subject.device import platform
+from harness.subject.trace import Trace
 from harness.trial.ending import end, ended
 
 Falsifier = Callable[..., Observation]
@@ -39,8 +42,17 @@ class Experiment:
     baseline: Any | None = None
     mutants: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
     tick: Callable[[str], None] = lambda _: None
+    trusted_on: str | None = None
+    """The device of baseline and mutants, if it is not the candidate's."""
+    stays_on_device: bool = True
+    """Whether host work of the candidate, on a device that is not the host, breaks the implicit limit `on_device`."""
+    mutants_left_out: bool = False
     outputs: dict[tuple[int, str], np.ndarray] = field(default_factory=dict)
     """The baseline's outputs by (case, pair); filled only for claims on special values."""
+
+    def place(self, role: str) -> str:
+        """The device on which a subject runs."""
+        return self.device if role == "candidate" else self.trusted_on or self.device
 
     @property
     def special(self) -> bool:
@@ -60,7 +72,7 @@ class Experiment:
         )
 
 
-def record(experiment: Experiment, platform: str) -> Record:
+def record(experiment: Experiment, where: str) -> Record:
     """Run every subject; returns what the judge reads, as plain JSON data."""
     cases = [experiment.make(spec) for spec in experiment.cases]
     subjects: dict[str, Subject] = {}
@@ -70,9 +82,8 @@ def record(experiment: Experiment, platform: str) -> Record:
     subjects["candidate"] = run_subject(experiment, experiment.candidate, cases, "candidate")
     if subjects["candidate"]["status"] == "ran" and experiment.baseline is not None:
         free = _Derived()
-        subjects["baseline"] = run_subject(
-            experiment, experiment.baseline, cases, "baseline", each=free.add(experiment)
-        )
+        each = None if experiment.mutants_left_out else free.add(experiment)
+        subjects["baseline"] = run_subject(experiment, experiment.baseline, cases, "baseline", each=each)
         mutants = free.subjects
         if mutants and not experiment.special:
             mutants["lower_precision"] = run_subject(
@@ -81,12 +92,15 @@ def record(experiment: Experiment, platform: str) -> Record:
             mutants["lower_precision"]["free"] = True
         for name, make in experiment.mutants.items():
             mutants[name] = _run_mutant(experiment, name, make, cases)
-    return {
-        "platform": platform,
+    found: Record = {
+        "platform": where,
         "cases": [case_entry(spec) for spec in experiment.cases],
         "subjects": subjects,
         "mutants": mutants,
     }
+    if experiment.mutants_left_out:
+        found["mutants_left_out"] = True
+    return found
 
 
 def _remember(experiment: Experiment, cases: list[Case]) -> None:
@@ -147,8 +161,9 @@ def observe(
 
     Raises: TypeError if the falsifier returns no Observation; whatever the falsifier or the subject raises.
     """
-    trace = Trace()
-    subject = Boundary(target, role=role, dtype=case.dtype, device=experiment.device, trace=trace, lower=lower)
+    device = experiment.place(role)
+    trace = Trace(watch=role == "candidate" and experiment.stays_on_device and platform(device) != HOST)
+    subject = Boundary(target, role=role, dtype=case.dtype, device=device, trace=trace, lower=lower)
     case.begin()
     observation = experiment.falsifier(subject, case, **case.params)
     if not isinstance(observation, Observation):
@@ -191,6 +206,7 @@ def faults(case: Case, trace: Trace) -> list[Fault]:
         ("inputs_unchanged", trace.inputs_changed),
         ("outputs_unchanged", [f"a later call overwrote what `{name}` returned" for name in trace.outputs_changed()]),
         ("dtype", trace.dtypes_wrong),
+        ("on_device", trace.off_device()),
     ]
     return [{"case": case.index, "limit": limit, "detail": texts[0]} for limit, texts in found if texts]
 

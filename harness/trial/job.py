@@ -12,8 +12,10 @@ from harness.contract.claim import Claim
 from harness.evidence.examined import MadeFrom
 from harness.judging.limits import measures
 from harness.mutant import mutants_of
+from harness.platforms import HOST, REHEARSAL
 from harness.subject import binding, candidate
 from harness.subject.boundary import Unsupported
+from harness.subject.device import platform
 from harness.trial.experiment import Experiment
 
 
@@ -31,6 +33,7 @@ class Job:
     """Mutant name -> `module:name` of the module that declares it."""
     weights: str | None = None
     threads: int = 1
+    mutants_left_out: bool = False
 
     @property
     def folder(self) -> Path:
@@ -66,7 +69,11 @@ def assemble(job: Job, tick: Callable[[str], None] = lambda _: None) -> Experime
             baseline if job.candidate == candidate.BASELINE else candidate.load(job.candidate, job.candidate_folder)
         ),
         baseline=baseline,
-        mutants={name: _mutant(where, job.folder) for name, where in job.mutants.items()},
+        mutants={} if job.mutants_left_out else {n: _mutant(where, job.folder) for n, where in job.mutants.items()},
+        # The rehearsal device is there for the candidate; on the host its kernels give the same numbers faster.
+        trusted_on=HOST if platform(job.device) == REHEARSAL and not claim.device else None,
+        stays_on_device=claim.on_device_exempt is None,
+        mutants_left_out=job.mutants_left_out,
         tick=tick,
     )
 

@@ -16,7 +16,8 @@ from harness.contract.cases import CaseSpec
 from harness.judging.result import Localised, Stages
 from harness.localisation import BAD_U, convicted, error_u
 from harness.measurements.row import encode
-from harness.subject.boundary import Boundary, Trace, Unsupported
+from harness.subject.boundary import Boundary, Unsupported
+from harness.subject.trace import Trace
 from harness.trial.experiment import Experiment
 
 Companion = Callable[..., list[tuple[str, np.ndarray, np.ndarray]]]

@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 
 from harness.evidence.result import write
-from harness.subject.torch_settings import settle
+from harness.subject.device import register
+from harness.subject.torch_settings import current, settle
 from harness.trial.examine import examine
 from harness.trial.job import Job
 
@@ -24,11 +25,13 @@ def work(job: Job, line: Connection) -> None:
     """Run one claim, write its files to staging, and send the stages and the verdict over the pipe `line`."""
     _die_with_parent(line)
     _redirect(job.staging / "log.txt")
+    register(job.device)
     settle(job.threads)
     started = time.monotonic()
     with _scratch(job.staging / "scratch"):
         found = examine(job, lambda stage: line.send(("stage", stage)))
-    write(job.staging, job.claim, found, device=job.device, seconds=time.monotonic() - started)
+    seconds = time.monotonic() - started
+    write(job.staging, job.claim, found, device=job.device, seconds=seconds, settings=current())
     sys.stdout.flush()
     sys.stderr.flush()
     line.send(("done", found.judgement.verdict.value))

@@ -19,6 +19,7 @@ IMPLICIT = {
     "finite": "the output is finite wherever the reference is",
     "inputs_unchanged": "the implementation does not change the arrays that it is given",
     "outputs_unchanged": "a later call does not overwrite what an earlier one returned",
+    "on_device": "on a device that is not the CPU, the implementation computes and keeps its tensors there",
 }
 OPERATORS = {"le": "at most", "lt": "below", "ge": "at least", "gt": "above", "eq": "exactly"}
 FREE = {

@@ -8,6 +8,7 @@ from harness.contract.claim import Claim
 from harness.judging.limits import Group, Limit, parse
 from harness.judging.record import CaseEntry
 from harness.judging.result import Fate, Result, Stages, Violation
+from harness.platforms import named
 from harness.words.glossary import MEANING
 
 NEXT = {
@@ -174,4 +175,4 @@ def next_step(claim: Claim, result: Result) -> str:
         stage = result["first_divergent_stage"]
         where = f"mending stage `{stage}` alone" if stage else "mending the cause"
         return f"Predict: {where} makes the replayed case pass and leaves every mutant killed."
-    return NEXT[verdict].format(where=" or ".join(claim.discharges_on))
+    return NEXT[verdict].format(where=named(claim.discharges_on, " or "))

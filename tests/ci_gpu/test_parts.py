@@ -23,10 +23,9 @@ def test_the_order_is_that_of_the_plan_and_quick_leaves_out_the_slow_ones() -> N
     assert quick == ["model", *(name for name in ORDER if name not in gpu_parts.SLOW)]
 
 
-GOALS = [("cuda", False, 480), ("cuda", True, 180), ("cpu", False, 900)]
-
-
-@pytest.mark.parametrize(("platform", "quick", "goal"), GOALS)
+@pytest.mark.parametrize(
+    ("platform", "quick", "goal"), [("cuda", False, 480), ("cuda", True, 180), ("cpu", False, 900)]
+)
 def test_the_limits_keep_the_sum_whatever_each_part_takes(platform: str, quick: bool, goal: float) -> None:
     parts = gpu_parts.parts(platform, quick=quick)
     seconds = gpu_parts.whole_seconds(platform, quick=quick)

@@ -62,6 +62,7 @@ def offered(shell: Path, line: str) -> set[str]:
         ("harness ver", {"verify"}, {"validate"}),
         ("harness run --cand", {"--candidate"}, {"--weights"}),
         ("harness run --device c", {"cpu", "cuda"}, {"auto"}),
+        ("harness run --device re", {"rehearsal"}, {"cuda"}),
         ("harness run --candidate to", {"torch", "torch_sdpa"}, {"kernels.py", "huggingface"}),
         ("harness run --candidate ker", {"kernels.py"}, {"torch"}),
         ("harness run --weights f", {"folder/"}, {"kernels.py"}),

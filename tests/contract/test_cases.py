@@ -1,4 +1,4 @@
-"""Cases are fixed by (claim digest, seed), corners first; shrinking leads to the simplest that still fails."""
+"""Cases follow from id, given, explore, examples and seed, corners first; shrinking ends at the simplest that fails."""
 
 import importlib
 import itertools
@@ -28,7 +28,14 @@ def claim(explore=None, examples=40, **extra):
 def test_the_same_claim_and_seed_give_the_same_cases_and_another_seed_others():
     assert plan(claim(), 0) == plan(claim(), 0)
     assert plan(claim(), 0) != plan(claim(), 1)
-    assert plan(claim(), 0)[0].seed != plan(claim(rule="other"), 0)[0].seed
+    assert plan(claim(), 0)[0].seed != plan(claim(id="FALSIFY-X-002"), 0)[0].seed
+    assert plan(claim(), 0)[0].seed != plan(claim(given={"hidden": 7}), 0)[0].seed
+
+
+def test_other_words_and_limits_keep_the_cases():
+    reworded = claim(rule="other", accept={"rel_l2_err": {"le": 1, "why": "better words"}}, discharges_on=["cuda"])
+    assert reworded.digest != claim().digest
+    assert plan(reworded, 0) == plan(claim(), 0)
 
 
 def test_no_module_that_happens_to_be_loaded_changes_the_cases(tmp_path, monkeypatch):

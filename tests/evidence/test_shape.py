@@ -17,6 +17,7 @@ from harness.judging import record, result, ship
 from harness.judging.cause import Cause, RootCauseClass
 from harness.judging.verdict import Verdict
 from harness.measurements.row import Row
+from harness.subject.device_facts import Clocks, DeviceFacts
 from harness.subject.identity import Identity
 from tests.support import report_lab as lab
 from tests.support.repository import ROOT
@@ -46,6 +47,9 @@ TYPES: tuple[tuple[Any, str, str | None], ...] = (
     (ship.Parts, "run", "parts"),
     (body.Options, "run", "options"),
     (body.Machine, "run", "machine"),
+    (DeviceFacts, "run", "device_facts"),
+    (Clocks, "run", "clocks"),
+    (result.TorchSettings, "run", "torch_settings"),
     (body.Checkpoint, "run", "checkpoint"),
     (body.ContractEntry, "run", "contract"),
     (Identity, "run", "identity"),
@@ -172,7 +176,7 @@ def _drop(*way: str | int) -> Change:
         (f"{DOUBLES}/stages.json", _set("unsupported", to="no"), "found the unknown key"),
         (f"{DOUBLES}/digest.json", _set("note", to=""), "found the unknown key 'note', expected files"),
         ("notes.json", None, "found a JSON file that no run has, expected only run.json, manifest.json"),
-        ("run.json", _set("schema", to=1), "found schema 1, expected 2; another version of Harness made it"),
+        ("run.json", _set("schema", to=1), "found schema 1, expected 3; another version of Harness made it"),
     ],
 )
 def test_a_wrong_file_under_a_fresh_seal_is_refused(

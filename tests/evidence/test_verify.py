@@ -4,7 +4,7 @@ import json
 import shutil
 
 from harness.evidence import manifest, store, verify
-from tests.support.command import harness
+from tests.support.command import light
 
 
 def test_flipping_any_byte_makes_verify_name_the_file(lab, tmp_path):
@@ -30,7 +30,7 @@ def test_flipping_any_byte_makes_verify_name_the_file(lab, tmp_path):
 
 def test_a_verdict_written_by_hand_is_found_even_under_a_fresh_seal(lab, tmp_path):
     folder, _ = lab
-    assert harness(folder, "run", "contracts", "--candidate", "bad.py", "--evidence", str(tmp_path)).returncode == 1
+    assert light(folder, "run", "contracts", "--candidate", "bad.py", "--evidence", str(tmp_path)).returncode == 1
     run = store.sealed(tmp_path)
     result = run / "claims/FALSIFY-DOUBLES-001/result.json"
     text = json.loads(result.read_text())

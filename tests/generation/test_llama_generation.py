@@ -14,7 +14,8 @@ from harness.falsifiers.generation.llama_cpp import parses, repeats, wilson
 from harness.falsifiers.generation.mutants import llama_cpp as wrong
 from harness.models.stdlib_qwen2 import build
 from harness.mutant import mutants_of
-from harness.subject.boundary import Boundary, Trace
+from harness.subject.boundary import Boundary
+from harness.subject.trace import Trace
 from harness.words.narrative import failure_lines
 
 

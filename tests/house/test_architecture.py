@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STANDARD = set(sys.stdlib_module_names) | {"__future__"}
 
 ROOMS = (
-    ("__init__", "errors", "dtypes", "mutant", "definitions"),
+    ("__init__", "errors", "dtypes", "mutant", "definitions", "platforms"),
     ("observation", "case", "checkpoint"),
     ("measurements",),
     ("contract",),
@@ -48,6 +48,9 @@ CONTENT = {
 LOADED = {("subject", "candidates"), ("run", "consumers"), ("commands", "formats")}
 """Where the engine loads content by a name in a string: the candidate, llama.cpp's version, `inspect` and `export`."""
 
+WITH_TORCH = ("harness.run.warm", "harness.subject.watch", "harness.subject.rehearsal")
+"""Engine modules that load torch: the forkserver, and what is imported late for a device that is not the CPU."""
+
 THIRD_PARTY = {
     "reference": {"numpy"},
     "measurements": {"numpy"},
@@ -59,6 +62,7 @@ THIRD_PARTY = {
     "mutant": set(),
     "errors": set(),
     "definitions": set(),
+    "platforms": set(),
     "checkpoint": {"numpy", "ml_dtypes", "safetensors"},
     "contract": {"yaml", "jsonschema_rs", "hypothesis"},
     "provable": {"yaml"},
@@ -135,7 +139,7 @@ def faults(root: Path) -> list[str]:
         if a.how == "top"
         and a.target.partition(".")[0] in LATE_ONLY
         and floor(room(a.module, root)) is not None
-        and a.module != "harness.run.warm"
+        and not a.module.startswith(WITH_TORCH)
         and not _guarded(a, modules)
     ]
     return found + [f"circle: {' -> '.join(each)}" for each in circles(inside(arrows, modules))]
@@ -184,6 +188,7 @@ def test_every_room_has_its_place() -> None:
         ("trial/job.py", "from harness.falsifiers import ops", "the engine's trial imports falsifiers"),
         ("trial/job.py", "from harness.candidates import torch", "the engine's trial imports candidates"),
         ("subject/boundary.py", "import torch", "loads torch at import time"),
+        ("subject/device.py", "from torch import nn", "loads torch.nn at import time"),
         ("words/narrative.py", "import rich", "words imports rich"),
         ("judging/limits.py", "def late():\n    from harness.judging import judge", "circle: "),
         ("judging/limits.py", 'JUDGE = "harness.judging.judge"', "circle: "),

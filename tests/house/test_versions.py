@@ -1,4 +1,4 @@
-"""pyproject.toml states ranges, constraints.txt one version of each; torch's private names are listed."""
+"""pyproject.toml states ranges, constraints.txt one version of each; torch's private names in use are listed."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 
+from harness.judging.cause import Cause
 from harness.judging.judge import judge
 from harness.judging.limits import parse
 from harness.judging.verdict import ORDER, Verdict
@@ -249,3 +250,16 @@ def test_a_limit_on_the_baseline_needs_no_mutant():
     assert verdict(record(), accept=own)[0] is Verdict.PARTIAL
     tight = {**own, "baseline_err": {"le": 1e-9, "why": "w"}}
     assert verdict(record(), accept=tight)[0] is Verdict.UNSOUND
+
+
+@pytest.mark.parametrize("on", [["cuda"], ["cpu", "cuda"], ["rehearsal"], None])
+def test_a_rehearsal_never_discharges(on):
+    claim = {**CLAIM, "discharges_on": on} if on else {k: v for k, v in CLAIM.items() if k != "discharges_on"}
+    found = judge(claim, record(platform="rehearsal"))
+    assert (found.verdict, found.cause) == (Verdict.PARTIAL, Cause.OTHER_PLATFORM)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "mps", "xpu", "hpu"])
+def test_by_default_any_other_platform_discharges(platform):
+    claim = {key: value for key, value in CLAIM.items() if key != "discharges_on"}
+    assert judge(claim, record(platform=platform)).verdict is Verdict.DISCHARGED

@@ -27,7 +27,8 @@ from harness.falsifiers.model.decoder import (
 from harness.falsifiers.model.mutants import decoder as decoder_mutants
 from harness.mutant import mutants_of
 from harness.reference.random_weights import random_weights
-from harness.subject.boundary import Trace, Unsupported
+from harness.subject.boundary import Unsupported
+from harness.subject.trace import Trace
 from tests.support.cpu_boundary import boundary
 from tests.support.distance import rel_l2
 from tests.support.model.small_decoder import MODEL

@@ -12,7 +12,8 @@ from harness.falsifiers.model import bias_path, coverage
 from harness.falsifiers.model.mutants import bias_path as bias_path_mutants
 from harness.falsifiers.model.mutants import coverage as coverage_mutants
 from harness.mutant import mutants_of
-from harness.subject.boundary import Boundary, Trace
+from harness.subject.boundary import Boundary
+from harness.subject.trace import Trace
 
 BIAS = mutants_of(bias_path_mutants)
 LOADING = mutants_of(coverage_mutants)

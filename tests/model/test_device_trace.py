@@ -21,7 +21,8 @@ from harness.falsifiers.model.mutants import device_trace as device_trace_mutant
 from harness.falsifiers.model.mutants import devices as devices_mutants
 from harness.falsifiers.model.mutants.devices import _ten_bits
 from harness.mutant import NotRun, mutants_of
-from harness.subject.boundary import Boundary, Trace
+from harness.subject.boundary import Boundary
+from harness.subject.trace import Trace
 from tests.support.cpu_boundary import boundary
 from tests.support.laboratory import judged
 

@@ -23,7 +23,8 @@ from harness.mutant import Inapplicable, mutants_of
 from harness.reference.model.decoder import decoder_logits
 from harness.reference.model.decoder_cache import decode, prefill
 from harness.reference.random_weights import random_weights
-from harness.subject.boundary import Boundary, Trace
+from harness.subject.boundary import Boundary
+from harness.subject.trace import Trace
 from tests.support.cpu_boundary import boundary
 from tests.support.distance import rel_l2
 from tests.support.model.small_decoder import MODEL

@@ -20,7 +20,8 @@ from harness.mutant import mutants_of
 from harness.observation import Observation
 from harness.reference.model.decoder import decoder_forward
 from harness.reference.ops.nf4 import CODE, nf4_absmax, nf4_dequantise, nf4_quantise
-from harness.subject.boundary import Boundary, Trace
+from harness.subject.boundary import Boundary
+from harness.subject.trace import Trace
 from harness.trial.experiment import Experiment, run_subject
 
 MUTANTS = mutants_of(norm_audit_mutants)

@@ -20,7 +20,8 @@ from harness.judging.verdict import Verdict
 from harness.mutant import mutants_of
 from harness.reference.ops import activations as reference
 from harness.reference.ops.norm import l2norm_forward, layernorm_forward
-from harness.subject.boundary import Boundary, Trace
+from harness.subject.boundary import Boundary
+from harness.subject.trace import Trace
 from tests.support.distance import rel_l2
 from tests.support.judgement import judged, known_wrong, survives
 from tests.support.laboratory import changed, shipped_in

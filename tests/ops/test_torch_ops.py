@@ -20,7 +20,8 @@ from harness.falsifiers.ops.mutants import rmsnorm as rmsnorm_mutants
 from harness.falsifiers.ops.mutants import softmax as softmax_mutants
 from harness.judging.verdict import Verdict
 from harness.mutant import mutants_of
-from harness.subject.boundary import Boundary, Trace
+from harness.subject.boundary import Boundary
+from harness.subject.trace import Trace
 from tests.support.judgement import judged, survives
 from tests.support.laboratory import shipped_in
 

@@ -14,7 +14,7 @@ from tests.support.plugin_project import claim, contract, run
     [
         (["--harness-candidate", "nowhere.py"], "nowhere.py"),
         (["--harness-candidate", "nowhere.py", "-n", "2"], "nowhere.py"),
-        (["--harness-device", "tpu"], "--device tpu: expected auto, cpu, cuda or cuda:N"),
+        (["--harness-device", "tpu"], "--device tpu: expected auto, cpu, cuda[:i], mps"),
         (["--harness-seed", "often"], "--harness-seed: found 'often', expected a whole number"),
         (["--harness-weights", "nowhere"], "--weights nowhere: no config.json there"),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.command import harness
 from tests.support.plugin_project import claim, contract, outcomes, run, sealed, verdicts
-from tests.support.repository import CONTRACTS
+from tests.support.repository import CONTRACTS, ROOT
 
 WRONG = """
 import numpy as np
@@ -19,10 +19,11 @@ def rmsnorm(x, weight, eps):
     return (wide / np.sqrt(np.mean(wide * wide, axis=-1, keepdims=True) + 1e-5) * weight).astype(x.dtype)
 """
 RMSNORM = str(CONTRACTS / "ops" / "rmsnorm.yaml")
+WITH_TORCH = {"PYTHONPATH": str(ROOT)}
 
 
 def test_partial_is_a_skip_that_says_so_and_never_a_pass(tmp_path: Path) -> None:
-    code, said = run(tmp_path, RMSNORM, "-q", "-rs", "-k", "EPS or STATE", "--junitxml", "report.xml")
+    code, said = run(tmp_path, RMSNORM, "-q", "-rs", "-k", "EPS or STATE", "--junitxml", "report.xml", **WITH_TORCH)
     assert code == 0, said
     assert "2 skipped, 1 deselected" in said
     assert "passed" not in said
@@ -102,7 +103,7 @@ def test_a_claim_reported_before_the_red_one_below_it_is_blocked_at_sealing(proj
 
 def test_a_failure_shows_its_counterexample_and_the_way_back_to_it(tmp_path: Path) -> None:
     (tmp_path / "kernels.py").write_text(WRONG, encoding="utf-8")
-    code, said = run(tmp_path, RMSNORM, "-q", "-x", "--harness-candidate", "kernels.py")
+    code, said = run(tmp_path, RMSNORM, "-q", "-x", "--harness-candidate", "kernels.py", **WITH_TORCH)
     assert code == 1, said
     assert "FALSIFIED FALSIFY-RMSNORM-EPS-001" in said
     assert re.search(r"found +out\[", said)

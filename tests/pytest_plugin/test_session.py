@@ -13,10 +13,10 @@ import pytest
 
 from harness.evidence import store
 from harness.pytest_plugin.items import holds_claims
-from tests.support.command import harness, started
+from tests.support.command import light, started
 from tests.support.plugin_project import BASE, claim, command, contract, run, sealed, verdicts
 from tests.support.process import wait_for
-from tests.support.repository import CONTRACTS, ROOT
+from tests.support.repository import CONTRACTS, NUMPY_ALONE, ROOT, environment
 
 
 def test_a_session_without_contracts_loads_nothing_and_is_left_alone(tmp_path: Path) -> None:
@@ -64,6 +64,7 @@ def test_an_interrupted_session_keeps_what_was_finished(project: Path, how: list
     with subprocess.Popen(
         args,
         cwd=project,
+        env=environment(**NUMPY_ALONE),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -84,11 +85,12 @@ def test_a_killed_session_can_be_completed(project: Path) -> None:
     slow = [claim(f"A-{n}", "slowly") for n in ("ONE", "TWO", "THREE")]
     (project / "a.yaml").write_text(contract("a", *slow), encoding="utf-8")
     args = command("--rootdir", str(project), "-c", "/dev/null", ".")
-    with subprocess.Popen(args, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(args, cwd=project, env=environment(**NUMPY_ALONE), **quiet) as process:
         wait_for(lambda: list(project.glob("evidence/*/claims/*/result.json")))
         process.kill()
     [partial] = project.glob("evidence/*.partial")
-    done = harness(project, "run", "--resume", str(partial))
+    done = light(project, "run", "--resume", str(partial))
     assert done.returncode == 0, done.stderr
     assert set(verdicts(sealed(project)).values()) == {"DISCHARGED"}
 

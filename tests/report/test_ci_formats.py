@@ -16,7 +16,7 @@ from harness.evidence.merge import merge, plan
 from harness.judging.verdict import ORDER, Verdict
 from harness.report.ci import github, junit, sarif
 from harness.report.claim import Reported, reported
-from tests.support.command import as_json, harness
+from tests.support.command import as_json, light
 from tests.support.doubling import DOUBLES, SLOWLY
 from tests.support.second_host import dies, forge
 
@@ -42,7 +42,7 @@ def bad(cpu, tmp_path_factory):
     home.mkdir()
     shutil.copytree(cpu.parent.parent / "contracts", home / "contracts")
     (home / "bad.py").write_text("def double(x):\n    return x * 2.001\n")
-    done = harness(home, "run", "contracts", "--candidate", "bad.py", "--device", "cpu", "-k", "doubles", "--json")
+    done = light(home, "run", "contracts", "--candidate", "bad.py", "--device", "cpu", "-k", "doubles", "--json")
     assert done.returncode == 1, done.stderr
     return home / as_json(done)["evidence"]
 
@@ -112,10 +112,10 @@ def test_run_writes_junit_and_refuses_to_write_it_into_a_sealed_run(cpu, tmp_pat
     home = cpu.parent.parent
     file = tmp_path / "new" / "j.xml"
     arguments = ["run", "contracts", "--candidate", "good.py", "-k", "doubles", "--evidence", str(tmp_path / "e")]
-    assert harness(home, *arguments, "--junitxml", str(file)).returncode == 0
+    assert light(home, *arguments, "--junitxml", str(file)).returncode == 0
     assert case(file.read_bytes(), DOUBLES).result[0].type == "PARTIAL"
     assert case(file.read_bytes(), SLOWLY).result[0].message == "UNVERIFIED: not selected by -k"
-    inside = harness(home, *arguments, "--junitxml", str(cpu / "j.xml"))
+    inside = light(home, *arguments, "--junitxml", str(cpu / "j.xml"))
     assert inside.returncode == 2
     assert "lies inside the sealed run" in inside.stderr
 
@@ -192,11 +192,11 @@ def test_run_annotates_and_summarises_on_github_and_only_there(bad, tmp_path, mo
     home, summary = bad.parent.parent, tmp_path / "summary.md"
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
-    assert "::error" not in harness(home, *arguments).stdout
+    assert "::error" not in light(home, *arguments).stdout
     assert not summary.exists()
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     summary.write_text("before\n")
-    done = harness(home, *arguments)
+    done = light(home, *arguments)
     assert done.returncode == 1
     (line,) = [each for each in done.stdout.splitlines() if each.startswith("::")]
     assert line.startswith(
@@ -206,7 +206,7 @@ def test_run_annotates_and_summarises_on_github_and_only_there(bad, tmp_path, mo
     assert page.startswith("before\n## Harness: 1 FALSIFIED, 1 UNVERIFIED\n")
     assert "| doubling | 0 % (0 discharged, 0 partial, 1 red, 1 open) |" in page
     assert "harness replay" in page
-    quiet = harness(home, *arguments, "--json")
+    quiet = light(home, *arguments, "--json")
     assert json.loads(quiet.stdout)["counts"] == {"FALSIFIED": 1, "UNVERIFIED": 1}
     assert quiet.stderr.startswith("::error file=")
 

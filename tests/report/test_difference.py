@@ -8,7 +8,7 @@ BODY = {
     "device": "cpu",
     "seed": 0,
     "options": {"weights": None, "select": ""},
-    "host": {"python": "3.11"},
+    "host": {"python": "3.11", "device": None},
     "versions": {"numpy": "2", "torch": "2"},
     "code": code_digests(),
     "contracts": [{"id": name, "sha256": "1", "files": {}} for name in ("doubling", "trouble")],
@@ -46,3 +46,18 @@ def test_each_part_of_the_code_is_named_when_it_alone_changed():
         assert difference.joined(difference.differences(BODY, after)) == f"code of {part} was edited"
     without = {**BODY, "code": {name: sha for name, sha in BODY["code"].items() if name != "formats"}}
     assert difference.joined(difference.differences(BODY, without)) == "code of formats was edited"
+
+
+def test_facts_of_the_device_differ_by_name_and_clocks_do_not_count():
+    facts = {"name": "H100", "driver": "570", "clocks_mhz": {"sm": 345}, "settings": {"cublas_fp32": "ieee"}}
+    warm = {**facts, "clocks_mhz": {"sm": 1980}}
+    after = {**warm, "driver": "575", "settings": {"cublas_fp32": "tf32"}}
+
+    def told(old, new, device="cuda:0"):
+        bodies = [{**BODY, "device": device, "host": {"device": each}} for each in (old, new)]
+        return [each.text for each in difference.differences(*bodies)]
+
+    assert told(facts, warm) == []
+    assert told(facts, after) == ["driver 570 → 575", "cublas_fp32 ieee → tf32"]
+    assert told({**facts, "settings": None}, facts) == ["cublas_fp32 none → ieee"]
+    assert told(None, facts) == []

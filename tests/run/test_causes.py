@@ -1,4 +1,7 @@
-"""Each cause arises where it is said to, and is carried to result.json, run.json and what --json prints."""
+"""Each cause arises where it is said to, and is carried to result.json, run.json and what --json prints.
+
+Claims that crash or hang cost themselves alone.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,8 @@ from harness.run.campaign import NO_SOURCE
 from harness.run.probe import send_weights
 from harness.trial.ending import ended
 from tests.judging.test_judge import CLAIM, U32, record, row, subject
-from tests.run.test_run import CANDIDATE, as_json, contract, harness
+from tests.support.command import as_json, harness
+from tests.support.doubling import CANDIDATE, contract
 
 KINDS = ("doubles", "segfaults", "hangs", "eats_memory", "exits", "raises", "speaks", "halves")
 MORE = """
@@ -73,6 +77,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any
         file.write(words)
     (folder / "good.py").write_text(CANDIDATE, encoding="utf-8")
     done = harness(folder, "run", "c", "--candidate", "good.py", "--json", "-j", "3", "--memory-mb", "1000")
+    assert done.returncode == 1
     return folder, as_json(done), store.sealed(folder / "evidence")
 
 
@@ -93,6 +98,20 @@ def test_each_claim_says_its_cause_and_the_class_that_follows(mixed: tuple[Path,
     assert all(r["selected"] for r in found["claims"])
     assert store.read_json(run / "run.json")["claims"] == found["claims"]
     assert verify.check(run) == []
+
+
+def test_crashes_cost_only_their_own_claim(mixed: tuple[Path, dict[str, Any], Path]) -> None:
+    _, found, run = mixed
+    reasons = {_kind(r["id"]): r["reason"] for r in found["claims"]}
+    for kind, words in {
+        "SEGFAULTS": "SIGSEGV",
+        "HANGS": "stopped after 10 s, its time limit",
+        "EATS-MEMORY": "of memory; the limit is 1000 MiB",
+        "EXITS": "exit code 0",
+        "RAISES": "RuntimeError: no such kernel in case 0",
+    }.items():
+        assert words in reasons[kind]
+    assert "no such kernel" in (run / "claims/FALSIFY-RAISES-001/log.txt").read_text(encoding="utf-8")
 
 
 def test_a_result_says_its_own_cause(mixed: tuple[Path, dict[str, Any], Path]) -> None:

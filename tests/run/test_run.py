@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from harness.evidence import store, verify
-from tests.support.command import as_json, harness
+from tests.support.command import as_json, harness, light
 from tests.support.doubling import CANDIDATE, contract, mixed
 
 
@@ -29,10 +29,10 @@ def test_json_has_the_promised_keys(lab):
 
 def test_exit_codes_of_run(lab):
     folder, _ = lab
-    bad = harness(folder, "run", "contracts", "--candidate", "bad.py")
+    bad = light(folder, "run", "contracts", "--candidate", "bad.py")
     assert bad.returncode == 1
     assert "harness replay evidence/" in bad.stdout
-    none = harness(folder, "run", "contracts", "--candidate", "none.py")
+    none = light(folder, "run", "contracts", "--candidate", "none.py")
     assert none.returncode == 3
     assert "candidate has no `double`" in none.stdout
 
@@ -44,7 +44,10 @@ def test_exit_codes_of_run(lab):
         (["run", "contracts", "--candidate", "god.py"], "god.py"),
         (["run", "contracts", "--candidate", "torhc"], "did you mean 'torch'?"),
         (["run", "contracts", "--candidate", "good.py:nothing"], "has no `nothing`; it offers double"),
-        (["run", "contracts", "--device", "gpu"], "expected auto, cpu, cuda or cuda:N"),
+        (
+            ["run", "contracts", "--device", "gpu"],
+            "expected auto, cpu, cuda[:i], mps, xpu[:i], hpu[:i] or rehearsal",
+        ),
         (["run", "contracts", "-k", "softmax"], "selects none of 1 claims"),
         (["run", "contracts", "-k", "a and or"], "where a word was expected"),
         (["run", "contracts", "--seed", "-1"], "--seed"),
@@ -58,7 +61,7 @@ def test_exit_codes_of_run(lab):
 )
 def test_a_users_mistake_is_one_line_and_exit_2(lab, arguments, words):
     folder, _ = lab
-    done = harness(folder, *arguments)
+    done = light(folder, *arguments)
     assert done.returncode == 2, done.stdout + done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stderr
@@ -68,7 +71,7 @@ def test_a_users_mistake_is_one_line_and_exit_2(lab, arguments, words):
 def test_a_candidate_that_cannot_be_imported_is_one_line(lab):
     folder, _ = lab
     (folder / "broken.py").write_text("def double(x:\n", encoding="utf-8")
-    done = harness(folder, "run", "contracts", "--candidate", "broken.py")
+    done = light(folder, "run", "contracts", "--candidate", "broken.py")
     assert done.returncode == 2
     assert "SyntaxError" in done.stderr
     assert "broken.py:1" in done.stderr
@@ -89,7 +92,7 @@ def test_a_survivor_whose_foundation_is_red_is_blocked(tmp_path):
     contract(tmp_path / "c", "below", ["raises"])
     contract(tmp_path / "c", "above", ["doubles"], after="below")
     (tmp_path / "good.py").write_text(CANDIDATE, encoding="utf-8")
-    found = as_json(harness(tmp_path, "run", "c", "--candidate", "good.py", "--json"))
+    found = as_json(light(tmp_path, "run", "c", "--candidate", "good.py", "--json"))
     verdicts = {row["id"]: (row["verdict"], row["reason"]) for row in found["claims"]}
     assert verdicts["FALSIFY-DOUBLES-001"] == ("BLOCKED", "survived, but below is red")
     assert verify.check(store.sealed(tmp_path / "evidence")) == []
@@ -97,15 +100,15 @@ def test_a_survivor_whose_foundation_is_red_is_blocked(tmp_path):
 
 def test_what_is_not_selected_is_unverified_and_counted(tmp_path):
     mixed(tmp_path, "doubles", "raises")
-    done = harness(tmp_path, "run", "c", "--candidate", "good.py", "--json", "-k", "Doubles and not raises")
+    done = light(tmp_path, "run", "c", "--candidate", "good.py", "--json", "-k", "Doubles and not raises")
     assert done.returncode == 0
     assert as_json(done)["counts"] == {"UNVERIFIED": 1, "DISCHARGED": 1}
 
 
 def test_the_same_seed_gives_the_same_record(lab):
     folder, found = lab
-    again = as_json(harness(folder, "run", "contracts", "--candidate", "good.py", "--json"))
-    other = as_json(harness(folder, "run", "contracts", "--candidate", "good.py", "--json", "--seed", "1"))
+    again = as_json(light(folder, "run", "contracts", "--candidate", "good.py", "--json"))
+    other = as_json(light(folder, "run", "contracts", "--candidate", "good.py", "--json", "--seed", "1"))
 
     def record(run):
         return json.loads((folder / run["evidence"] / "claims/FALSIFY-DOUBLES-001/result.json").read_text())["record"]

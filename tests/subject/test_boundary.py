@@ -8,7 +8,8 @@ import torch
 
 from harness.case import Case
 from harness.dtypes import round_to
-from harness.subject.boundary import Boundary, Trace, Unsupported
+from harness.subject.boundary import Boundary, Unsupported
+from harness.subject.trace import Trace
 
 
 def bound(target, dtype="float32", **kw):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.errors import UserError
-from harness.subject import candidate
+from harness.subject import candidate, sources
 from harness.subject.identity import identity
 from harness.subject.sources import with_siblings
 
@@ -91,6 +91,23 @@ def test_identity_covers_siblings_that_are_imported_and_their_siblings(tmp_path:
         old = identity("kernels.py", tmp_path)["sha256"]
         (tmp_path / name).write_text(files[name] + "# mended\n")
         assert (identity("kernels.py", tmp_path)["sha256"] != old) is counts, name
+
+
+def test_a_file_beside_a_package_of_many_files_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of 60 files imports their package; were each name followed each time, that took minutes in a repository."""
+    (tmp_path / "big").mkdir()
+    for name in ("__init__", *(f"part{number}" for number in range(60))):
+        (tmp_path / "big" / f"{name}.py").write_text("import big\nfrom big import part1, part2\n")
+    (tmp_path / "kernels.py").write_text("import big\n")
+    listed: list[str] = []
+    files = sources._files
+    monkeypatch.setattr(sources, "_files", lambda folder, name: listed.append(name) or files(folder, name))
+    read: list[Path] = []
+    imported = sources._imported
+    monkeypatch.setattr(sources, "_imported", lambda path: read.append(path) or imported(path))
+    assert len(with_siblings(tmp_path / "kernels.py")) == 62
+    assert len(read) == len(set(read)) == 62
+    assert listed == ["big"]
 
 
 def test_a_file_alone_keeps_its_plain_digest(tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ from harness.falsifiers.model.decoder import (
 )
 from harness.reference.random_weights import random_weights
 from harness.subject import candidate
-from harness.subject.boundary import Trace
 from harness.subject.identity import identity
+from harness.subject.trace import Trace
 from tests.support.cpu_boundary import boundary
 from tests.support.distance import rel_l2
 from tests.support.laboratory import changed, examine, shipped

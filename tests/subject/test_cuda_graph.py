@@ -20,7 +20,7 @@ from harness.case import Case
 from harness.dtypes import FORMATS
 from harness.falsifiers.model import kv_cache
 from harness.falsifiers.model.decoder import logit_parity
-from harness.subject.boundary import Trace
+from harness.subject.trace import Trace
 from tests.support.cpu_boundary import boundary
 from tests.support.distance import rel_l2
 from tests.support.laboratory import changed, examine, shipped

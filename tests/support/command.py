@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.support.repository import environment
+from tests.support.repository import NUMPY_ALONE, environment
 
 HARNESS = [sys.executable, "-m", "harness"]
 """The words that start the command line; no script needs to be on PATH."""
@@ -24,6 +24,11 @@ def started(command: list[str], folder: Path, **settings: str) -> subprocess.Com
 def harness(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """`harness ARGUMENTS` after it has ended; started in `folder`, with `settings` in its environment."""
     return started([*HARNESS, *arguments], folder, **settings)
+
+
+def light(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """The same where torch is not installed, for contracts and candidates that use NumPy alone."""
+    return harness(folder, *arguments, **{**NUMPY_ALONE, **settings})
 
 
 def as_json(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.subject.boundary import Boundary, Trace
+from harness.subject.boundary import Boundary
+from harness.subject.trace import Trace
 
 
 def boundary(target: Any, dtype: str = "float32", trace: Trace | None = None, **options: Any) -> Boundary:

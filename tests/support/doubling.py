@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from subprocess import CompletedProcess
 
-from tests.support.command import harness
+from tests.support.command import light
 
 FALSIFIERS = '''
 import ctypes, os, time
@@ -96,6 +96,6 @@ def doubling(folder: Path) -> CompletedProcess[str]:
     (folder / "good.py").write_text(CANDIDATE, encoding="utf-8")
     (folder / "bad.py").write_text("def double(x):\n    return x * 2.001\n", encoding="utf-8")
     (folder / "none.py").write_text("def triple(x):\n    return x * 3\n", encoding="utf-8")
-    done = harness(folder, "run", "contracts", "--candidate", "good.py", "--json")
+    done = light(folder, "run", "contracts", "--candidate", "good.py", "--json")
     assert done.returncode == 0, done.stderr
     return done

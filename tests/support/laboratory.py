@@ -12,6 +12,7 @@ from harness.contract.validate import Checked, check
 from harness.evidence.examined import Examined
 from harness.judging.judgement import Judgement
 from harness.judging.verdict import Verdict
+from harness.subject.device import place, register
 from harness.trial.examine import examine as examine_job
 from harness.trial.job import Job
 from tests.support.repository import CONTRACTS
@@ -44,13 +45,17 @@ def changed(claim: Claim, **fields: Any) -> Claim:
     return Claim(claim.contract, claim.path, claim.line, {**copy.deepcopy(claim.source), **fields})
 
 
-def examine(claim: Claim, mutants: Mutants, folder: Path, candidate: str = "torch", seed: int = 0) -> Examined:
+def examine(
+    claim: Claim, mutants: Mutants, folder: Path, candidate: str = "torch", seed: int = 0, device: str = "cpu"
+) -> Examined:
     """Record and judgement, as a claim's own process would have them."""
+    device = place(device, claim.device)
+    register(device)
     job = Job(
         claim=claim,
         staging=folder,
         seed=seed,
-        device="cpu",
+        device=device,
         candidate=candidate,
         candidate_folder=str(folder),
         mutants=mutants,
@@ -64,18 +69,18 @@ def judged(claim_id: str, folder: Path, kernel: str | None = None, **fields: Any
     return _on_source(changed(claim, **fields), mutants, folder, kernel)
 
 
-def judged_alone(claim_id: str, folder: Path, kernel: str, **fields: Any) -> Judgement:
+def judged_alone(claim_id: str, folder: Path, kernel: str, device: str = "cpu", **fields: Any) -> Judgement:
     """The same without the claim's mutants, hardly shrunk unless `budget_s` is given: for a mistake in the kernel."""
     claim, _ = shipped(claim_id)
-    return _on_source(changed(claim, **{"budget_s": 0.5, **fields}), {}, folder, kernel)
+    return _on_source(changed(claim, **{"budget_s": 0.5, **fields}), {}, folder, kernel, device)
 
 
-def _on_source(claim: Claim, mutants: Mutants, folder: Path, kernel: str | None) -> Judgement:
+def _on_source(claim: Claim, mutants: Mutants, folder: Path, kernel: str | None, device: str = "cpu") -> Judgement:
     candidate = "torch"
     if kernel is not None:
         (folder / "kernel.py").write_text(kernel, encoding="utf-8")
         candidate = "kernel.py"
-    found: Judgement = examine(claim, mutants, folder, candidate).judgement
+    found: Judgement = examine(claim, mutants, folder, candidate, device=device).judgement
     return found
 
 

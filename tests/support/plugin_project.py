@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.evidence import store, verify
 from tests.support.command import started
+from tests.support.repository import NUMPY_ALONE
 
 FALSIFIERS = '''
 import os, sys, time
@@ -86,13 +87,14 @@ def contract(id_: str, *claims: str, after: str = "") -> str:
 
 
 def command(*args: str) -> list[str]:
-    """The words that start pytest on the CPU, without a cache folder."""
-    return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--harness-device", "cpu", *args]
+    """The words that start pytest on the CPU, without a cache folder and without others' plugins that load slowly."""
+    without = [word for name in ("cacheprovider", "hypothesispytest", "anyio") for word in ("-p", f"no:{name}")]
+    return [sys.executable, "-m", "pytest", *without, "--harness-device", "cpu", *args]
 
 
-def run(folder: Path, *args: str, ini: str = "/dev/null") -> tuple[int, str]:
-    """pytest as a user runs it in `folder`; exit code and output."""
-    done = started(command("--rootdir", str(folder), "-c", ini, *args), folder)
+def run(folder: Path, *args: str, ini: str = "/dev/null", **settings: str) -> tuple[int, str]:
+    """pytest as a user without torch runs it in `folder`; exit code and output. `settings` go to its environment."""
+    done = started(command("--rootdir", str(folder), "-c", ini, *args), folder, **{**NUMPY_ALONE, **settings})
     return done.returncode, done.stdout + done.stderr
 
 

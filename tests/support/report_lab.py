@@ -10,7 +10,7 @@ import yaml
 
 from harness.contract.claim import Claim
 from harness.evidence import manifest, store, summary
-from tests.support.command import as_json, harness
+from tests.support.command import as_json, light
 
 HOSTILE = (
     "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'> | a | b "
@@ -128,7 +128,7 @@ def build(folder: Path) -> None:
 
 def run(folder: Path, *arguments: str) -> Path:
     """A sealed run of the laboratory's contracts."""
-    done = harness(folder, "run", "contracts", "--candidate", "kernel<b>.py", "-j", "2", "--json", *arguments)
+    done = light(folder, "run", "contracts", "--candidate", "kernel<b>.py", "-j", "2", "--json", *arguments)
     return folder / as_json(done)["evidence"]
 
 

@@ -16,7 +16,8 @@ from harness.case import Case
 from harness.contract.cases import CaseSpec
 from harness.falsifiers.model.localisation import planted_fault
 from harness.localisation import BAD_U, convicted, error_u
-from harness.subject.boundary import Boundary, Trace
+from harness.subject.boundary import Boundary
+from harness.subject.trace import Trace
 from harness.trial.experiment import Experiment
 from harness.trial.stages import localise
 from tests.support.command import harness

@@ -19,15 +19,15 @@ MEASURES = {
 def host_and_device(subject: Any, case: Case, *, length: int, batch: int = 3) -> Observation:
     """Logits computed on the CPU, all rows at once, against logits of the run's device, one row at a time.
 
-    The subject computes both. On a CPU run both devices are the CPU and would give equal bits, which would test
-    nothing; so there the second model is the same function with its channels in reverse order, which reverses
-    every sum.
+    The subject computes both. The rehearsal device has the CPU's kernels and would give equal bits, which would say
+    nothing of the limits; so there the second model is the same function with its channels in reverse order, which
+    reverses every sum.
     Shapes: tokens (batch, length) -> logits (batch, length, vocab).
     """
     config = small_config()
     weights, tokens = case_weights(case, config), case_tokens(case, config, batch, length)
     host = subject.load(config, weights, device="cpu").logits(tokens).astype(np.float64)
-    if case.device == "cpu":
+    if case.device.startswith(("cpu", "rehearsal")):
         weights = {name: _backwards(name, tensor) for name, tensor in weights.items()}
     model = subject.load(config, weights)
     there = np.concatenate([model.logits(row[None]) for row in tokens]).astype(np.float64)

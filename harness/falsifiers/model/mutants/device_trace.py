@@ -145,10 +145,10 @@ def autocast_left_on(baseline: Any) -> Any:
 
 @mutant
 def head_on_cpu(baseline: Any) -> Any:
-    """Real, on CUDA: the head's product is taken on the CPU and its result copied back (system D8)."""
+    """Real: the head's product is taken on the CPU and its result copied back (system D8)."""
 
     def trace(config: Any, weights: Any, tokens: Tensor, *, dtype: str, device: str) -> Any:
-        _ask_for_cuda(device)
+        _ask_for_a_device(device)
         model = baseline.load(config, weights, dtype=dtype, device=device)
         head = model.model.lm_head.to("cpu")
         head.forward = lambda x: torch.nn.functional.linear(x.cpu(), head.weight).to(x.device)
@@ -159,10 +159,10 @@ def head_on_cpu(baseline: Any) -> Any:
 
 @mutant
 def model_on_cpu(baseline: Any) -> Any:
-    """Real, on CUDA: the whole model runs on the CPU, and only its logits are on the device (system E7)."""
+    """Real: the whole model runs on the CPU, and only its logits are on the device (system E7)."""
 
     def trace(config: Any, weights: Any, tokens: Tensor, *, dtype: str, device: str) -> Any:
-        _ask_for_cuda(device)
+        _ask_for_a_device(device)
         host = {name: tensor.cpu() for name, tensor in weights.items()}
         seen = baseline.trace(config, host, tokens.cpu(), dtype=dtype, device="cpu")
         return {**seen, "logits": seen["logits"].to(device)}
@@ -173,6 +173,26 @@ def model_on_cpu(baseline: Any) -> Any:
         return SimpleNamespace(logits=lambda tokens: model.logits(tokens.cpu()).to(device))
 
     return replace(baseline, trace=trace, load=load)
+
+
+@mutant
+def buffer_left_on_cpu(baseline: Any) -> Any:
+    """Real: the rotary table is a plain attribute, so moving the model leaves it on the CPU, and each call uploads it
+    (system D8)."""
+
+    def trace(config: Any, weights: Any, tokens: Tensor, *, dtype: str, device: str) -> Any:
+        _ask_for_a_device(device)
+        model = baseline.load(config, weights, dtype=dtype, device=device)
+        rotary = model.model.model.rotary_emb
+        table = rotary.inv_freq.cpu()
+
+        def upload(module: Any, inputs: Any) -> None:
+            module.inv_freq = table.to(inputs[0].device)
+
+        rotary.register_forward_pre_hook(upload)
+        return baseline.witnessed(model, tokens)
+
+    return replace(baseline, trace=trace)
 
 
 def _planted(baseline: Any, edit: Callable[[Ops, str], Ops]) -> Any:
@@ -193,6 +213,6 @@ def _product_places(ops: Ops) -> list[int]:
     return [i for i, op in enumerate(ops) if op["op"].startswith(PRODUCTS)]
 
 
-def _ask_for_cuda(device: str) -> None:
-    if torch.device(device).type != "cuda":
-        raise NotRun(f"needs a CUDA device, the run is on {device}")
+def _ask_for_a_device(device: str) -> None:
+    if torch.device(device).type == "cpu":
+        raise NotRun(f"needs a device that is not the CPU, the run is on {device}")

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.repository import ROOT
+
 OP = "softsign"
 FILES = {
     "harness/reference/ops/<op>.py": '''"""The activation x / (1 + |x|) in float64."""

@@ -7,11 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.repository import ROOT
+
 NAME = "p99_abs_err"
 TABLE = "harness/measurements/table.py"
 CONTRACT = """\

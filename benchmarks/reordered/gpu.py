@@ -1,0 +1,207 @@
+"""The eight kinds of GPU arithmetic, each as the eager torch candidate whose products, sums or functions are replaced.
+
+A torch dispatch mode sees every operation below autograd, so the same kind applies to single ops, to their gradients
+and to whole models, and no kernel is written twice.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import harness.candidates.torch as eager
+import harness.candidates.torch_sdpa as fused
+from reordered import gpu_functions as f
+from reordered import gpu_sums as s
+
+Table = dict[str, Callable[..., Any]]
+
+
+class Arithmetic(TorchDispatchMode):
+    """Runs the operations named in `table` by its functions, and all others as torch does."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__()
+        self.table = table
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        own = self.table.get(name.rstrip("_"))
+        first = next((a for a in args if torch.is_tensor(a)), None)
+        if own is None or first is None or not first.is_floating_point() or "out" in (kwargs or {}):
+            return func(*args, **(kwargs or {}))
+        result = own(*args, **(kwargs or {}))
+        return args[0].copy_(result) if name.endswith("_") else result
+
+
+class Flash(TorchFunctionMode):
+    """Answers `scaled_dot_product_attention` by flash attention."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.nn.functional.scaled_dot_product_attention:
+            return f.flash_attention(*args, **kwargs)
+        return func(*args, **(kwargs or {}))
+
+
+class Under:
+    """An implementation, or an object it returned, each of whose calls runs inside the modes."""
+
+    ARRAYS = "torch"
+
+    def __init__(self, target: Any, modes: Callable[[], list[Any]]) -> None:
+        self._target, self._modes = target, modes
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._target, name)
+        return _inside(value, self._modes) if callable(value) else value
+
+
+def _inside(function: Callable[..., Any], modes: Callable[[], list[Any]]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = _bare(args), _bare(kwargs)
+        with ExitStack() as stack:
+            for mode in modes():
+                stack.enter_context(mode)
+            return _wrapped(function(*args, **kwargs), modes)
+
+    return call
+
+
+def _bare(value: Any) -> Any:
+    if isinstance(value, Under):
+        return value._target
+    if isinstance(value, dict):
+        return {key: _bare(item) for key, item in value.items()}
+    return type(value)(_bare(item) for item in value) if type(value) in (list, tuple) else value
+
+
+def _wrapped(value: Any, modes: Callable[[], list[Any]]) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str, bytes, Mapping)) or hasattr(value, "dtype"):
+        return value
+    if isinstance(value, (list, tuple)):
+        items = [_wrapped(item, modes) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return Under(value, modes)
+
+
+def products(product: s.Product) -> Table:
+    """Every product of matrices and vectors by one function of batches, rounded to the inputs' type at the end."""
+
+    def bmm(a: Tensor, b: Tensor) -> Tensor:
+        return product(a, b).to(a.dtype)
+
+    def mm(a: Tensor, b: Tensor) -> Tensor:
+        return bmm(a[None], b[None])[0]
+
+    def added(c: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+        flat = a.ndim == 2
+        out = product(a[None], b[None])[0] if flat else product(a, b)
+        return ((out * alpha if alpha != 1 else out) + (c * beta if beta != 1 else c)).to(a.dtype)
+
+    return {
+        "bmm": bmm,
+        "mm": mm,
+        "addmm": added,
+        "baddbmm": added,
+        "mv": lambda a, x: mm(a, x[:, None])[:, 0],
+        "dot": lambda x, y: mm(x[None], y[:, None])[0, 0],
+    }
+
+
+def elementwise(**functions: f.Function) -> Table:
+    """Functions of one tensor: 16-bit numbers widened before, rounded once after."""
+
+    def widened(function: f.Function) -> f.Function:
+        return lambda x: function(x.to(s.accumulator(x))).to(x.dtype)
+
+    return {name: widened(function) for name, function in functions.items()}
+
+
+def sums(total: Callable[[Tensor, tuple[int, ...], bool], Tensor]) -> Table:
+    def added(x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+        axes = (dim,) if isinstance(dim, int) else tuple(dim or ())
+        return total(x if dtype is None else x.to(dtype), axes, keepdim).to(dtype or x.dtype)
+
+    def mean(x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+        out = added(x, dim, keepdim, dtype=dtype or s.accumulator(x))
+        return (out / (x.numel() / max(out.numel(), 1))).to(dtype or x.dtype)
+
+    return {"sum": added, "mean": mean}
+
+
+def softmaxes(softmax: f.Function) -> Table:
+    def _softmax(x: Tensor, dim: int, half_to_float: bool) -> Tensor:
+        return softmax(x.to(s.accumulator(x)), dim).to(torch.float32 if half_to_float else x.dtype)
+
+    return {"_softmax": _softmax}
+
+
+def _plain_sum(x: Tensor, axes: tuple[int, ...], keepdim: bool) -> Tensor:
+    return x.sum(dim=axes, keepdim=keepdim)
+
+
+def _activations(exp: f.Function, divide: f.Function) -> Table:
+    sigmoid = f.sigmoid_by(exp, divide)
+    return elementwise(exp=exp, sigmoid=sigmoid, silu=lambda x: x * sigmoid(x))
+
+
+def _divided(a: Any, b: Any, **options: Any) -> Tensor:
+    return torch.div(a, b, **options) if options else f.quotient(a, b)
+
+
+TREE = {
+    **products(s.tree_product),
+    **sums(s.tree_sum),
+    **softmaxes(f.softmax_by(torch.exp, s.tree_sum, torch.div)),
+}
+EXP2 = {**_activations(f.exp_by_exp2, torch.div), **softmaxes(f.online_softmax)}
+RECIPROCAL = {
+    "div": _divided,
+    **elementwise(rsqrt=f.fast_rsqrt, sqrt=f.root, sigmoid=f.sigmoid_by(torch.exp, f.quotient)),
+    **softmaxes(f.softmax_by(torch.exp, _plain_sum, f.quotient)),
+}
+_SIN, _COS = f.fast_turn(torch.sin), f.fast_turn(torch.cos)
+FAST = {
+    **products(s.fused_product),
+    **_activations(f.fast_exp, f.quotient),
+    **softmaxes(f.softmax_by(f.fast_exp, _plain_sum, f.quotient)),
+    **elementwise(log=f.fast_log, sin=_SIN, cos=_COS, tanh=f.within(torch.tanh, 2), expm1=f.within(torch.expm1, 1)),
+    **elementwise(erf=f.within(torch.erf, 2), erfc=f.within(torch.erfc, 4), special_erfc=f.within(torch.erfc, 4)),
+    "polar": f.polar_by(_COS, _SIN),
+}
+TABLES: dict[str, Table] = {
+    "sums in trees of 32": TREE,
+    "split-K, 2 parts": products(s.split_product(2)),
+    "split-K, 4 parts": products(s.split_product(4)),
+    "split-K, 8 parts": products(s.split_product(8)),
+    "tensor cores": products(s.tensor_core_product),
+    "exp2, online softmax": EXP2,
+    "reciprocals": RECIPROCAL,
+    "fused multiply-add, fast-math": FAST,
+}
+
+
+class Float32Rope:
+    """The eager candidate whose rotations are computed in float32: in float64 no intrinsic would be used."""
+
+    rope, rope_backward = staticmethod(f.rope), staticmethod(f.rope_backward)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(eager, name)
+
+
+def _kind(table: Table) -> Under:
+    if table is EXP2:
+        return Under(fused, lambda: [Arithmetic(table), Flash()])
+    return Under(Float32Rope() if table is FAST else eager, lambda: [Arithmetic(table)])
+
+
+KINDS = {name: _kind(table) for name, table in TABLES.items()}
