@@ -76,7 +76,7 @@ def parts(platform: str, *, quick: bool = False) -> list[Part]:
         Part("A", "endpoint trainer", 10, training("endpoint"), _first(training("endpoint"), quick)),
         Part("C", "training engine", 14, training("engine"), _first(training("engine"), quick)),
         _triton(platform),
-        Part("E6", "throughput against measured bandwidth", 8, ("contracts/performance",), workers=1),
+        Part("E6", "throughput against measured bandwidth", 24, ("contracts/performance",), workers=1),
         Part("cuda_graph", "decoder as CUDA graphs", 6, ("contracts/model",), GRAPHED, "cuda_graph"),
         Part("torch_compile", "torch.compile", 9, ("contracts/ops", "contracts/model"), COMPILED, "torch_compile"),
         Part("sixteen_bit", "fused kernels in 16 bits", 6, ("contracts/ops", "contracts/model"), FUSED, SDPA),

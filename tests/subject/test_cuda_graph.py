@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from harness.candidates import cuda_graph
 from harness.candidates.cuda_graph import _cache
@@ -34,6 +36,26 @@ CALLS = {
 }
 
 
+class Recorder(TorchDispatchMode):
+    """Note every op with its tensors: like a graph, a replay computes on the same tensors, whoever holds them now."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Any, Any, Any, Any]] = []
+
+    def __torch_dispatch__(self, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert op is not torch.ops.aten._local_scalar_dense.default, "a graph may not read a number on the host"
+        out = op(*args, **(kwargs or {}))
+        self.calls.append((op, args, kwargs or {}, out))
+        return out
+
+    def replay(self) -> None:
+        """Compute every op again, into the tensors that it gave at first."""
+        for op, args, kwargs, out in self.calls:
+            for old, new in zip(tree_leaves(out), tree_leaves(op(*args, **kwargs)), strict=True):
+                old.copy_(new)
+
+
 def stand_in(function: Any, *inputs: torch.Tensor, stale: bool = False, bare: bool = False) -> Any:
     """What a graph does, without CUDA: warm-ups, then replays on tensors of its own into an answer of its own.
 
@@ -42,13 +64,14 @@ def stand_in(function: Any, *inputs: torch.Tensor, stale: bool = False, bare: bo
     held = [each.clone() for each in inputs]
     for _ in range(2):
         function(*held)
-    answer = torch.empty_like(function(*held))
+    with Recorder() as graph:
+        answer = function(*held)
 
     def replay(*given: torch.Tensor) -> torch.Tensor:
         for own, each in zip(held, given, strict=True):
             if not stale:
                 own.copy_(each)
-        answer.copy_(function(*held))
+        graph.replay()
         return answer if bare else answer.clone()
 
     return replay

@@ -1,8 +1,13 @@
-"""Falsifier of throughput: tokens per second over memory bandwidth and over llama.cpp's, measured in one run."""
+"""Falsifier of throughput: tokens per second over memory bandwidth and over a peer's, measured in one run.
+
+On the host the model is the small trained one and the peer llama.cpp. On a device its time would be that of starting
+kernels, and llama.cpp runs on the host: there the weights are larger than any cache, and the peer is transformers.
+"""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, fields
 from math import sqrt
 from typing import Any
 
@@ -12,38 +17,70 @@ from harness.case import Case
 from harness.consumers.llama_cpp import Request, ask
 from harness.falsifiers.inputs.checkpoint import read_checkpoint
 from harness.falsifiers.inputs.exported import exported
+from harness.falsifiers.inputs.synthetic_model import small_config
+from harness.falsifiers.performance.bandwidth import device_bandwidth, host_bandwidth
 from harness.observation import Observation
+from harness.reference.random_weights import random_weights
 
 MEASURES = {
     "decode_of_bandwidth": "lower 95 % bound of decoded tokens/s times the weights' bytes, over measured bandwidth",
-    "decode_of_peer": "lower 95 % bound of decoded tokens/s over llama.cpp's median on the same model",
-    "prefill_of_peer": "lower 95 % bound of prefilled tokens/s over llama.cpp's median on the same model",
+    "decode_of_peer": "lower 95 % bound of decoded tokens/s over the peer's median on the same model",
+    "prefill_of_peer": "lower 95 % bound of prefilled tokens/s over the peer's median on the same model",
     "reported_of_timed": "median reported tokens/s of decoding over tokens/s by this falsifier's own clock",
     "tokens_not_made": "absolute differences of requested and generated numbers of tokens, summed over repeats",
     "decode_per_s": "median decoded tokens/s",
     "prefill_per_s": "median prefilled tokens/s",
-    "peer_decode_per_s": "llama.cpp's median decoded tokens/s on the same weights",
-    "peer_prefill_per_s": "llama.cpp's median prefilled tokens/s on the same weights",
+    "peer_decode_per_s": "median decoded tokens/s of the peer on the same weights",
+    "peer_prefill_per_s": "median prefilled tokens/s of the peer on the same weights",
     "bytes_per_token": "bytes of the weights that one decoded token reads",
-    "bandwidth_gb_per_s": "median of copies of 64 MiB, bytes read and written",
+    "bandwidth_gb_per_s": "median of copies, bytes read and written: 64 MiB on the host, 512 MiB on a device",
 }
 T95 = {3: 2.92, 4: 2.35, 5: 2.13, 6: 2.02}
 """Number of repeats -> one-sided 95 % quantile of Student's t."""
 
 
-def throughput(subject: Any, case: Case, *, weights: str, prompt: int, new_tokens: int, repeats: int) -> Observation:
-    """Compare the subject's reported speeds with memory bandwidth, with llama.cpp, and with this falsifier's own clock.
+HOST = ("cpu", "rehearsal")
+"""Platforms whose kernels are the processor's."""
 
+
+@dataclass(frozen=True)
+class Setting:
+    """What all subjects of a case are measured on and against.
+
+    Shapes: tokens (1, T). Units: peer in tokens per second by `decode` and `prefill`, bandwidth in bytes per second.
+    """
+
+    config: Any
+    tensors: dict[str, np.ndarray]
+    tokens: np.ndarray
+    peer: dict[str, float]
+    bandwidth: float
+
+
+def throughput(
+    subject: Any,
+    case: Case,
+    *,
+    weights: str,
+    prompt: int,
+    new_tokens: int,
+    repeats: int,
+    on_device: dict[str, Any],
+) -> Observation:
+    """Compare the subject's reported speeds with memory bandwidth, with a peer's, and with this falsifier's own clock.
+
+    `on_device` holds the prompt's length and the sizes of the model for a device (arguments of `small_config`).
     Shapes: tokens (1, prompt). Units: bytes of the float32 weights, each read once per token.
     """
-    config, tensors = read_checkpoint(str(weights), case.dtype)
-    tokens = case.integers("tokens", (1, prompt), 0, 1997)
+    if case.device.partition(":")[0] in HOST:
+        given = _on_host(case, str(weights), prompt, new_tokens, repeats)  # anew: what else runs on the host changes
+    else:
+        given = case.once(_on_device, case, on_device, new_tokens, repeats)
+    config, tensors, tokens, peer, bandwidth = (getattr(given, field.name) for field in fields(Setting))
     runs = subject.throughput(config, tensors, tokens, new_tokens, repeats=repeats)
     if len(runs) != repeats:
         raise ValueError(f"throughput: found {len(runs)} repeats, expected {repeats}")
     decode, prefill = (np.array([run[name] for run in runs], np.float64) for name in ("decode", "prefill"))
-    peer = _peer(case, str(weights), prompt, new_tokens, repeats)
-    bandwidth = _bandwidth()
     size = sum(w.nbytes for name, w in tensors.items() if name != "model.embed_tokens.weight")
     return Observation(
         decode_of_bandwidth=_lower(decode) * size / bandwidth,
@@ -59,6 +96,21 @@ def throughput(subject: Any, case: Case, *, weights: str, prompt: int, new_token
         bandwidth_gb_per_s=bandwidth / 1e9,
         series={"decode": decode, "prefill": prefill},
     )
+
+
+def _on_host(case: Case, weights: str, prompt: int, new_tokens: int, repeats: int) -> Setting:
+    config, tensors = read_checkpoint(weights, case.dtype)
+    tokens = case.integers("tokens", (1, prompt), 0, 1997)
+    peer = _llama_cpp(case, weights, prompt, new_tokens, repeats)
+    return Setting(config, tensors, tokens, peer, host_bandwidth())
+
+
+def _on_device(case: Case, given: dict[str, Any], new_tokens: int, repeats: int) -> Setting:
+    config = small_config(**{name: value for name, value in given.items() if name != "prompt"})
+    tensors = {name: w.astype(np.float32) for name, w in random_weights(config, case.seed).items()}
+    tokens = case.integers("tokens", (1, int(given["prompt"])), 0, int(config["vocab_size"]))
+    peer = _transformers(config, tensors, tokens, new_tokens, repeats, case.device)
+    return Setting(config, tensors, tokens, peer, device_bandwidth(case.device))
 
 
 def _lower(rates: np.ndarray) -> float:
@@ -78,7 +130,7 @@ def _timed(subject: Any, config: Any, tensors: Any, tokens: np.ndarray, new_toke
     return rate
 
 
-def _peer(case: Case, weights: str, prompt: int, new_tokens: int, repeats: int) -> dict[str, float]:
+def _llama_cpp(case: Case, weights: str, prompt: int, new_tokens: int, repeats: int) -> dict[str, float]:
     """llama.cpp's medians on the same weights in F32, without its first run."""
     from harness.falsifiers.baselines.gguf import package
 
@@ -88,12 +140,15 @@ def _peer(case: Case, weights: str, prompt: int, new_tokens: int, repeats: int) 
     return {name: float(np.median([run[name] for run in speeds])) for name in ("prefill", "decode")}
 
 
-def _bandwidth() -> float:
-    """Bytes per second of copying 64 MiB, the median of nine."""
-    source, target = np.ones(8 << 20), np.empty(8 << 20)
-    taken = []
-    for _ in range(9):
-        began = time.perf_counter()
-        np.copyto(target, source)
-        taken.append(time.perf_counter() - began)
-    return 2 * source.nbytes / float(np.median(taken))
+def _transformers(
+    config: Any, tensors: dict[str, np.ndarray], tokens: np.ndarray, new_tokens: int, repeats: int, device: str
+) -> dict[str, float]:
+    """transformers' medians on the device."""
+    import torch
+
+    from harness.falsifiers.baselines.transformers import throughput as peer
+
+    held = {name: torch.from_numpy(w) for name, w in tensors.items()}
+    given: dict[str, Any] = {"repeats": repeats, "dtype": "float32", "device": device}
+    runs = peer.throughput(config, held, torch.tensor(tokens, device=device), new_tokens, **given)
+    return {name: float(np.median([run[name] for run in runs])) for name in ("prefill", "decode")}

@@ -23,15 +23,20 @@ def throughput(
     dtype: str,
     device: str,
 ) -> list[dict[str, float]]:
-    """{prefill, decode, made} of each repeat. Shapes: tokens (1, T). Units: tokens per second."""
+    """{prefill, decode, made} of each repeat. Shapes: tokens (1, T). Units: tokens per second.
+
+    A device works behind the caller's back; reading one number waits until it has computed it.
+    """
     model = load(config, weights, dtype=dtype, device=device)
     found = []
     for run in range(repeats + 1):
         began = time.perf_counter()
         logits, cache = model.prefill(tokens)
+        logits[0, -1, 0].item()
         middle = time.perf_counter()
         for _ in range(new_tokens):
             logits, cache = model.decode(logits[:, -1:].argmax(dim=-1), cache)
+        logits[0, -1, 0].item()
         done = time.perf_counter()
         if run:
             rates = {"prefill": tokens.shape[1] / (middle - began), "decode": new_tokens / (done - middle)}
