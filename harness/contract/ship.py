@@ -33,6 +33,8 @@ class Target:
     id: str
     title: str
     criteria: tuple[Criterion, ...]
+    platform: str | None = None
+    """Where it ships: a survival there discharges a claim; None: the claim's own `discharges_on` decides."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def load_ship(path: Path) -> tuple[Ship | None, Draft]:
     if draft.problems:
         return None, draft
     targets = tuple(
-        Target(id_, each["title"], tuple(map(_criterion, each["criteria"])))
+        Target(id_, each["title"], tuple(map(_criterion, each["criteria"])), each.get("platform"))
         for id_, each in draft.data["targets"].items()
     )
     return Ship(str(path), draft.data, targets), draft

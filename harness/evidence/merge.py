@@ -1,7 +1,8 @@
 """Merge several runs of the same candidate, code and contracts into one list of claims.
 
 A CPU runner and a GPU box run the same contracts, or different ones, or parts of them. For each claim a red verdict
-wins over all others; without one, the verdict that discharges most wins. BLOCKED is decided again over the merged
+wins over all others; without one, the verdict that discharges most wins, and every platform on which the claim survived
+is kept for targets that name theirs. BLOCKED is decided again over the merged
 verdicts, because a contract may be red in one run and the contracts that rest on it may be in another run.
 """
 
@@ -45,12 +46,11 @@ def merge(runs: Runs, ship_yaml: Mapping[str, Any]) -> Merged:
                     f"{folder}: {row['id']} is a claim of {row['contract']}, elsewhere of {held['contract']}; "
                     "give one of the claims another id and run again"
                 )
-            rows[row["id"]] = _stronger(held, row)
+            rows[row["id"]] = {**_stronger(held, row), "survived_on": _platforms(held, row)}
     for claim, final in with_blocked(rows, depends_on).items():
         rows[claim].update(fields(final))
     claims = list(rows.values())
-    verdicts = {row["id"]: Verdict(row["verdict"]) for row in claims}
-    return {"counts": count(claims), "claims": claims, "targets": ship.targets(ship_yaml, verdicts)}
+    return {"counts": count(claims), "claims": claims, "targets": ship.targets(ship_yaml, rows)}
 
 
 def plan(folders: Sequence[Path]) -> dict[str, Any]:
@@ -136,6 +136,12 @@ def _unblocked(folder: Path, body: RunBody) -> list[MergedRow]:
             result: Result = store.read_json(folder / "claims" / row["id"] / "result.json")
             row.update(fields(settled(result)))
     return rows
+
+
+def _platforms(a: MergedRow, b: MergedRow) -> list[str]:
+    """Every platform on which the claim survived in either run; a run that is STALE shows no survival."""
+    found = [name for row in (a, b) if Verdict(row["verdict"]).survived for name in row["survived_on"]]
+    return list(dict.fromkeys(found))
 
 
 def _stronger(a: MergedRow, b: MergedRow) -> MergedRow:

@@ -94,8 +94,8 @@ def outcome(
         else _not_run(claim, contract, claim in selected)
         for claim, contract in order
     ]
-    verdicts = {row["id"]: Verdict(row["verdict"]) for row in rows}
-    return {"counts": count(rows), "claims": rows, "targets": ship.targets(ship_yaml, verdicts)}
+    by_id = {row["id"]: row for row in rows}
+    return {"counts": count(rows), "claims": rows, "targets": ship.targets(ship_yaml, by_id)}
 
 
 def recomputed(run: Path, body: RunBody) -> Outcome:
@@ -134,6 +134,7 @@ def _row(claim: str, contract: str, result: Result, final: Settled) -> ClaimRow:
         "measurements": result["measurements"],
         "violated": result["violated"],
         "mutants": [_short(fate) for fate in result["mutants"]],
+        "survived_on": _survived_on(result),
         "first_divergent_stage": result["first_divergent_stage"],
         "seconds": result["seconds"],
     }
@@ -151,9 +152,16 @@ def _not_run(claim: str, contract: str, selected: bool) -> ClaimRow:
         "measurements": {},
         "violated": [],
         "mutants": [],
+        "survived_on": [],
         "first_divergent_stage": None,
         "seconds": 0.0,
     }
+
+
+def _survived_on(result: Result) -> list[str]:
+    """The run's platform if the claim survived there with every mutant run, whatever other claims did; else nothing."""
+    every = all(mutant["status"] != "not_run" for mutant in result["mutants"])
+    return [result["record"]["platform"]] if Verdict(result["verdict"]).survived and every else []
 
 
 def _short(fate: Fate) -> ShortFate:

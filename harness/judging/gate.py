@@ -12,6 +12,8 @@ from harness.judging.result import ClaimRow
 from harness.judging.ship import CriterionRow, Parts, TargetRow
 from harness.judging.verdict import Verdict
 
+NOWHERE = ship.Standing(Verdict.UNVERIFIED, "in none of these runs")
+
 
 class Shortfall(TypedDict):
     """A criterion that keeps a target from shipping, with the reason of each claim."""
@@ -27,6 +29,7 @@ class DecisionEntry(TypedDict):
     """A decision as `harness gate --json` prints it."""
 
     id: str
+    platform: str | None
     open: bool
     exit_code: int
     ship_percent: float
@@ -66,6 +69,7 @@ class Decision:
         """The decision as plain data."""
         return {
             "id": self.target["id"],
+            "platform": self.target["platform"],
             "open": self.code == 0,
             "exit_code": self.code,
             "ship_percent": self.target["ship_percent"],
@@ -88,7 +92,7 @@ def decide(target: TargetRow, rows: Sequence[ClaimRow], least: Fraction | None) 
             "title": criterion["title"],
             "verdict": criterion["verdict"],
             "claims": criterion["claims"],
-            "why": _why(criterion, by_id),
+            "why": _why(criterion, by_id, target["platform"]),
         }
         if verdict.red:
             red.append(shortfall)
@@ -104,14 +108,13 @@ def ship_percent(target: TargetRow) -> Fraction:
     return 100 * sum((weight * credit for weight, credit in weights), Fraction(0)) / total if total else Fraction(0)
 
 
-def _why(criterion: CriterionRow, rows: Mapping[str, ClaimRow]) -> list[str]:
+def _why(criterion: CriterionRow, rows: Mapping[str, ClaimRow], platform: str | None) -> list[str]:
     """The claims that are not discharged, grouped by reason; then the parts without a claim."""
     by: dict[str, list[str]] = {}
     for claim in criterion["claims"]:
-        row = rows.get(claim)
-        verdict = Verdict(row["verdict"]) if row else Verdict.UNVERIFIED
-        if verdict is not Verdict.DISCHARGED:
-            by.setdefault(f"{verdict} ({row['reason'] if row else 'in none of these runs'})", []).append(claim)
+        held = ship.standing(rows[claim], platform) if claim in rows else NOWHERE
+        if held.verdict is not Verdict.DISCHARGED:
+            by.setdefault(f"{held.verdict} ({held.reason})", []).append(claim)
     lines = [f"{', '.join(claims)}: {why}" for why, claims in by.items()]
     lines += [f"open: {part}" for part in criterion["open"]]
     return lines or ["no claim covers it"]

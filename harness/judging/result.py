@@ -148,6 +148,8 @@ class ClaimRow(TypedDict):
     measurements: Measurements
     violated: list[Violation]
     mutants: list[ShortFate]
+    survived_on: list[str]
+    """The platforms on which the candidate survived and every mutant ran and was killed."""
     first_divergent_stage: str | None
     seconds: float
 

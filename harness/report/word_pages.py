@@ -115,7 +115,7 @@ def _counts(claim: Claim, ship: Ship | None) -> Lines:
     )
     for target, criterion in _criteria(ship):
         if claim.id in criterion.claims:
-            yield 0, f"Criterion {criterion.id} of {target.id}: {criterion.title}."
+            yield 0, f"Criterion {criterion.id} of {target.id}: {criterion.title}.{_where(target)}"
     if not claim.ship_blocking:
         yield 0, "It does not block shipping (ship_blocking: false), but if it is red, the run is red."
 
@@ -161,23 +161,32 @@ def _criteria(ship: Ship | None) -> Iterator[tuple[Target, Criterion]]:
             yield target, criterion
 
 
+def _where(target: Target) -> str:
+    """What a target's platform means for its claims; empty if it names none."""
+    if target.platform is None:
+        return ""
+    return f" {target.id} ships on {target.platform}: a survival there counts as DISCHARGED, one elsewhere as PARTIAL."
+
+
 def _ship(word: str, ship: Ship | None, runs: Path) -> Iterator[Page]:
     for target, criterion in _criteria(ship):
         if word.lower() == criterion.id.lower():
-            yield f"{criterion.id} of {target.id}: a criterion", _criterion(criterion, runs)
+            yield f"{criterion.id} of {target.id}: a criterion", _criterion(criterion, target, runs)
     for target in ship.targets if ship else ():
         if word.lower() == target.id.lower():
             parts = [(c.id, f"{c.title} (weight {c.weight:g})") for c in target.criteria]
-            text = f"{target.title}. ship-% is the share of its criteria's weights that their credits earn. Criteria:"
+            text = f"{target.title}. ship-% is the share of its criteria's weights that their credits earn."
+            text = f"{text}{_where(target)} Criteria:"
             yield f"{target.id}: a target", _listed(text, parts)
 
 
-def _criterion(criterion: Criterion, runs: Path) -> Lines:
+def _criterion(criterion: Criterion, target: Target, runs: Path) -> Lines:
     yield 0, f"{criterion.title}."
     yield 0, f"Weight {criterion.weight:g}; closing it takes an estimated {criterion.effort_hours:g} hours."
     yield (
         0,
-        "Its credit is the lowest of its claims' (DISCHARGED 1, PARTIAL 0.5, others 0), and 0 while a part is open.",
+        "Its credit is the lowest of its claims' (DISCHARGED 1, PARTIAL 0.5, others 0), and 0 while a part is open."
+        + _where(target),
     )
     for claim in criterion.claims:
         found = newest_run.run_of(runs, claim)

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from harness.judging.result import ClaimRow
-from harness.judging.ship import CriterionRow, TargetRow
+from harness.judging.ship import CriterionRow, Standing, TargetRow, standing
 from harness.judging.verdict import Verdict
 
+NOWHERE = Standing(Verdict.UNVERIFIED, "not in this evidence")
 LEAST_HOURS = 0.5
 """The least effort that is assumed, so that a criterion with an estimate of zero does not rank above all others."""
 
@@ -42,19 +43,24 @@ def ranked(targets: Sequence[TargetRow], rows: Mapping[str, ClaimRow]) -> list[I
             if gain > 0:
                 rate = gain / max(criterion["effort_hours"], LEAST_HOURS)
                 out.append(
-                    {**criterion, "target": target["id"], "gain": gain, "rate": rate, "why": short(criterion, rows)}
+                    {
+                        **criterion,
+                        "target": target["id"],
+                        "gain": gain,
+                        "rate": rate,
+                        "why": short(criterion, rows, target["platform"]),
+                    }
                 )
     return sorted(out, key=lambda item: (-item["rate"], item["target"], item["id"]))
 
 
-def short(criterion: CriterionRow, rows: Mapping[str, ClaimRow]) -> list[Obstacle]:
+def short(criterion: CriterionRow, rows: Mapping[str, ClaimRow], platform: str | None) -> list[Obstacle]:
     """Why a criterion is not DISCHARGED: its claims, grouped by verdict and reason, then its open parts."""
     by: dict[tuple[str, str], list[str]] = {}
     for claim in criterion["claims"]:
-        row = rows.get(claim)
-        key = (row["verdict"], row["reason"]) if row else (Verdict.UNVERIFIED.value, "not in this evidence")
-        if key[0] != Verdict.DISCHARGED:
-            by.setdefault(key, []).append(claim)
+        held = standing(rows[claim], platform) if claim in rows else NOWHERE
+        if held.verdict is not Verdict.DISCHARGED:
+            by.setdefault((held.verdict.value, held.reason), []).append(claim)
     out: list[Obstacle] = [
         {"verdict": verdict, "reason": reason, "claims": claims} for (verdict, reason), claims in by.items()
     ]

@@ -99,7 +99,8 @@ VERDICTS = {
     "PARTIAL": Reading(
         "it survived and every mutant was killed, but on a platform outside the claim's `discharges_on`, or a mutant "
         "did not run because it needs a device that is missing",
-        "run it on a platform that the claim names; the same survival there is DISCHARGED",
+        "run it on a platform that the claim names; the same survival there is DISCHARGED. If you ship where it "
+        "survived, name that platform in ship.yaml (`platform: cpu`)",
         "a skip",
     ),
     "DISCHARGED": Reading(

@@ -38,14 +38,17 @@ def test_min_ship_opens_a_gate_that_is_short_but_never_a_red_one(cpu, tmp_path, 
 
 
 def test_min_ship_is_not_reached_by_rounding():
-    rows = [{"id": f"C{i}", "verdict": v, "reason": "r"} for i, v in enumerate(("DISCHARGED", "UNVERIFIED"))]
+    rows = [
+        {"id": f"C{i}", "verdict": v, "reason": "r", "survived_on": []}
+        for i, v in enumerate(("DISCHARGED", "UNVERIFIED"))
+    ]
     criteria = [
         {"id": "A", "title": "", "weight": 49996, "credit": 1.0, "verdict": "DISCHARGED", "claims": ["C0"]},
         {"id": "B", "title": "", "weight": 50004, "credit": 0.0, "verdict": "UNVERIFIED", "claims": ["C1"]},
     ]
     criteria = [{**c, "open": [], "ship_blocking": True} for c in criteria]
     parts = {"discharged": 1, "partial": 0, "red": 0, "open": 1}
-    target = {"id": "t", "ship_percent": 50.0, "criteria": criteria, "parts": parts}
+    target = {"id": "t", "platform": None, "ship_percent": 50.0, "criteria": criteria, "parts": parts}
     assert decide(target, rows, Fraction(50)).code == 3
     assert decide(target, rows, Fraction("49.996")).code == 0
 

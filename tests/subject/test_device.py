@@ -90,6 +90,11 @@ def test_every_list_of_platforms_is_the_one_list():
     claim = schema._load("contract")["$defs"]["claim"]["properties"]["discharges_on"]
     assert tuple(claim["items"]["enum"]) == DISCHARGING == tuple(n for n in PLATFORMS if n != "rehearsal")
     assert claim["items"]["description"] == f"{named(DISCHARGING[:-1])} or {DISCHARGING[-1]}, never rehearsal"
+    defs = shape.load("run")["$defs"]
+    assert tuple(defs["claim"]["properties"]["survived_on"]["items"]["enum"]) == PLATFORMS
+    assert tuple(defs["target"]["properties"]["platform"]["enum"]) == (*DISCHARGING, None)
+    ships = schema._load("ship")["$defs"]["target"]["properties"]["platform"]
+    assert (tuple(ships["enum"]), ships["description"]) == (DISCHARGING, claim["items"]["description"])
     for name in PLATFORMS:
         assert f"`{name}`" in (ROOT / "docs" / "guide" / "device.md").read_text(encoding="utf-8")
 
