@@ -16,7 +16,7 @@ def test_json_has_the_promised_keys(lab):
     assert found["counts"] == {"DISCHARGED": 1}
     claim = found["claims"][0]
     keys = "id contract verdict reason measurements violated mutants first_divergent_stage seconds"
-    assert set(claim) == {*keys.split(), "selected", "cause", "root_cause_class"}
+    assert set(claim) == {*keys.split(), "selected", "cause", "root_cause_class", "survived_on"}
     assert {m["name"] for m in claim["mutants"]} == {"zeros", "nan", "mean", "input", "lower_precision", "triples"}
     assert all(set(m) == {"name", "status", "killed", "by", "margin"} and m["killed"] for m in claim["mutants"])
     target = found["targets"][0]
