@@ -23,6 +23,7 @@ from harness.contract.claim import Claim
 from harness.contract.validate import check
 from harness.judging.judge import Judgement, judge
 from harness.judging.verdict import Verdict
+from harness.subject.device import register
 from harness.subject.torch_settings import settle
 
 CONTRACTS = Path(__file__).resolve().parent.parent / "contracts"
@@ -88,6 +89,7 @@ def main() -> int:
     options.add_argument("--device", default="cpu", help="where implementation and baseline compute (cpu, cuda, ...)")
     asked = options.parse_args()
     settle(threads=1)
+    register(asked.device)
     np.seterr(all="ignore")  # special values are meant
     subjects = shipped()
     runs = itertools.islice(((s, seed) for seed in itertools.count(asked.seed) for s in subjects), asked.runs)

@@ -15,6 +15,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = {"device": 450.0, "cpu": 840.0, "quick": 165.0}
 """The time of all parts together; the goals are 8 minutes, 15 minutes and 3 minutes with the installation."""
+HOST = ("cpu", "rehearsal")
+"""Devices whose kernels are the processor's."""
 TRITON = "rmsnorm or softmax or swiglu or attention"
 TRITON_INTERPRETED = "softmax-001 or swiglu-001"
 """Triton's interpreter takes minutes for all of them."""
@@ -36,6 +38,8 @@ class Part:
     candidate: str = "torch"
     workers: int | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    device: str = ""
+    """Instead of the device of all parts."""
     command: tuple[str, ...] = ()
 
     def words(self, device: str, evidence: Path, resume: Path | None = None) -> list[str]:
@@ -47,7 +51,7 @@ class Part:
         if resume is not None:
             return [*run, "--resume", str(resume)]
         select = ["-k", self.select] if self.select else []
-        where = ["--candidate", self.candidate, "--device", device, "--evidence", str(evidence)]
+        where = ["--candidate", self.candidate, "--device", self.device or device, "--evidence", str(evidence)]
         return [*run, *self.paths, *where, *select]
 
 
@@ -82,12 +86,15 @@ def parts(platform: str, *, quick: bool = False) -> list[Part]:
         Part("sixteen_bit", "fused kernels in 16 bits", 6, ("contracts/ops", "contracts/model"), FUSED, SDPA),
         _false_alarms(platform, quick),
     ]
-    return [part for part in whole if not quick or part.name not in SLOW]
+    left_out = (*(SLOW if quick else ()), *(NOT_COMPILED if platform == "rehearsal" else ()))
+    return [part for part in whole if part.name not in left_out]
 
 
 SDPA = "torch_sdpa"
 SLOW = ("cuda_graph", "torch_compile", "sixteen_bit")
 """Parts that `--quick` leaves out."""
+NOT_COMPILED = ("torch_compile",)
+"""torch's compiler makes no kernels for the rehearsal device."""
 OWN = ("name", "title", "share", "paths", "select", "candidate", "workers", "environment")
 B = ("contracts/adapters", "contracts/generation/greedy.yaml")
 
@@ -114,12 +121,13 @@ def _triton(platform: str) -> Part:
     if platform == "cuda":
         return Part("triton", title, 6, path, TRITON, kernels)
     interpreted = {"TRITON_INTERPRET": "1"}
-    return Part("triton", f"{title}, interpreted", 6, path, TRITON_INTERPRETED, kernels, environment=interpreted)
+    given = {"environment": interpreted, "device": "cpu"}
+    return Part("triton", f"{title}, interpreted", 6, path, TRITON_INTERPRETED, kernels, **given)
 
 
 def _false_alarms(platform: str, quick: bool) -> Part:
     """Correct implementations under every claim: none may be called wrong."""
-    runs = "20" if quick else "60" if platform == "cpu" else "200"
+    runs = "20" if quick else "60" if platform in HOST else "200"
     command = ("benchmarks/false_alarms.py", "--runs", runs)
     return Part("false_alarms", "correct implementations called wrong", 8, command=command)
 
@@ -171,4 +179,6 @@ def _claims_of(target: dict) -> set[str]:
 
 def whole_seconds(platform: str, *, quick: bool) -> float:
     """Seconds of all parts together."""
-    return SECONDS["quick" if quick and platform != "cpu" else "cpu" if platform == "cpu" else "device"]
+    if platform in HOST:
+        return SECONDS["cpu"]
+    return SECONDS["quick" if quick else "device"]

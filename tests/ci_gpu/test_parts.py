@@ -23,9 +23,10 @@ def test_the_order_is_that_of_the_plan_and_quick_leaves_out_the_slow_ones() -> N
     assert quick == ["model", *(name for name in ORDER if name not in gpu_parts.SLOW)]
 
 
-@pytest.mark.parametrize(
-    ("platform", "quick", "goal"), [("cuda", False, 480), ("cuda", True, 180), ("cpu", False, 900)]
-)
+GOALS = [("cuda", False, 480), ("cuda", True, 180), ("cpu", False, 900), ("rehearsal", False, 900)]
+
+
+@pytest.mark.parametrize(("platform", "quick", "goal"), GOALS)
 def test_the_limits_keep_the_sum_whatever_each_part_takes(platform: str, quick: bool, goal: float) -> None:
     parts = gpu_parts.parts(platform, quick=quick)
     seconds = gpu_parts.whole_seconds(platform, quick=quick)
@@ -112,5 +113,7 @@ def test_the_command_line_is_one_that_harness_takes(tmp_path: Path) -> None:
 
 def test_triton_is_interpreted_where_there_is_no_cuda() -> None:
     by_platform = {p: next(x for x in gpu_parts.parts(p) if x.name == "triton") for p in ("cuda", "cpu", "rehearsal")}
-    assert by_platform["cuda"].environment == {}
+    assert (by_platform["cuda"].environment, by_platform["cuda"].device) == ({}, "")
+    assert by_platform["rehearsal"].device == "cpu"
+    assert "torch_compile" not in [part.name for part in gpu_parts.parts("rehearsal")]
     assert by_platform["cpu"].environment == by_platform["rehearsal"].environment == {"TRITON_INTERPRET": "1"}

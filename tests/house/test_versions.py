@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import operator
 import re
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import gpu_fit
+import torch
 import wheelhouse
 from packaging.requirements import Requirement
 
@@ -21,10 +25,19 @@ PINS = {
 OLDEST = {"torch": "2.11", "transformers": "5.17"}
 """A GPU machine brings these; the oldest that it may have."""
 PRIVATE = {
-    "torch.utils._python_dispatch": "TorchDispatchMode, with which the trace of a device sees every op; torch 1.13",
-    "torch.utils._pytree": "tree_leaves and tree_flatten, the arguments of an op; torch 1.8",
+    "torch.utils._python_dispatch.TorchDispatchMode": "sees every op: the trace of a device, the rehearsal device",
+    "torch.utils._pytree.tree_leaves": "the tensors among an op's results",
+    "torch.utils._pytree.tree_flatten": "the tensors among an op's arguments",
+    "torch.utils.backend_registration._setup_privateuseone_for_python_backend": "the rehearsal device",
+    "torch.utils.backend_registration._DummyBackendModule": "the rehearsal device's module",
+    "torch.utils._python_dispatch.return_and_correct_aliasing": "the rehearsal device's views",
+    "torch._C.DispatchKey": "the rehearsal device's autocast",
+    "torch._C.DispatchKeySet": "the rehearsal device's autocast",
+    "torch._C._ExcludeDispatchKeyGuard": "the rehearsal device's autocast",
+    "torch._C._disabled_torch_function_impl": "the rehearsal device's tensors",
+    "torch.ops.aten._to_copy": "an op: transfers between the rehearsal device and the host",
 }
-"""Module of torch whose name begins with an underscore -> what is used of it, and since when torch has it."""
+"""What is private in torch and used -> for what. A GPU run needs the first three, which torch has had for years."""
 
 
 def requirements() -> Iterator[tuple[str, Requirement]]:
@@ -54,30 +67,45 @@ def test_torch_and_transformers_may_be_the_machine_s_own() -> None:
 
 
 def private(text: str) -> set[str]:
-    """The modules and names of torch that begin with an underscore, as far as the first such part."""
-    found = set()
-    for node in ast.walk(ast.parse(text)):
-        names = []
+    """Names of torch of which a part begins with one underscore, as far as the part after it."""
+    tree, known, named = ast.parse(text), {"torch": "torch"}, set()
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Attribute):
-            names = [ast.unparse(node)]
-        for name in names:
-            if match := re.match(r"torch(\.[a-z]\w*)*\._(?!_)\w+", name):
-                found.add(match[0])
-    return found
+            named |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "torch":
+            named |= {f"{node.module}.{alias.name}" for alias in node.names}
+            known |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            first, _, rest = ast.unparse(node).partition(".")
+            named.add(f"{known.get(first, '')}.{rest}")
+    matches = (re.match(r"torch(\.[a-z]\w*)*\._(?!_)\w+(\.\w+)?", name) for name in named)
+    found = {match[0] for match in matches if match}
+    return {name for name in found if not any(other.startswith(f"{name}.") for other in found)}
 
 
-def test_of_torch_s_private_names_only_these_are_used() -> None:
+def test_of_torch_s_private_names_only_these_are_used_and_torch_has_them() -> None:
     files = [path for folder in ("harness", "ci", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py")]
-    assert set().union(*(private(path.read_text(encoding="utf-8")) for path in files)) == set(PRIVATE)
+    used = set().union(*(private(path.read_text(encoding="utf-8")) for path in files))
+    modules = {"torch.utils._python_dispatch", "torch.utils._pytree"}
+    assert {name.removesuffix(".default") for name in used} - modules == set(PRIVATE)
+    for name in PRIVATE:
+        module, _, inside = name.rpartition(".")
+        owner = import_module(module) if find_spec(module) else operator.attrgetter(module.partition(".")[2])(torch)
+        assert hasattr(owner, inside), name
 
 
 def test_a_planted_private_name_is_seen() -> None:
-    planted = "import torch\nfrom torch.utils import _foo\nfrom torch._dynamo import reset\ntorch._C._bar()\nx._own()\n"
-    assert private(planted) == {"torch.utils._foo", "torch._dynamo", "torch._C"}
+    planted = """
+import torch
+from torch.utils import _foo, registration as r
+from torch._dynamo import reset
+torch._C._bar()
+r._setup()
+x._own()
+"""
+    found = {"torch.utils._foo", "torch._dynamo.reset", "torch._C._bar", "torch.utils.registration._setup"}
+    assert private(planted) == found
     assert private("torch.Tensor.__add__\nimport harness.candidates.torch._width\n") == set()
 
 

@@ -73,9 +73,11 @@ def main() -> int:
     ask.add_argument("--most", type=float, default=90.0, help="seconds after which it is killed at the latest")
     ask.add_argument("--device", default="cpu")
     ask.add_argument("--seed", type=int, default=0)
+    ask.add_argument("--only", default="", help="names of parts, separated by commas")
     asked = ask.parse_args()
     draw = random.Random(asked.seed)
     command = [str(ROOT / "ci" / "gpu.sh"), str(asked.wheelhouse), str(asked.out), "--device", asked.device]
+    command += ["--only", asked.only] if asked.only else []
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     log = asked.out.with_name(asked.out.name + ".log")
     environment, gone, before = clean(asked.out.parent), [], {}
