@@ -2,7 +2,8 @@
 
     python ci/gpu_run.py OUT [--wheelhouse DIR] [--device D] [--quick] [--parts FILE] [--only NAMES]
 
-Exit codes: 0 every part is finished and nothing is red, 1 a claim is red, 2 a mistake, 3 something is unfinished.
+Exit codes: 0 every part is finished and nothing is red, 1 a claim is red, 2 a mistake, 3 a part is unfinished, or none
+of its claims survived.
 """
 
 from __future__ import annotations
@@ -143,7 +144,13 @@ def outcome(rows: list[dict[str, Any]]) -> int:
     """The exit code of all rows."""
     if any(row["red"] or row["state"] == "failed" for row in rows):
         return 1
-    return 0 if all(row["state"] in ("sealed", "finished") for row in rows) else 3
+    whole = all(row["state"] == "finished" or (row["state"] == "sealed" and survived(row)) for row in rows)
+    return 0 if whole else 3
+
+
+def survived(row: dict[str, Any]) -> bool:
+    """Whether a claim of a part survived; a part without one shows nothing."""
+    return any(verdict in row["verdicts"] for verdict in ("PARTIAL", "DISCHARGED"))
 
 
 def said(row: dict[str, Any]) -> str:

@@ -7,14 +7,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-import gpu_parts
 import gpu_run
 import gpu_table
 import pytest
 import yaml
 
 from tests.support.doubling import CANDIDATE, contract
-from tests.support.repository import ROOT
+from tests.support.repository import NUMPY_ALONE
 
 
 class Machine:
@@ -48,7 +47,7 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONPATH", NUMPY_ALONE["PYTHONPATH"])
     monkeypatch.setenv("HARNESS_CACHE", os.environ.get("HARNESS_CACHE", ""))  # both are set by main, and put back here
     monkeypatch.setenv("WHEELHOUSE", "")
     return Machine(tmp_path)
@@ -73,7 +72,7 @@ def test_finished_parts_are_kept_damaged_ones_run_again(machine: Machine, capsys
 
 
 def test_a_part_cut_by_its_limit_stays_and_goes_on(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    wait, limit = gpu_run.subprocess.Popen.wait, gpu_parts.limit
+    wait = gpu_run.subprocess.Popen.wait
 
     def until_one_has_ended(process: Any, seconds: float | None = None) -> int:
         """Run into the limit as soon as the first claim of part two has ended."""
@@ -89,8 +88,7 @@ def test_a_part_cut_by_its_limit_stays_and_goes_on(machine: Machine, monkeypatch
     monkeypatch.undo()
     row = machine.rows()["two"]
     assert (row["state"], row["claims"], row["verdicts"]) == ("cut", 1, {"DISCHARGED": 1})
-    assert limit is gpu_parts.limit
-    os.environ["PYTHONPATH"] = str(ROOT)
+    os.environ["PYTHONPATH"] = NUMPY_ALONE["PYTHONPATH"]
     partial = machine.out / "parts" / "two" / row["evidence"]
     kept = (partial / "claims/FALSIFY-DOUBLES-001/result.json").stat().st_mtime_ns
     assert machine.run("--only", "two") == 0
@@ -124,8 +122,16 @@ def test_a_red_part_does_not_stop_the_others(machine: Machine) -> None:
     assert list(rows["one"]["red"]) == ["FALSIFY-DOUBLES-001"]
     assert rows["two"]["state"] == "failed"
     assert "nowhere.py" in rows["two"]["line"]
-    assert gpu_run.outcome([{"red": {}, "state": "sealed"}, {"red": {}, "state": "cut"}]) == 3
-    assert gpu_run.outcome([{"red": {}, "state": "sealed"}, {"red": {}, "state": "finished"}]) == 0
+
+
+def test_the_exit_code_is_0_only_if_every_part_is_whole_and_shows_something() -> None:
+    sealed = {"red": {}, "state": "sealed", "verdicts": {"PARTIAL": 1, "UNVERIFIED": 1}}
+    command = {"red": {}, "state": "finished", "verdicts": {}}
+    assert gpu_run.outcome([sealed, command]) == 0
+    assert gpu_run.outcome([sealed, {**sealed, "state": "cut"}]) == 3
+    assert gpu_run.outcome([command, {**sealed, "verdicts": {"UNVERIFIED": 5}}]) == 3
+    assert gpu_run.outcome([sealed, {**command, "state": "failed"}]) == 1
+    assert gpu_run.outcome([{**sealed, "red": {"A": "why"}}, command]) == 1
 
 
 @pytest.mark.parametrize(

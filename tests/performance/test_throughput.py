@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from harness.case import Case
+from harness.falsifiers.baselines import torch_copy
 from harness.falsifiers.baselines.transformers import throughput as baseline
-from harness.falsifiers.performance import bandwidth, throughput
+from harness.falsifiers.performance import throughput
 from harness.falsifiers.performance.mutants import throughput as mutants
 from tests.support.cpu_boundary import boundary
 
@@ -28,7 +29,8 @@ def case() -> Case:
 def on_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """The processor counts as a device."""
     monkeypatch.setattr(throughput, "HOST", ())
-    monkeypatch.setattr(throughput, "device_bandwidth", lambda device: bandwidth.device_bandwidth(device, 1 << 24))
+    small = torch_copy.device_bandwidth
+    monkeypatch.setattr(torch_copy, "device_bandwidth", lambda device: small(device, 1 << 24))
 
 
 def measured(subject: Any, case: Case) -> dict[str, float]:
@@ -58,6 +60,6 @@ def test_on_a_device_mutants_are_far_from_the_baseline(case: Case) -> None:
 
 
 def test_a_copy_takes_longer_if_there_is_more_to_copy() -> None:
-    rates = [bandwidth.device_bandwidth("cpu", size) for size in (1 << 24, 1 << 26)]
+    rates = [torch_copy.device_bandwidth("cpu", size) for size in (1 << 24, 1 << 26)]
     assert all(1e8 < rate < 1e13 for rate in rates)
-    assert 1e8 < bandwidth.host_bandwidth() < 1e13
+    assert 1e8 < throughput.host_bandwidth() < 1e13

@@ -18,7 +18,6 @@ from harness.consumers.llama_cpp import Request, ask
 from harness.falsifiers.inputs.checkpoint import read_checkpoint
 from harness.falsifiers.inputs.exported import exported
 from harness.falsifiers.inputs.synthetic_model import small_config
-from harness.falsifiers.performance.bandwidth import device_bandwidth, host_bandwidth
 from harness.observation import Observation
 from harness.reference.random_weights import random_weights
 
@@ -106,10 +105,13 @@ def _on_host(case: Case, weights: str, prompt: int, new_tokens: int, repeats: in
 
 
 def _on_device(case: Case, given: dict[str, Any], new_tokens: int, repeats: int) -> Setting:
+    from harness.falsifiers.baselines.torch_copy import device_bandwidth
+    from harness.falsifiers.baselines.transformers.throughput import medians
+
     config = small_config(**{name: value for name, value in given.items() if name != "prompt"})
     tensors = {name: w.astype(np.float32) for name, w in random_weights(config, case.seed).items()}
     tokens = case.integers("tokens", (1, int(given["prompt"])), 0, int(config["vocab_size"]))
-    peer = _transformers(config, tensors, tokens, new_tokens, repeats, case.device)
+    peer = medians(config, tensors, tokens, new_tokens, repeats, case.device)
     return Setting(config, tensors, tokens, peer, device_bandwidth(case.device))
 
 
@@ -140,15 +142,12 @@ def _llama_cpp(case: Case, weights: str, prompt: int, new_tokens: int, repeats: 
     return {name: float(np.median([run[name] for run in speeds])) for name in ("prefill", "decode")}
 
 
-def _transformers(
-    config: Any, tensors: dict[str, np.ndarray], tokens: np.ndarray, new_tokens: int, repeats: int, device: str
-) -> dict[str, float]:
-    """transformers' medians on the device."""
-    import torch
-
-    from harness.falsifiers.baselines.transformers import throughput as peer
-
-    held = {name: torch.from_numpy(w) for name, w in tensors.items()}
-    given: dict[str, Any] = {"repeats": repeats, "dtype": "float32", "device": device}
-    runs = peer.throughput(config, held, torch.tensor(tokens, device=device), new_tokens, **given)
-    return {name: float(np.median([run[name] for run in runs])) for name in ("prefill", "decode")}
+def host_bandwidth() -> float:
+    """Bytes per second, read and written, of copying 64 MiB in NumPy; the median of nine copies."""
+    source, target = np.ones(8 << 20), np.empty(8 << 20)
+    taken = []
+    for _ in range(9):
+        began = time.perf_counter()
+        np.copyto(target, source)
+        taken.append(time.perf_counter() - began)
+    return 2 * source.nbytes / float(np.median(taken))

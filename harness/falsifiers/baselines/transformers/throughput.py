@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from statistics import median
 from typing import Any
 
 import torch
 
 from harness.falsifiers.baselines.transformers.decoder import ARRAYS, load
 
-__all__ = ["ARRAYS", "load", "throughput"]
+__all__ = ["ARRAYS", "load", "medians", "throughput"]
 
 
 def throughput(
@@ -42,3 +43,13 @@ def throughput(
             rates = {"prefill": tokens.shape[1] / (middle - began), "decode": new_tokens / (done - middle)}
             found.append({**rates, "made": float(new_tokens)})
     return found
+
+
+def medians(
+    config: Mapping[str, Any], weights: Mapping[str, Any], tokens: Any, new_tokens: int, repeats: int, device: str
+) -> dict[str, float]:
+    """The median prefill and decode of a model in float32. Shapes: weights and tokens (1, T) as NumPy arrays."""
+    held = {name: torch.from_numpy(w) for name, w in weights.items()}
+    there = torch.tensor(tokens, device=device)
+    runs = throughput(config, held, there, new_tokens, repeats=repeats, dtype="float32", device=device)
+    return {name: median(run[name] for run in runs) for name in ("prefill", "decode")}
