@@ -125,9 +125,20 @@ class Float32Rope:
         return getattr(eager, name)
 
 
+class FusedWhereItCan:
+    """torch's fused attention, which becomes flash attention; models that the fused candidate lacks stay eager."""
+
+    def load(self, config: Any, weights: Any, *, lora: Any = None, dtype: str, device: str) -> Any:
+        module = fused if config["model_type"] in ("llama", "qwen2") else eager
+        return module.load(config, weights, lora=lora, dtype=dtype, device=device)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(fused, name)
+
+
 def _kind(table: Table) -> Under:
     if table is EXP2:
-        return Under(fused, lambda: [Arithmetic(table), Flash()])
+        return Under(FusedWhereItCan(), lambda: [Arithmetic(table), Flash()])
     return Under(Float32Rope() if table is FAST else eager, lambda: [Arithmetic(table)])
 
 
