@@ -130,5 +130,6 @@ def _on_host(value: Any, ours: list[RehearsalTensor], others: list[torch.Tensor]
 
 def _on_device(value: Any) -> Any:
     if isinstance(value, torch.Tensor) and not isinstance(value, RehearsalTensor):
-        return RehearsalTensor(value)
+        # Below Python's dispatch torch no longer looks at the bits of a lazy conjugate or negative.
+        return RehearsalTensor(value.resolve_conj().resolve_neg())
     return type(value)(map(_on_device, value)) if isinstance(value, (list, tuple)) else value

@@ -42,6 +42,16 @@ def replaced(device: str) -> torch.Tensor:
     return p.detach() * 2
 
 
+def rotated(device: str) -> torch.Tensor:
+    """The gradient of a rotation by complex numbers, which torch computes with lazy conjugates."""
+    torch.manual_seed(0)
+    x = torch.randn(3, 4).to(device).requires_grad_()
+    turn = torch.polar(torch.ones(3, 2), torch.randn(3, 2)).to(device)
+    turned = torch.complex(x[:, :2].contiguous(), x[:, 2:].contiguous()) * turn
+    (turned.real.square() + turned.conj().imag).sum().backward()
+    return x.grad
+
+
 def lowered(device: str) -> torch.Tensor:
     with torch.autocast(device, dtype=torch.bfloat16):
         return torch.full((2, 2), 1.001, device=device) @ torch.ones(2, 2, device=device)
@@ -71,6 +81,8 @@ SAME: dict[str, Make] = {
     "resized": lambda d: torch.zeros(3, device=d).resize_(2),
     "edited": edited,
     "replaced": replaced,
+    "conjugate": lambda d: torch.polar(torch.ones(3, device=d), torch.ones(3, device=d)).conj() * 2,
+    "rotated": rotated,
     "trained": trained,
     "autocast": lowered,
 }

@@ -75,12 +75,12 @@ def _micro_batches(
     """Number of targets other than -100, loss and scaled gradient of each micro-batch."""
     tokens, targets = batch
     counts, losses, grads = [], [], []
-    for rows in torch.arange(len(tokens)).tensor_split(parts):
-        counts.append(int((targets[rows] != IGNORED).sum()))
+    for own, wanted in zip(tokens.tensor_split(parts), targets.tensor_split(parts), strict=True):
+        counts.append(int((wanted != IGNORED).sum()))
         if not counts[-1]:
             raise ValueError(f"{what}: found no target that counts in a micro-batch, expected at least one")
         try:
-            loss, grad = model.loss_and_grads(tokens[rows], targets[rows], scale=scale)
+            loss, grad = model.loss_and_grads(own, wanted, scale=scale)
         except ValueError as problem:
             raise ValueError(f"{what}: {problem}") from None
         if not math.isfinite(loss):
