@@ -94,8 +94,8 @@ def _order(count: int, steps: int | None, random: torch.Generator | None) -> Ite
     """Yield batch indices, epoch after epoch, `steps` in all (None: one epoch)."""
     left = count if steps is None else steps
     while left > 0:
-        epoch = torch.arange(count) if random is None else torch.randperm(count, generator=random)
-        yield from epoch[:left].tolist()
+        epoch = range(count) if random is None else torch.randperm(count, generator=random).tolist()
+        yield from epoch[:left]
         left -= count
 
 
