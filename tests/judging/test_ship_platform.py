@@ -35,6 +35,8 @@ def plan(platform: str | None) -> dict[str, Any]:
         (row("DISCHARGED", "cpu", "cuda"), "cpu", "DISCHARGED", 100),
         (row("DISCHARGED", "cpu", "cuda"), "mps", "PARTIAL", 50),
         (row("PARTIAL", "rehearsal"), "cuda", "PARTIAL", 50),
+        (row("PARTIAL", "rehearsal"), "cpu", "DISCHARGED", 100),
+        (row("PARTIAL", "rehearsal"), None, "PARTIAL", 50),
         (row("PARTIAL", idle=("tf32",)), "cpu", "PARTIAL", 50),
         (row("BLOCKED", "cpu"), "cpu", "BLOCKED", 0),
         (row("STALE", "cpu"), "cpu", "STALE", 0),
