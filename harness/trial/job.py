@@ -15,7 +15,7 @@ from harness.mutant import mutants_of
 from harness.platforms import HOST, REHEARSAL
 from harness.subject import binding, candidate
 from harness.subject.boundary import Unsupported
-from harness.subject.device import platform
+from harness.subject.device import platform, register
 from harness.trial.experiment import Experiment
 
 
@@ -47,12 +47,13 @@ class Job:
 
 
 def assemble(job: Job, tick: Callable[[str], None] = lambda _: None) -> Experiment:
-    """Import the objects that the claim names and plan its cases.
+    """Make the device known to torch, import the objects that the claim names, and plan its cases.
 
-    Raises: Unsupported if the candidate is `baseline` and the claim names no baseline; whatever the modules that the
-            claim names raise on import.
+    Raises: Unsupported if the candidate is `baseline` and the claim names no baseline, or this torch cannot rehearse;
+            whatever the modules that the claim names raise on import.
     """
     claim = job.claim
+    register(job.device)
     baseline = binding.module(claim.baseline, job.folder) if claim.baseline else None
     if job.candidate == candidate.BASELINE and baseline is None:
         raise Unsupported("the claim names no baseline")

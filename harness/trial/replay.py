@@ -18,7 +18,6 @@ from harness.judging.limits import Finding
 from harness.judging.result import Result
 from harness.subject import candidate
 from harness.subject.boundary import Unsupported
-from harness.subject.device import register
 from harness.subject.torch_settings import settle
 from harness.trial.attempt import attempt
 from harness.trial.job import Job, assemble
@@ -46,7 +45,6 @@ def replay(path: Path, spec: str | None = None) -> Replay:
     about, stored = counterexample.load(path)
     folder = path if path.is_dir() else path.parent
     job = _job(about, folder, spec)
-    register(job.device)
     settle(job.threads)
     experiment = assemble(job)
     result: Result = read_json(folder / "result.json")

@@ -15,7 +15,6 @@ from pathlib import Path
 import psutil
 
 from harness.evidence.result import write
-from harness.subject.device import register
 from harness.subject.torch_settings import current, settle
 from harness.trial.examine import examine
 from harness.trial.job import Job
@@ -25,7 +24,6 @@ def work(job: Job, line: Connection) -> None:
     """Run one claim, write its files to staging, and send the stages and the verdict over the pipe `line`."""
     _die_with_parent(line)
     _redirect(job.staging / "log.txt")
-    register(job.device)
     settle(job.threads)
     started = time.monotonic()
     with _scratch(job.staging / "scratch"):

@@ -29,7 +29,6 @@ PRIVATE = {
     "torch.utils._pytree.tree_leaves": "the tensors among an op's results",
     "torch.utils._pytree.tree_flatten": "the tensors among an op's arguments",
     "torch.utils.backend_registration._setup_privateuseone_for_python_backend": "the rehearsal device",
-    "torch.utils.backend_registration._DummyBackendModule": "the rehearsal device's module",
     "torch.utils._python_dispatch.return_and_correct_aliasing": "the rehearsal device's views",
     "torch._C.DispatchKey": "the rehearsal device's autocast",
     "torch._C.DispatchKeySet": "the rehearsal device's autocast",

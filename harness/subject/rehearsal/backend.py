@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.utils import backend_registration
 
+from harness.subject.boundary import Unsupported
 from harness.subject.rehearsal.rules import NAME
 from harness.subject.rehearsal.tensor import dispatch
 
@@ -27,8 +28,26 @@ BELOW_PYTHON = (
 """What torch.tensor calls with Python's dispatch switched off; there torch finds kernels, and no fallback in Python."""
 
 
-class Module(backend_registration._DummyBackendModule):
-    """`torch.rehearsal`."""
+class Module:
+    """`torch.rehearsal`: one device, always there."""
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def is_available(self) -> bool:
+        return True
+
+    def _is_in_bad_fork(self) -> bool:
+        return False
+
+    def current_device(self) -> int:
+        return 0
+
+    def device_count(self) -> int:
+        return 1
+
+    def manual_seed_all(self, seed: int) -> None:
+        """The host's generator, which torch seeds itself, draws for this device."""
 
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.float16, torch.bfloat16]
@@ -44,8 +63,11 @@ class Module(backend_registration._DummyBackendModule):
 def start() -> None:
     """Register the device in this process; a second call does nothing.
 
-    Raises: RuntimeError if another package has already given torch's free device slot a name.
+    Raises: Unsupported if this torch lets no device be written in Python; RuntimeError if another package has already
+            given torch's free device slot a name.
     """
+    if not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"):
+        raise Unsupported(f"torch {torch.__version__} lets no device be written in Python, as the rehearsal device is")
     backend_registration._setup_privateuseone_for_python_backend(NAME, backend_module=Module())
     every, aten = torch.library.Library("_", "IMPL"), torch.library.Library("aten", "IMPL")
     _libraries.extend((every, aten))
