@@ -12,11 +12,11 @@ from pathlib import Path
 
 import yaml
 
+from harness.platforms import ON_HOST, REHEARSAL
+
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = {"device": 450.0, "cpu": 840.0, "quick": 165.0}
 """The time of all parts together; the goals are 8 minutes, 15 minutes and 3 minutes with the installation."""
-HOST = ("cpu", "rehearsal")
-"""Devices whose kernels are the processor's."""
 TRITON = "rmsnorm or softmax or swiglu or attention"
 TRITON_INTERPRETED = "softmax-001 or swiglu-001"
 """Triton's interpreter takes minutes for all of them."""
@@ -86,7 +86,7 @@ def parts(platform: str, *, quick: bool = False) -> list[Part]:
         Part("sixteen_bit", "fused kernels in 16 bits", 6, ("contracts/ops", "contracts/model"), FUSED, SDPA),
         _false_alarms(platform, quick),
     ]
-    left_out = (*(SLOW if quick else ()), *(NOT_COMPILED if platform == "rehearsal" else ()))
+    left_out = (*(SLOW if quick else ()), *(NOT_COMPILED if platform == REHEARSAL else ()))
     return [part for part in whole if part.name not in left_out]
 
 
@@ -127,7 +127,7 @@ def _triton(platform: str) -> Part:
 
 def _false_alarms(platform: str, quick: bool) -> Part:
     """Correct implementations under every claim: none may be called wrong."""
-    runs = "20" if quick else "60" if platform in HOST else "200"
+    runs = "20" if quick else "60" if platform in ON_HOST else "200"
     command = ("benchmarks/false_alarms.py", "--runs", runs)
     return Part("false_alarms", "correct implementations called wrong", 8, command=command)
 
@@ -179,6 +179,6 @@ def _claims_of(target: dict) -> set[str]:
 
 def whole_seconds(platform: str, *, quick: bool) -> float:
     """Seconds of all parts together."""
-    if platform in HOST:
+    if platform in ON_HOST:
         return SECONDS["cpu"]
     return SECONDS["quick" if quick else "device"]

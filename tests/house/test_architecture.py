@@ -37,9 +37,9 @@ CONTENT = {
     "formats": {"formats", "errors", "checkpoint"},
     "consumers": {"consumers"},
     "models": {"models", "errors"},
-    "candidates": {"candidates", "formats", "consumers", "errors", "definitions"},
+    "candidates": {"candidates", "formats", "consumers", "errors", "definitions", "platforms"},
     "falsifiers": {"falsifiers", "falsifiers/baselines", "reference", "consumers"}
-    | {"observation", "case", "dtypes", "checkpoint", "errors", "localisation", "mutant", "definitions"},
+    | {"observation", "case", "dtypes", "checkpoint", "errors", "localisation", "mutant", "definitions", "platforms"},
     "falsifiers/baselines": {"falsifiers/baselines"},
     "falsifiers/mutants": {"falsifiers/mutants", "falsifiers/baselines", "mutant"},
     "template": {"observation", "mutant"},

@@ -28,7 +28,7 @@ def case() -> Case:
 @pytest.fixture
 def on_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """The processor counts as a device."""
-    monkeypatch.setattr(throughput, "HOST", ())
+    monkeypatch.setattr(throughput, "ON_HOST", ())
     small = torch_copy.device_bandwidth
     monkeypatch.setattr(torch_copy, "device_bandwidth", lambda device: small(device, 1 << 24))
 

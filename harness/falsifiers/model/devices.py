@@ -9,6 +9,7 @@ import numpy as np
 from harness.case import Case
 from harness.falsifiers.inputs.synthetic_model import case_tokens, case_weights, small_config
 from harness.observation import Observation
+from harness.platforms import ON_HOST
 
 MEASURES = {
     "device_difference": "relative L2 difference of logits on the device and on the CPU, same candidate and dtype",
@@ -27,7 +28,7 @@ def host_and_device(subject: Any, case: Case, *, length: int, batch: int = 3) ->
     config = small_config()
     weights, tokens = case_weights(case, config), case_tokens(case, config, batch, length)
     host = subject.load(config, weights, device="cpu").logits(tokens).astype(np.float64)
-    if case.device.startswith(("cpu", "rehearsal")):
+    if case.device.partition(":")[0] in ON_HOST:
         weights = {name: _backwards(name, tensor) for name, tensor in weights.items()}
     model = subject.load(config, weights)
     there = np.concatenate([model.logits(row[None]) for row in tokens]).astype(np.float64)

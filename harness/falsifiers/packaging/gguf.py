@@ -153,7 +153,9 @@ def _same_numbers(name: str, w: np.ndarray, found: np.ndarray, kind: str) -> np.
     moved = name.endswith(("A_log", "norm.weight"))
     near = np.isclose(found, _kept(name, w, kind), rtol=3e-7 * moved, atol=1e-7 * moved)
     if w.ndim == 2 and kind in ("Q8_0", "Q4_0"):
-        near |= np.abs(found - w.astype(np.float64)) <= TIE * steps(w, kind)
+        step, kept = steps(w, kind), _kept(name, w, kind)
+        neighbour = np.isclose(np.abs(found.astype(np.float64) - kept), step, rtol=2.0**-10, atol=0)
+        near |= neighbour & (np.abs(found - w.astype(np.float64)) <= TIE * step)
     return np.asarray(near)
 
 

@@ -19,6 +19,7 @@ from harness.falsifiers.inputs.checkpoint import read_checkpoint
 from harness.falsifiers.inputs.exported import exported
 from harness.falsifiers.inputs.synthetic_model import small_config
 from harness.observation import Observation
+from harness.platforms import ON_HOST
 from harness.reference.random_weights import random_weights
 
 MEASURES = {
@@ -36,10 +37,6 @@ MEASURES = {
 }
 T95 = {3: 2.92, 4: 2.35, 5: 2.13, 6: 2.02}
 """Number of repeats -> one-sided 95 % quantile of Student's t."""
-
-
-HOST = ("cpu", "rehearsal")
-"""Platforms whose kernels are the processor's."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ def throughput(
     `on_device` holds the prompt's length and the sizes of the model for a device (arguments of `small_config`).
     Shapes: tokens (1, prompt). Units: bytes of the float32 weights, each read once per token.
     """
-    if case.device.partition(":")[0] in HOST:
+    if case.device.partition(":")[0] in ON_HOST:
         given = _on_host(case, str(weights), prompt, new_tokens, repeats)  # anew: what else runs on the host changes
     else:
         given = case.once(_on_device, case, on_device, new_tokens, repeats)

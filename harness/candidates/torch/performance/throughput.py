@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from harness.candidates.torch.model.decoder import load
+from harness.platforms import ON_HOST
 
 ARRAYS = "torch"
 
@@ -50,5 +51,5 @@ def _once(model: Any, tokens: torch.Tensor, new_tokens: int) -> dict[str, float]
 
 def _wait(model: Any) -> None:
     """Wait until the device has finished its queued work."""
-    if model.device.type not in ("cpu", "rehearsal"):  # their kernels have ended when a call returns
+    if model.device.type not in ON_HOST:  # their kernels have ended when a call returns
         torch.accelerator.synchronize(model.device)
