@@ -2,7 +2,8 @@
 
     python benchmarks/gpu_arithmetic.py --pools 2000
 
-A pool is the cases of one claim in one dtype, computed by one kind of arithmetic with one seed. Exit 1 on any alarm.
+A pool is the cases of one claim in one dtype, computed by one kind of arithmetic with one seed. Exit 1 on any alarm,
+or if nothing could be run.
 `--rows FILE` appends each judgement as a line of JSON, so that a stopped run keeps what it saw.
 """
 
@@ -150,7 +151,7 @@ def main() -> int:
                 with asked.rows.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
     print(table(seen))
-    return 1 if any(map(_alarmed, seen)) else 0
+    return 1 if any(map(_alarmed, seen)) or not any(row["pools"] for row in seen) else 0
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from harness.contract.validate import Checked, check
 from harness.evidence.examined import Examined
 from harness.judging.judgement import Judgement
 from harness.judging.verdict import Verdict
-from harness.subject.device import place, register
+from harness.subject.device import place
 from harness.trial.examine import examine as examine_job
 from harness.trial.job import Job
 from tests.support.repository import CONTRACTS
@@ -50,7 +50,6 @@ def examine(
 ) -> Examined:
     """Record and judgement, as a claim's own process would have them."""
     device = place(device, claim.device)
-    register(device)
     job = Job(
         claim=claim,
         staging=folder,

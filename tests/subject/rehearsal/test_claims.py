@@ -12,7 +12,6 @@ from harness.contract.claim import Claim
 from harness.contract.validate import check
 from harness.judging.record import Subject
 from harness.subject import binding
-from harness.subject.device import register
 from harness.trial.experiment import run_subject
 from harness.trial.job import Job, assemble
 from tests.support.repository import CONTRACTS
@@ -74,7 +73,6 @@ def test_the_default_candidate_computes_the_same_on_a_device(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("HARNESS_SCRATCH", str(tmp_path))
-    register("rehearsal")
     for claim in claims(path):
         there = first_case(claim, "rehearsal", tmp_path)
         assert (there["status"], there["reason"], there["faults"]) == ("ran", "", []), claim.id
