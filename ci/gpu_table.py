@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.judging.verdict import Verdict
+
 PARTIAL = ".partial"
 ATTEMPTS = "attempts.json"
 """In a part's folder: the exit code and the seconds of each time it was started."""
@@ -29,7 +31,7 @@ def row(name: str, title: str, folder: Path) -> dict[str, Any]:
         sealed = not run.name.endswith(PARTIAL)
         claims = [claim for claim in body.get("claims", []) if claim["selected"]] if sealed else _ended(run)
         found |= {"state": "sealed" if sealed else "unfinished", "evidence": run.name, **_of(claims)}
-        found |= {"device": body.get("device"), "driver": body.get("host", {}).get("driver")}
+        found |= {"device": body.get("device"), "facts": body.get("host", {}).get("device")}
     last = attempts[-1] if attempts else {"code": 0, "state": None, "line": ""}
     if last["state"] and found["state"] != "sealed":
         found["state"] = last["state"]
@@ -65,11 +67,8 @@ def _of(claims: list[dict[str, Any]]) -> dict[str, Any]:
         "ratios": ratios(claims),
         "alive": _mutants(claims, lambda m: not m["killed"] and m["status"] not in ("inapplicable", "not_run")),
         "not_run": _mutants(claims, lambda m: m["status"] == "not_run"),
-        "red": {c["id"]: c["reason"] for c in claims if c["verdict"] in RED},
+        "red": {c["id"]: c["reason"] for c in claims if Verdict(c["verdict"]).red},
     }
-
-
-RED = ("FALSIFIED", "ERROR", "UNSOUND", "VACUOUS")
 
 
 def _mutants(claims: Iterable[Mapping[str, Any]], wanted: Any) -> list[str]:

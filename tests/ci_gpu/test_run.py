@@ -58,6 +58,7 @@ def test_finished_parts_are_kept_damaged_ones_run_again(machine: Machine, capsys
     rows = machine.rows()
     assert [(row["state"], row["claims"]) for row in rows.values()] == [("sealed", 1), ("sealed", 2)]
     assert rows["two"]["verdicts"] == {"DISCHARGED": 2}
+    assert rows["two"]["facts"]["name"], "a sealed run says which device computed"
     before = machine.sealed("one"), machine.sealed("two")
     manifest = before[0] / "manifest.json"
     manifest.write_text(manifest.read_text().replace("a", "b", 1))

@@ -37,7 +37,7 @@ def put(path: Path, value: Any) -> None:
 
 def sealed(folder: Path, claims: list[dict[str, Any]], name: str = "20260101T000000Z-aaaaaa") -> Path:
     """A run as `harness run` leaves it, as far as the table reads it."""
-    put(folder / name / "run.json", {"claims": claims, "device": "cuda:0", "host": {"driver": "H100"}})
+    put(folder / name / "run.json", {"claims": claims, "device": "cuda:0", "host": {"device": {"name": "H100"}}})
     put(folder / name / "manifest.json", {})
     return folder / name
 
@@ -51,7 +51,7 @@ def test_a_sealed_run_gives_the_selected_claims(tmp_path: Path) -> None:
     assert row["alive"] == ["FALSIFY-A-001: survivor"]
     assert row["not_run"] == ["FALSIFY-A-001: tf32"]
     assert row["red"] == {"FALSIFY-B-001": "why B"}
-    assert (row["device"], row["driver"]) == ("cuda:0", "H100")
+    assert (row["device"], row["facts"]) == ("cuda:0", {"name": "H100"})
 
 
 def test_the_worst_ratio_is_the_largest_the_worst_share_the_smallest_and_nan_is_worst_of_all() -> None:
