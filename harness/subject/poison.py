@@ -24,7 +24,7 @@ SMALL = 1040
 KEPT = 16
 """Blocks that empty both lists of one size."""
 SIZES = 64
-"""Most sizes of small results that are remembered."""
+"""Most sizes of small results that are remembered, the latest ones."""
 
 _lock = threading.Lock()
 _inside = 0
@@ -45,9 +45,14 @@ def poisoned() -> Iterator[None]:
 
 
 def remember(size: int) -> None:
-    """Fill small blocks of `size` bytes, a result's size, before each later call."""
-    if size <= SMALL and len(_small) < SIZES:
+    """Fill small blocks of `size` bytes, a result's size, before each later call; of many sizes forget the oldest."""
+    if size > SMALL:
+        return
+    with _lock:
+        _small.pop(size, None)
         _small[size] = None
+        if len(_small) > SIZES:
+            del _small[next(iter(_small))]
 
 
 def _enter() -> None:

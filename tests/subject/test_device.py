@@ -114,7 +114,7 @@ def test_float64_on_mps_is_unsupported_not_a_crash():
 
 def test_only_the_probe_asks_torch_for_its_devices():
     """Counting CUDA's devices initialises the driver, and a process that is forked later cannot use CUDA."""
-    words = ("is_available(", "device_count(", "current_accelerator(", "get_device_properties(")
+    words = (".is_available(", ".device_count(", ".current_accelerator(", ".get_device_properties(")
     engine = [path for path in _engine() if any(word in path.read_text(encoding="utf-8") for word in words)]
     names = sorted(path.relative_to(ROOT / "harness").as_posix() for path in engine)
     assert names == ["subject/device.py", "subject/device_facts.py"]

@@ -53,6 +53,15 @@ def test_numpy_empty_never_holds_what_was_freed(size, dtype):
             assert not (np.abs(found) < 6e4).any()
 
 
+def test_after_many_sizes_the_latest_are_filled(monkeypatch):
+    monkeypatch.setattr(poison, "_small", {})
+    for size in range(8, 8 * 100, 8):
+        poison.remember(size)
+    poison.remember(8 * 50)
+    assert list(poison._small)[-2:] == [8 * 99, 8 * 50]
+    assert len(poison._small) == poison.SIZES
+
+
 def test_nothing_is_filled_outside_a_call(monkeypatch):
     bytes_set = []
     monkeypatch.setattr(poison, "_mallopt", lambda: lambda option, byte: bytes_set.append(byte))
