@@ -27,6 +27,7 @@ class Case:
         dtype: str = "float32",
         device: str = "cpu",
         params: dict[str, Any] | None = None,
+        layout: str = "contiguous",
         stored: dict[str, np.ndarray] | None = None,
     ) -> None:
         self.index = index
@@ -34,6 +35,7 @@ class Case:
         self.dtype = dtype
         self.device = device
         self.params = dict(params or {})
+        self.layout = layout
         self.arrays: dict[str, np.ndarray] = {}
         self._stored = stored or {}
         self._memo: dict[Any, Any] = {}

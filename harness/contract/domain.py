@@ -10,6 +10,9 @@ from harness.contract.problem import DataPath, Mistake, listed, nearest, shown
 from harness.platforms import PLATFORMS
 
 DTYPES = ("float64", "float32", "float16", "bfloat16")
+LAYOUTS = ("contiguous", "strided", "transposed", "offset")
+"""How the arrays of a call may lie in memory; `harness.subject.layout` makes each."""
+_NAMED = {"dtype": DTYPES, "memory_layout": LAYOUTS}
 _ALWAYS: dict[str, dict[str, Any]] = {"dtype": {"choices": list(DTYPES)}, "device": {"choices": list(PLATFORMS)}}
 
 
@@ -20,22 +23,30 @@ def check_domains(source: dict[str, Any]) -> Iterator[Mistake]:
         if name in given:
             message = f"{name!r} is both given and explored; keep one of them"
             yield Mistake(("explore", name), message, at_key=True)
-        for kind in ("boundary", "uniform", "log_uniform"):
+        for kind in ("sizes", "boundary", "uniform", "log_uniform"):
             if kind in domain:
                 low, high = domain[kind]
                 if not (low < high or (low == high and kind != "log_uniform")):
                     sign = "<" if kind == "log_uniform" else "<="
                     message = f"explore.{name}.{kind}: found [{low}, {high}], expected [lo, hi] with lo {sign} hi"
                     yield Mistake(("explore", name, kind), message)
-    written: list[tuple[DataPath, Any]] = [(("given", "dtype"), given["dtype"])] if "dtype" in given else []
-    choices = explore.get("dtype", {}).get("choices", [])
-    written += [(("explore", "dtype", "choices", i), each) for i, each in enumerate(choices)]
+    for name, known in _NAMED.items():
+        yield from _check_named(name, known, given, explore)
+
+
+def _check_named(
+    name: str, known: tuple[str, ...], given: dict[str, Any], explore: dict[str, dict[str, Any]]
+) -> Iterator[Mistake]:
+    """Report values of a parameter that the engine itself reads and does not know."""
+    written: list[tuple[DataPath, Any]] = [(("given", name), given[name])] if name in given else []
+    choices = explore.get(name, {}).get("choices", [])
+    written += [(("explore", name, "choices", i), each) for i, each in enumerate(choices)]
     for path, value in written:
-        if value not in DTYPES:
-            guess = nearest(str(value), DTYPES)
-            yield Mistake(path, f"dtype: found {shown(value)}, expected one of {listed(DTYPES)}{guess}")
-    if "dtype" in explore and "choices" not in explore["dtype"]:
-        yield Mistake(("explore", "dtype"), f"dtype: expected choices among {listed(DTYPES)}")
+        if value not in known:
+            guess = nearest(str(value), known)
+            yield Mistake(path, f"{name}: found {shown(value)}, expected one of {listed(known)}{guess}")
+    if name in explore and "choices" not in explore[name]:
+        yield Mistake(("explore", name), f"{name}: expected choices among {listed(known)}")
 
 
 def check_conditions(source: dict[str, Any]) -> Iterator[Mistake]:

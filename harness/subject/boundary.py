@@ -21,6 +21,7 @@ from harness.platforms import HOST
 from harness.subject import other_process, turns
 from harness.subject.arrays import plain, same_bytes
 from harness.subject.device import platform, register
+from harness.subject.layout import CONTIGUOUS, laid_out
 from harness.subject.poison import poisoned, remember
 from harness.subject.trace import Trace
 from harness.subject.traffic import Traffic
@@ -35,7 +36,7 @@ class Boundary:
 
     ``role`` names the subject in messages ("candidate", "baseline", "mutant eps_x10");
     ``lower`` rounds every floating input and output to the format's lower precision
-    (the free mutant `lower_precision`).
+    (the free mutant `lower_precision`). ``layout`` is how the arrays that it passes lie in memory.
     Raises: Unsupported if the implementation lacks a name or does not take an argument.
     """
 
@@ -49,6 +50,7 @@ class Boundary:
         trace: Trace,
         arrays: str | None = None,
         lower: bool = False,
+        layout: str = CONTIGUOUS,
     ) -> None:
         self._target = target
         self._role = role
@@ -57,6 +59,7 @@ class Boundary:
         self._trace = trace
         self._arrays = arrays or getattr(target, "ARRAYS", "numpy")
         self._lower = lower
+        self._layout = layout
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -148,6 +151,7 @@ class Boundary:
         if isinstance(value, np.ndarray):
             array = self._soften(value)
             raw = self._to_torch(array) if self._arrays == "torch" else array.copy()
+            raw = laid_out(raw, self._layout)
             sent.append((label, raw, plain(raw).copy()))
             return raw
         if isinstance(value, dict):
@@ -179,6 +183,7 @@ class Boundary:
             trace=self._trace,
             arrays=getattr(value, "ARRAYS", self._arrays),
             lower=self._lower,
+            layout=self._layout,
         )
 
     def _soften(self, array: np.ndarray) -> np.ndarray:

@@ -49,4 +49,4 @@ def _out_of_memory(problem: Exception) -> bool:
 
 
 def _params(case: Case) -> str:
-    return ", ".join(f"{k}={v}" for k, v in {**case.params, "dtype": case.dtype}.items())
+    return ", ".join(f"{k}={v}" for k, v in {**case.params, "memory_layout": case.layout, "dtype": case.dtype}.items())

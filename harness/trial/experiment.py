@@ -20,6 +20,7 @@ from harness.observation import Observation
 from harness.platforms import HOST
 from harness.subject.boundary import Boundary
 from harness.subject.device import platform
+from harness.subject.layout import CONTIGUOUS
 from harness.subject.trace import Trace
 from harness.trial.ending import end, ended
 
@@ -62,12 +63,14 @@ class Experiment:
 
     def make(self, spec: CaseSpec, stored: dict[str, np.ndarray] | None = None) -> Case:
         """Make the case that a spec describes; `stored` gives recorded input arrays instead of drawn ones."""
+        params = {**self.given, **spec.params}
         return Case(
             index=spec.index,
             seed=spec.seed,
             dtype=spec.dtype,
             device=self.device,
-            params={**self.given, **spec.params},
+            layout=params.pop("memory_layout", CONTIGUOUS),
+            params=params,
             stored=stored,
         )
 
@@ -163,7 +166,7 @@ def observe(
     """
     device = experiment.place(role)
     trace = Trace(watch=role == "candidate" and experiment.stays_on_device and platform(device) != HOST)
-    subject = Boundary(target, role=role, dtype=case.dtype, device=device, trace=trace, lower=lower)
+    subject = Boundary(target, role=role, dtype=case.dtype, device=device, trace=trace, lower=lower, layout=case.layout)
     case.begin()
     observation = experiment.falsifier(subject, case, **case.params)
     if not isinstance(observation, Observation):

@@ -65,4 +65,5 @@ def _below(domain: dict[str, Any], found: Any) -> dict[str, Any]:
     (kind, values), *_ = domain.items()
     if kind == "choices":
         return {kind: values[: values.index(found) + 1]}
+    kind = "boundary" if kind == "sizes" else kind  # the least size that fails need not be an edge
     return {kind: [values[0], found]} if found > values[0] else {"choices": [found]}

@@ -83,7 +83,12 @@ def _summary(dtype: str, alone: dict[str, float], through: dict[str, float]) -> 
 def _errors(experiment: Experiment, stages: Companion, spec: CaseSpec, *, replaced: bool) -> dict[str, float]:
     case = experiment.make(spec)
     subject = Boundary(
-        experiment.candidate, role="candidate", dtype=case.dtype, device=experiment.device, trace=Trace()
+        experiment.candidate,
+        role="candidate",
+        dtype=case.dtype,
+        device=experiment.device,
+        trace=Trace(),
+        layout=case.layout,
     )
     case.begin()
     return {

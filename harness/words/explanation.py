@@ -103,6 +103,7 @@ def _domain(domain: Mapping[str, Any]) -> str:
         return "one of " + ", ".join(_written(value) for value in values)
     low, high = (_written(value) for value in values)
     how = {
+        "sizes": "whole numbers, both ends and those around tiles and beyond tables and types tried first",
         "boundary": "whole numbers, both ends tried first",
         "uniform": "any number between, both ends tried first",
         "log_uniform": "any number between, evenly on a logarithmic scale, both ends tried first",
@@ -115,9 +116,10 @@ def _cases(claim: Claim) -> str:
         return "One case, the same for the candidate, the baseline and every mutant."
     fixed = len(corners(claim.explore))
     drawn = max(claim.examples - fixed, 0)
+    sizes = " and every edge of each size" if any("sizes" in domain for domain in claim.explore.values()) else ""
     return (
         f"{fixed + drawn} cases, the same for the candidate, the baseline and every mutant: {fixed} corners that "
-        f"try every pair of corner values of every two parameters, then {drawn} seeded draws."
+        f"try every pair of corner values of every two parameters{sizes}, then {drawn} seeded draws."
     )
 
 

@@ -114,3 +114,36 @@ def test_selection(expression, expected):
 def test_a_bad_selection_is_one_line(expression):
     with pytest.raises(UserError, match="-k "):
         selector(expression)
+
+
+def test_every_edge_of_a_size_is_tried_and_options_still_meet_pairwise():
+    explore = {
+        "hidden": {"sizes": [1, 4097]},
+        "std": {"choices": [0.02, 1.0, 300.0]},
+        "rows": {"sizes": [1, 40]},
+        "dtype": {"choices": ["float32", "bfloat16"]},
+    }
+    found = corners(explore)
+    assert list(found[0]) == list(explore)
+    around = {1, 2, 3, 5, 7, 31, 32, 33, 63, 64, 65, 127, 128, 129, 257, 513, 1000, 1025, 2049, 4097}
+    assert {row["hidden"] for row in found} == around
+    assert {row["rows"] for row in found} == {1, 2, 3, 5, 7, 31, 32, 33, 40}
+    assert {(row["std"], row["dtype"]) for row in found} == set(
+        itertools.product([0.02, 1.0, 300.0], ["float32", "bfloat16"])
+    )
+    assert len(found) == len(around)
+    assert max(row["hidden"] * row["rows"] for row in found) <= 4097 * 2, "a large size meets small ones"
+    assert {size % 128 for size in around} >= {0, 1, 127}
+
+
+def test_a_short_range_of_sizes_is_tried_whole_and_draws_reach_other_sizes():
+    assert [row["group"] for row in corners({"group": {"sizes": [1, 8]}})] != []
+    assert {row["group"] for row in corners({"group": {"sizes": [1, 8]}})} == set(range(1, 9))
+    drawn = plan(claim({"hidden": {"sizes": [1, 4097]}}, examples=60), 0)[20:]
+    assert {c.params["hidden"] for c in drawn} - {row["hidden"] for row in corners({"hidden": {"sizes": [1, 4097]}})}
+
+
+def test_a_violation_at_one_size_shrinks_to_the_least_size_that_violates():
+    found = claim({"rows": {"sizes": [1, 4097]}}, examples=1)
+    start = next(c for c in plan(found, 0) if c.params["rows"] == 2049)
+    assert shrink(found, 0, start, lambda c: c.params["rows"] > 100, 10.0).params == {"rows": 101}

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.contract.problem import Mistake, listed, nearest
 
-RESERVED = frozenset({"dtype"})
+RESERVED = frozenset({"dtype", "memory_layout"})
 """Parameters that are part of the case and are not passed to the falsifier."""
 
 
