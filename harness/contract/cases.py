@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.contract.claim import Claim
+from harness.contract.domain import LISTS
 from harness.contract.sizes import deal, edges
 
 DEFAULT_DTYPE = "float32"
@@ -49,19 +50,23 @@ def case_seed(claim: Claim, seed: int, part: str) -> int:
 
 
 def corner_values(domain: dict[str, Any]) -> list[Any]:
-    """The values of a domain that the corners combine: all choices, or both ends of an interval."""
+    """The values of a domain that the corners combine: all that are listed, the edges of sizes, both ends of others."""
     (kind, values), *_ = domain.items()
-    return list(dict.fromkeys(values)) if kind != "choices" else list(values)
+    if kind == "sizes":
+        return list(edges(*values))
+    return list(values) if kind in LISTS else list(dict.fromkeys(values))
 
 
 def corners(explore: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """List a few rows that together hold every pair of corner values of every two parameters, and every edge of sizes.
+    """List a few rows that together hold every pair of corner values of every two parameters.
 
-    Sizes are dealt to the rows and make no pairs: there are many, and a bug at one size shows with any option.
+    The edges of `sizes` and the values of `each` are dealt to those rows and make no pairs: there are many, and a bug
+    at one size shows with any option.
     """
-    sizes = {name: edges(*domain["sizes"]) for name, domain in explore.items() if "sizes" in domain}
-    rows = _pairwise({name: domain for name, domain in explore.items() if name not in sizes})
-    dealt = deal(rows, sizes) if sizes else rows
+    many = {name: corner_values(domain) for name, domain in explore.items() if set(domain) & {"sizes", "each"}}
+    rows = _pairwise({name: domain for name, domain in explore.items() if name not in many})
+    together = {name: edges[-1] for name, edges in many.items() if "sizes" in explore[name]}
+    dealt = deal(rows, many, together) if many else rows
     return [{name: row[name] for name in explore} for row in dealt]
 
 
@@ -150,7 +155,7 @@ def strategy(domain: dict[str, Any]) -> Any:
     from hypothesis import strategies as st
 
     (kind, values), *_ = domain.items()
-    if kind == "choices":
+    if kind in LISTS:
         return st.sampled_from(values)
     low, high = values
     if kind == "boundary":

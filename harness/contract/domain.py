@@ -12,6 +12,8 @@ from harness.platforms import PLATFORMS
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 LAYOUTS = ("contiguous", "strided", "transposed", "offset")
 """How the arrays of a call may lie in memory; `harness.subject.layout` makes each."""
+LISTS = ("choices", "each")
+"""Kinds of domains that list their values."""
 _NAMED = {"dtype": DTYPES, "memory_layout": LAYOUTS}
 _ALWAYS: dict[str, dict[str, Any]] = {"dtype": {"choices": list(DTYPES)}, "device": {"choices": list(PLATFORMS)}}
 
@@ -39,13 +41,15 @@ def _check_named(
 ) -> Iterator[Mistake]:
     """Report values of a parameter that the engine itself reads and does not know."""
     written: list[tuple[DataPath, Any]] = [(("given", name), given[name])] if name in given else []
-    choices = explore.get(name, {}).get("choices", [])
-    written += [(("explore", name, "choices", i), each) for i, each in enumerate(choices)]
+    kind, choices = next(iter(explore.get(name, {}).items()), ("", []))
+    if kind not in LISTS:
+        choices = []
+    written += [(("explore", name, kind, i), each) for i, each in enumerate(choices)]
     for path, value in written:
         if value not in known:
             guess = nearest(str(value), known)
             yield Mistake(path, f"{name}: found {shown(value)}, expected one of {listed(known)}{guess}")
-    if name in explore and "choices" not in explore[name]:
+    if name in explore and kind not in LISTS:
         yield Mistake(("explore", name), f"{name}: expected choices among {listed(known)}")
 
 
@@ -75,7 +79,7 @@ def _domains(source: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def _dtypes(source: dict[str, Any]) -> list[str]:
     """The dtypes a claim runs in: float32 if it names none."""
     named = _domains(source)["dtype"] if "dtype" in {**source.get("given", {}), **source.get("explore", {})} else {}
-    return [str(each) for each in named.get("choices", ["float32"])]
+    return [str(each) for each in _listed_values(named) or ["float32"]]
 
 
 def _check_condition(
@@ -89,7 +93,7 @@ def _check_condition(
         return
     for value in _values(wanted):
         if not _contains(domains[name], value):
-            choices = domains[name].get("choices")
+            choices = _listed_values(domains[name])
             has = listed(map(str, choices)) if choices else _interval(domains[name])
             guess = nearest(str(value), [each for each in choices or () if isinstance(each, str)])
             yield Mistake(path, f"when.{name}: {shown(value)} never happens, {name} is one of {has}{guess}")
@@ -101,7 +105,7 @@ def _check_coverage(
     """Report each explored choice that no limit applies to: its cases would pass without being judged."""
     named = {name for limit in all_limits for name in limit.source.get("when", {})}
     for name in sorted(named & set(source.get("explore", {}))):
-        for value in domains[name].get("choices", []) if name != "dtype" else ():
+        for value in _listed_values(domains[name]) if name != "dtype" else ():
             if not any(_applies(limit, name, value) for limit in all_limits):
                 yield Mistake(("accept",), f"no limit applies when {name} is {shown(value)}; add one", at_key=True)
     for dtype in _dtypes(source):
@@ -119,11 +123,16 @@ def _values(wanted: Any) -> list[Any]:
 
 
 def _contains(domain: dict[str, Any], value: Any) -> bool:
-    if "choices" in domain:
-        return any(_same(value, each) for each in domain["choices"])
+    if choices := _listed_values(domain):
+        return any(_same(value, each) for each in choices)
     low, high = next(iter(domain.values()))
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return number and low <= value <= high
+
+
+def _listed_values(domain: dict[str, Any]) -> list[Any]:
+    """The values that a domain lists; none of an interval."""
+    return next((list(domain[kind]) for kind in LISTS if kind in domain), [])
 
 
 def _interval(domain: dict[str, Any]) -> str:

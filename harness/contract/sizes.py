@@ -21,11 +21,14 @@ def edges(low: int, high: int) -> list[int]:
     return sorted(size for size in wanted if low <= size <= high)
 
 
-def deal(rows: list[dict[str, Any]], sizes: dict[str, list[int]]) -> list[dict[str, Any]]:
+def deal(
+    rows: list[dict[str, Any]], sizes: dict[str, list[Any]], together: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """Give each row of options sizes, until each size of every parameter stands in a row.
 
     The second parameter falls while the first one rises, and so on in turns: where one is large, the next is small, and
-    the work of a case stays bounded. Rows repeat if there are more sizes, sizes if there are more rows.
+    the work of a case stays bounded. With two sizes or more in `together`, a last row holds those. Rows repeat if there
+    are more sizes, sizes if there are more rows.
     """
     count = max(len(rows), *map(len, sizes.values()))
     step = next(s for s in range(round(count * 0.618), count + 2) if s > 0 and math.gcd(s, count) == 1)
@@ -37,4 +40,5 @@ def deal(rows: list[dict[str, Any]], sizes: dict[str, list[int]]) -> list[dict[s
             for k, (name, values) in enumerate(sizes.items())
         }
         found.append({**rows[i % len(rows)], **drawn})
-    return found
+    last = {**found[0], **rows[count % len(rows)], **(together or {})}
+    return [*found, last] if together and len(together) > 1 else found

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.contract.cases import CaseSpec, no_local_constants, spec, strategy
 from harness.contract.claim import Claim
+from harness.contract.domain import LISTS
 
 
 def shrink(claim: Claim, seed: int, start: CaseSpec, violates: Callable[[CaseSpec], bool], budget_s: float) -> CaseSpec:
@@ -63,7 +64,7 @@ def _value(start: CaseSpec, name: str) -> Any:
 def _below(domain: dict[str, Any], found: Any) -> dict[str, Any]:
     """The part of a domain from its simplest value to the value `found`."""
     (kind, values), *_ = domain.items()
-    if kind == "choices":
+    if kind in LISTS:
         return {kind: values[: values.index(found) + 1]}
     kind = "boundary" if kind == "sizes" else kind  # the least size that fails need not be an edge
     return {kind: [values[0], found]} if found > values[0] else {"choices": [found]}

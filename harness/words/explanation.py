@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.contract.cases import corners
 from harness.contract.claim import Claim
+from harness.contract.domain import LISTS
 from harness.contract.limits import GROUPS, OPERATORS
 from harness.contract.names.modules import Missing, Modules
 from harness.contract.names.reference import find, is_path, path_file
@@ -99,7 +100,7 @@ def _docstring(reference: str, folder: Path, modules: Modules, *, first: bool = 
 
 def _domain(domain: Mapping[str, Any]) -> str:
     (kind, values), *_ = domain.items()
-    if kind == "choices":
+    if kind in LISTS:
         return "one of " + ", ".join(_written(value) for value in values)
     low, high = (_written(value) for value in values)
     how = {
@@ -116,7 +117,11 @@ def _cases(claim: Claim) -> str:
         return "One case, the same for the candidate, the baseline and every mutant."
     fixed = len(corners(claim.explore))
     drawn = max(claim.examples - fixed, 0)
-    sizes = " and every edge of each size" if any("sizes" in domain for domain in claim.explore.values()) else ""
+    sizes = (
+        " and every edge of each size or listed value"
+        if any(set(d) & {"sizes", "each"} for d in claim.explore.values())
+        else ""
+    )
     return (
         f"{fixed + drawn} cases, the same for the candidate, the baseline and every mutant: {fixed} corners that "
         f"try every pair of corner values of every two parameters{sizes}, then {drawn} seeded draws."

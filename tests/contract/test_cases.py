@@ -131,8 +131,9 @@ def test_every_edge_of_a_size_is_tried_and_options_still_meet_pairwise():
     assert {(row["std"], row["dtype"]) for row in found} == set(
         itertools.product([0.02, 1.0, 300.0], ["float32", "bfloat16"])
     )
-    assert len(found) == len(around)
-    assert max(row["hidden"] * row["rows"] for row in found) <= 4097 * 2, "a large size meets small ones"
+    assert len(found) == len(around) + 1
+    assert max(row["hidden"] * row["rows"] for row in found[:-1]) <= 4097 * 2, "a large size meets small ones"
+    assert (found[-1]["hidden"], found[-1]["rows"]) == (4097, 40)
     assert {size % 128 for size in around} >= {0, 1, 127}
 
 
@@ -147,3 +148,16 @@ def test_a_violation_at_one_size_shrinks_to_the_least_size_that_violates():
     found = claim({"rows": {"sizes": [1, 4097]}}, examples=1)
     start = next(c for c in plan(found, 0) if c.params["rows"] == 2049)
     assert shrink(found, 0, start, lambda c: c.params["rows"] > 100, 10.0).params == {"rows": 101}
+
+
+def test_each_value_is_tried_once_and_the_values_of_choices_still_meet():
+    explore = {
+        "start": {"each": [0, 2047, 32_767]},
+        "theta": {"choices": [1e4, 5e5]},
+        "dtype": {"choices": ["float32", "bfloat16"]},
+    }
+    found = corners(explore)
+    assert len(found) == 4
+    assert {row["start"] for row in found} == {0, 2047, 32_767}
+    assert len({(row["theta"], row["dtype"]) for row in found}) == 4
+    assert {c.params["start"] for c in plan(claim(explore), 0)} == {0, 2047, 32_767}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.contract.claim import Claim
+from harness.contract.domain import LISTS
 from harness.contract.names.inputs import beside, find_inputs, own_name
 from harness.contract.names.modules import Missing, Modules
 from harness.contract.names.reference import Definition, Found, find, is_path, path_file, short
@@ -109,9 +110,9 @@ def _check_call(
 def _check_weights(source: dict[str, Any], folder: Path, modules: Modules) -> list[Mistake]:
     """Report a parameter `weights` written as module:function that does not resolve."""
     findings: list[Mistake] = []
-    explored = source.get("explore", {}).get("weights", {}).get("choices", [])
     written: list[tuple[DataPath, Any]] = [(("given", "weights"), source.get("given", {}).get("weights"))]
-    written += [(("explore", "weights", "choices", i), each) for i, each in enumerate(explored)]
+    for kind in set(LISTS) & set(explored := source.get("explore", {}).get("weights", {})):
+        written += [(("explore", "weights", kind, i), each) for i, each in enumerate(explored[kind])]
     for path, value in written:
         if isinstance(value, str) and ":" in value:
             try:
