@@ -18,59 +18,56 @@ from harness.reference.ops.activations import (
     tanh_forward,
 )
 
-ROWS = 2
-"""Two rows make the whole length differ from a row's, so that a tail counted per row shows too."""
+
+def gelu(case: Case, variant: int = 0, *, rows: int, length: int, std: float) -> Call:
+    """Shapes: x (rows, length), of standard deviation std."""
+    return Call((_values(case, variant, (rows, length), std),), gelu_forward)
 
 
-def gelu(case: Case, variant: int = 0, *, length: int, std: float) -> Call:
-    """Shapes: x (2, length), of standard deviation std."""
-    return Call((_values(case, variant, length, std),), gelu_forward)
+def gelu_tanh(case: Case, variant: int = 0, *, rows: int, length: int, std: float) -> Call:
+    """Shapes: x (rows, length), of standard deviation std."""
+    return Call((_values(case, variant, (rows, length), std),), gelu_tanh_forward)
 
 
-def gelu_tanh(case: Case, variant: int = 0, *, length: int, std: float) -> Call:
-    """Shapes: x (2, length), of standard deviation std."""
-    return Call((_values(case, variant, length, std),), gelu_tanh_forward)
+def silu(case: Case, variant: int = 0, *, rows: int, length: int, std: float) -> Call:
+    """Shapes: x (rows, length), of standard deviation std."""
+    return Call((_values(case, variant, (rows, length), std),), silu_forward)
 
 
-def silu(case: Case, variant: int = 0, *, length: int, std: float) -> Call:
-    """Shapes: x (2, length), of standard deviation std."""
-    return Call((_values(case, variant, length, std),), silu_forward)
+def relu(case: Case, variant: int = 0, *, rows: int, length: int, std: float) -> Call:
+    """Shapes: x (rows, length), of standard deviation std."""
+    return Call((_values(case, variant, (rows, length), std),), relu_forward)
 
 
-def relu(case: Case, variant: int = 0, *, length: int, std: float) -> Call:
-    """Shapes: x (2, length), of standard deviation std."""
-    return Call((_values(case, variant, length, std),), relu_forward)
+def leaky_relu(case: Case, variant: int = 0, *, rows: int, length: int, std: float, slope: float) -> Call:
+    """Shapes: x (rows, length), of standard deviation std."""
+    return Call((_values(case, variant, (rows, length), std), slope), leaky_relu_forward)
 
 
-def leaky_relu(case: Case, variant: int = 0, *, length: int, std: float, slope: float) -> Call:
-    """Shapes: x (2, length), of standard deviation std."""
-    return Call((_values(case, variant, length, std), slope), leaky_relu_forward)
+def elu(case: Case, variant: int = 0, *, rows: int, length: int, std: float, alpha: float) -> Call:
+    """Shapes: x (rows, length), of standard deviation std."""
+    return Call((_values(case, variant, (rows, length), std), alpha), elu_forward)
 
 
-def elu(case: Case, variant: int = 0, *, length: int, std: float, alpha: float) -> Call:
-    """Shapes: x (2, length), of standard deviation std."""
-    return Call((_values(case, variant, length, std), alpha), elu_forward)
+def sigmoid(case: Case, variant: int = 0, *, rows: int, length: int, std: float) -> Call:
+    """Shapes: x (rows, length), of standard deviation std."""
+    return Call((_values(case, variant, (rows, length), std),), sigmoid_forward)
 
 
-def sigmoid(case: Case, variant: int = 0, *, length: int, std: float) -> Call:
-    """Shapes: x (2, length), of standard deviation std."""
-    return Call((_values(case, variant, length, std),), sigmoid_forward)
+def tanh(case: Case, variant: int = 0, *, rows: int, length: int, std: float) -> Call:
+    """Shapes: x (rows, length), of standard deviation std."""
+    return Call((_values(case, variant, (rows, length), std),), tanh_forward)
 
 
-def tanh(case: Case, variant: int = 0, *, length: int, std: float) -> Call:
-    """Shapes: x (2, length), of standard deviation std."""
-    return Call((_values(case, variant, length, std),), tanh_forward)
-
-
-def swiglu(case: Case, variant: int = 0, *, length: int, std: float) -> Call:
+def swiglu(case: Case, variant: int = 0, *, rows: int, length: int, std: float) -> Call:
     """Only the gate is of standard deviation std: the product stays inside float16.
 
-    Shapes: gate and up (2, length).
+    Shapes: gate and up (rows, length).
     """
-    gate = case.normal(f"gate{variant}", (ROWS, length), std=std)
-    up = case.normal(f"up{variant}", (ROWS, length), mean=0.5)
+    gate = case.normal(f"gate{variant}", (rows, length), std=std)
+    up = case.normal(f"up{variant}", (rows, length), mean=0.5)
     return Call((gate, up), swiglu_forward)
 
 
-def _values(case: Case, variant: int, length: int, std: float) -> np.ndarray:
-    return case.normal(f"x{variant}", (ROWS, length), std=std)
+def _values(case: Case, variant: int, shape: tuple[int, int], std: float) -> np.ndarray:
+    return case.normal(f"x{variant}", shape, std=std)

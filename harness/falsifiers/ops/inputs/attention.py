@@ -18,11 +18,12 @@ def attention(
     q_len: int,
     past: int,
     causal: bool,
-    heads: int,
     kv_heads: int,
+    group: int,
     head_dim: int,
     spread: float,
-    batch: int = 2,
+    batch: int,
+    scale: float | None = None,
     window: int | None = None,
     padded: int = 0,
     documents: int = 0,
@@ -33,12 +34,14 @@ def attention(
     the last, so the running maximum of an online softmax changes in every block.
     Variant 1 is other data of the same shape with half the offset, as in a cache whose
     tail is not filled yet.
-    With padded, the last row of the batch starts with that many padded keys and the others with none; with
-    documents, each row holds that many of ragged lengths, other ones in each row.
-    Shapes: q (batch, heads, q_len, head_dim), k and v (batch, kv_heads, past + q_len, head_dim).
+    With padded, one row of the batch starts with that many padded keys and the others with none to so many, in any
+    order; with documents, each row holds that many of ragged lengths, other ones in each row.
+    Shapes: q (batch, kv_heads * group, q_len, head_dim), k and v (batch, kv_heads, past + q_len, head_dim).
     """
     keys = past + q_len
-    q = case.array(f"q{variant}", lambda: _along(case, f"q{variant}", (batch, heads, q_len, head_dim), spread))
+    q = case.array(
+        f"q{variant}", lambda: _along(case, f"q{variant}", (batch, kv_heads * group, q_len, head_dim), spread)
+    )
     k = case.array(f"k{variant}", lambda: _rising(case, f"k{variant}", (batch, kv_heads, keys, head_dim), spread))
     v = case.normal(f"v{variant}", (batch, kv_heads, keys, head_dim))
     offset = (past // 2 if variant else past) if causal else 0
@@ -46,7 +49,8 @@ def attention(
         "causal": causal,
         "offset": offset,
         "window": window,
-        "padding": case.array("padding", np.arange(batch) // (batch - 1) * padded) if padded else None,
+        "scale": scale,
+        "padding": case.array("padding", lambda: _padding(case.stream("padding"), batch, padded)) if padded else None,
         "segments": case.array("segments", lambda: _documents(case, (batch, keys), documents)) if documents else None,
     }
     return Call((q, k, v), attention_forward, options)
@@ -58,6 +62,13 @@ def _documents(case: Case, shape: tuple[int, int], count: int) -> np.ndarray:
     for row in ids:
         row[stream.choice(np.arange(1, shape[1]), min(count, shape[1]) - 1, replace=False)] = 1
     return ids.cumsum(axis=1)
+
+
+def _padding(stream: np.random.Generator, batch: int, most: int) -> np.ndarray:
+    """Counts from 0 to `most`, one of them `most`, in a drawn order. Shapes: -> (batch,), int64."""
+    counts = stream.integers(0, most + 1, batch)
+    counts[stream.integers(batch)] = most
+    return np.asarray(counts)
 
 
 def _along(case: Case, name: str, shape: tuple[int, ...], spread: float) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,20 @@ SCALINGS: dict[str, dict[str, Any] | None] = {
 """Hugging Face `rope_parameters` by the name that contracts use."""
 
 
+def _gaps(stream: np.random.Generator, positions: np.ndarray) -> np.ndarray:
+    return positions + np.cumsum(stream.integers(0, 5, positions.shape))
+
+
+ORDERS: dict[str, Callable[[np.random.Generator, np.ndarray], np.ndarray]] = {
+    "rising": lambda _, positions: positions,
+    "shuffled": lambda stream, positions: stream.permutation(positions),
+    "repeated": lambda stream, positions: positions[0] + np.sort(stream.integers(0, positions.size, positions.shape)),
+    "gaps": _gaps,
+    "negative": lambda _, positions: -positions,
+}
+"""Positions of a row of tokens: in order, of a tree or a packed batch, with gaps; negative, which angles may be."""
+
+
 def rope(
     case: Case,
     variant: int = 0,
@@ -50,16 +65,18 @@ def rope(
     scaling: str = "none",
     batch: int = 2,
     heads: int = 3,
+    order: str = "rising",
 ) -> Call:
-    """Normal heads at positions start .. start + length - 1, rotated in their first rotary_dim dimensions.
+    """Normal heads at positions start .. start + length - 1 in an order, rotated in their first rotary_dim dimensions.
 
     Variant 1 is other data of the same shape, 7 positions on, with twice the base.
     Shapes: x (batch, heads, length, head_dim), positions (length,), int64.
-    Raises: KeyError if SCALINGS has no such name.
+    Raises: KeyError if SCALINGS or ORDERS has no such name.
     """
     x = case.normal(f"x{variant}", (batch, heads, length, head_dim))
     first = start + 7 * variant
-    positions = case.array(f"positions{variant}", np.arange(first, first + length))
+    name = f"positions{variant}"
+    positions = case.array(name, lambda: ORDERS[order](case.stream(name), first + np.arange(length)))
     options = {
         "theta": theta * (1 + variant),
         "interleaved": interleaved,

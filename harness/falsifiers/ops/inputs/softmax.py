@@ -15,7 +15,7 @@ FAR = 200.0
 
 
 def softmax(case: Case, variant: int = 0, *, rows: int, length: int) -> Call:
-    """Rows of five kinds in turn, the first kind drawn, so that a single row is not always the same one.
+    """Rows of the kinds below in turn, the first kind drawn, so that a single row is not always the same one.
 
     Variant 1 is other data of the same shape.
     Shapes: x (rows, length).
@@ -55,4 +55,34 @@ def _dominant_last(noise: np.ndarray) -> np.ndarray:
     return np.asarray(noise + np.where(np.arange(noise.size) == noise.size - 1, 14.0, 0.0))
 
 
-KINDS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (_below, _rising, _wide, _above, _dominant_last)
+def _falling(noise: np.ndarray) -> np.ndarray:
+    """Each block's maximum is below the one before: a running maximum that follows the block loses the first ones."""
+    return noise - np.linspace(0, 120, noise.size)
+
+
+def _equal(noise: np.ndarray) -> np.ndarray:
+    """All equal: every weight is 1 / length."""
+    return np.full_like(noise, noise[0])
+
+
+def _masked(noise: np.ndarray) -> np.ndarray:
+    """All but the last third is -inf, the first blocks whole: the first running maximum is -inf."""
+    return np.where(np.arange(noise.size) < noise.size * 2 // 3, -np.inf, noise)
+
+
+def _spread(noise: np.ndarray) -> np.ndarray:
+    """Entries from -100 to 100 in a drawn order: exp(200) overflows float32 where a maximum is not rescaled."""
+    return np.asarray(np.linspace(-100, 100, noise.size)[np.argsort(noise)] if noise.size > 1 else noise)
+
+
+KINDS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
+    _below,
+    _rising,
+    _wide,
+    _above,
+    _dominant_last,
+    _falling,
+    _equal,
+    _masked,
+    _spread,
+)
