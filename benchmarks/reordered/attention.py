@@ -20,7 +20,8 @@ def online_softmax(x, block=64):
     for start in range(0, w.shape[-1], block):
         part = w[..., start : start + block]
         new = np.maximum(top, part.max(axis=-1, keepdims=True))
-        total = total * np.exp(top - new) + np.exp(part - new).sum(axis=-1, keepdims=True)
+        safe = np.where(np.isinf(new), 0, new)  # a row whose first block is masked whole
+        total = total * np.exp(top - safe) + np.exp(part - safe).sum(axis=-1, keepdims=True)
         top = new
     return (np.exp(w - top) * (1 / total)).astype(x.dtype)
 

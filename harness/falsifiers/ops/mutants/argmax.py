@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from harness.mutant import Inapplicable, mutant, replace
@@ -65,5 +66,30 @@ def within_block(baseline: Any) -> Any:
 
     def argmax(logits: Tensor, vocab_size: int | None = None) -> Tensor:
         return baseline.argmax(logits, vocab_size) % BLOCK
+
+    return replace(baseline, argmax=argmax)
+
+
+@mutant
+def maximum_starts_at_zero(baseline: Any) -> Any:
+    """The search starts from 0 at id 0, so a row below zero gives id 0 (chainer/chainer#6742)."""
+
+    def argmax(logits: Tensor, vocab_size: int | None = None) -> Tensor:
+        real = logits[..., :vocab_size]
+        return baseline.argmax(real).masked_fill(real.amax(-1) <= 0, 0)
+
+    return replace(baseline, argmax=argmax)
+
+
+@mutant
+def compared_in_lower_precision(baseline: Any) -> Any:
+    """Logits are cast down before they are compared, and what is nearly the maximum ties with it.
+
+    Synthetic: a kernel with one instance, for the smaller type, is called with a cast around it.
+    """
+
+    def argmax(logits: Tensor, vocab_size: int | None = None) -> Tensor:
+        lower = torch.bfloat16 if logits.dtype == torch.float32 else torch.float8_e4m3fn
+        return baseline.argmax(logits.to(lower).float(), vocab_size)
 
     return replace(baseline, argmax=argmax)

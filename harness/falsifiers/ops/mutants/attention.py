@@ -155,3 +155,18 @@ def reused_output_buffer(baseline: Any) -> Any:
         return out.copy_(baseline.attention(q, k, v, **options))
 
     return replace(baseline, attention=attention)
+
+
+@mutant
+def groups_of_four_at_most(baseline: Any) -> Any:
+    """Query heads are mapped in groups of up to four; the fifth of a group reads the next key/value head.
+
+    Synthetic: a kernel of four queries per block, grown from models whose group is 4.
+    """
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, **options: Any) -> Tensor:
+        group = q.shape[1] // k.shape[1]
+        heads = (torch.arange(q.shape[1]) // min(group, 4)) % k.shape[1]
+        return baseline.attention(q, k[:, heads], v[:, heads], **options)
+
+    return replace(baseline, attention=attention)

@@ -139,3 +139,17 @@ def _check(window: int | None, k: Tensor) -> int:
     if window is None or window >= k.shape[2]:
         raise Inapplicable(f"{k.shape[2]} keys are no more than the window {window}")
     return window
+
+
+@mutant
+def batch_left_sorted(baseline: Any) -> Any:
+    """The batch is sorted by length for speed, and the answers stay in that order.
+
+    Synthetic: the sort is undone for the tokens and forgotten for the rows.
+    """
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, padding: Tensor | None = None, **options: Any) -> Tensor:
+        out = baseline.attention(q, k, v, padding=padding, **options)
+        return out if padding is None else out[torch.argsort(padding, stable=True)]
+
+    return replace(baseline, attention=attention)

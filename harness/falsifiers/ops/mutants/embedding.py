@@ -48,3 +48,16 @@ def last_row_clamped(baseline: Any) -> Any:
         return baseline.embedding(tokens.clamp(max=len(weight) - 2), weight)
 
     return replace(baseline, embedding=embedding)
+
+
+@mutant
+def ids_in_int16(baseline: Any) -> Any:
+    """Ids are kept in 16 bits: those past 32,767 give another row.
+
+    Synthetic: half of the ids' memory, in a format made for vocabularies of 32,000.
+    """
+
+    def embedding(tokens: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return baseline.embedding(tokens.short().long() % weight.shape[0], weight)
+
+    return replace(baseline, embedding=embedding)

@@ -1,4 +1,4 @@
-"""Faults that any kernel of an elementwise op may have, whichever op it is."""
+"""Faults that any kernel may have, whichever op it is."""
 
 from __future__ import annotations
 
@@ -11,13 +11,48 @@ import torch
 from harness.mutant import mutant, replace
 
 BLOCK = 128
+GRID = 65_536
 
 
 @mutant
 def tail_left_unprocessed(baseline: Any) -> Any:
     """Elements beyond the last whole block are not computed (ELS-RD/kernl#73: lengths had to be whole blocks)."""
+    return _each_op(baseline, _tail_dropped)
+
+
+@mutant
+def memory_read_as_it_lies(baseline: Any) -> Any:
+    """Every array is taken for a contiguous one: a view's strides are not read (vllm-project/vllm#3324)."""
+    return _each_op(baseline, lambda op: lambda *args, **options: op(*map(_as_it_lies, args), **options))
+
+
+@mutant
+def grid_of_65536(baseline: Any) -> Any:
+    """An element's number is kept in 16 bits, and elements beyond 65,536 keep their input.
+
+    Synthetic: a grid of 256 blocks of 256 threads without a loop is the first kernel that everyone writes.
+    """
+
+    def limited(op: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        def first(x: torch.Tensor, *rest: Any) -> torch.Tensor:
+            out = op(x, *rest)
+            return torch.cat([out.flatten()[:GRID], x.flatten()[GRID:]]).reshape(x.shape)
+
+        return first
+
+    return _each_op(baseline, limited)
+
+
+def _each_op(baseline: Any, wrong: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Any:
     ops = {name: getattr(baseline, name) for name in dir(baseline) if not name.startswith("_")}
-    return replace(baseline, **{name: _tail_dropped(op) for name, op in ops.items() if isinstance(op, FunctionType)})
+    return replace(baseline, **{name: wrong(op) for name, op in ops.items() if isinstance(op, FunctionType)})
+
+
+def _as_it_lies(value: Any) -> Any:
+    if not isinstance(value, torch.Tensor):
+        return value
+    rows = torch.empty(value.shape, device="meta").stride()
+    return value.as_strided(value.shape, rows, value.storage_offset())
 
 
 def _tail_dropped(op: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:

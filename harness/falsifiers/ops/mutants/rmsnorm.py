@@ -8,6 +8,8 @@ import torch
 
 from harness.mutant import mutant, replace
 
+BLOCK = 128
+
 
 def eps_hardcoded_1e_5(baseline: Any) -> Any:
     """The kernel is built without the model's eps and falls back on 1e-5 (paiml/aprender#1606)."""
@@ -112,3 +114,16 @@ MUTANTS = {
     "eps_hardcoded_1e-6": eps_hardcoded_1e_6,
     "eps_floored_at_1e-4": eps_floored_at_1e_4,
 }
+
+
+@mutant
+def tail_block_dropped(baseline: Any) -> Any:
+    """Columns beyond the last whole block of 128 do not count and keep their input (ELS-RD/kernl#73)."""
+
+    def rmsnorm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+        whole = x.shape[-1] // BLOCK * BLOCK
+        if not whole:
+            return baseline.rmsnorm(x, weight, eps)
+        return torch.cat([baseline.rmsnorm(x[..., :whole], weight[:whole], eps), x[..., whole:]], dim=-1)
+
+    return replace(baseline, rmsnorm=rmsnorm)

@@ -173,3 +173,43 @@ def _rotary_dim(options: Options) -> int:
     if rotary_dim is None:
         raise Inapplicable("the whole head is rotated")
     return int(rotary_dim)
+
+
+@mutant
+def table_wraps_at_2048(baseline: Any) -> Any:
+    """The table of cosines has 2,048 rows and is read modulo its length.
+
+    Synthetic: a table of the first model's context, and an index that must not leave it.
+    """
+    return _edited(baseline, lambda x, positions, options: (positions.remainder(2048), options))
+
+
+@mutant
+def positions_in_int16(baseline: Any) -> Any:
+    """Positions are kept in 16 bits and turn negative past 32,767.
+
+    Synthetic: id and position packed into one word of 32 bits save half of the traffic.
+    """
+    return _edited(baseline, lambda x, positions, options: (positions.short().long(), options))
+
+
+@mutant
+def positions_counted_from_the_first(baseline: Any) -> Any:
+    """Only the first position is read, the others are counted from it.
+
+    Synthetic: a kernel that takes one offset per call, made for one sequence without gaps.
+    """
+
+    def edit(x: Tensor, positions: Tensor, options: Options) -> tuple[Tensor, Options]:
+        return positions[0] + torch.arange(len(positions)).to(positions), options
+
+    return _edited(baseline, edit)
+
+
+@mutant
+def negative_positions_clamped(baseline: Any) -> Any:
+    """Positions below zero, as relative ones and shifted caches have, are taken for 0.
+
+    Synthetic: an index into a table must not be negative, so it is clamped.
+    """
+    return _edited(baseline, lambda x, positions, options: (positions.clamp(min=0), options))

@@ -96,3 +96,28 @@ def reused_output_buffer(baseline: Any) -> Any:
         return buffers.setdefault((x.shape, x.dtype), torch.empty_like(x)).copy_(baseline.softmax(x))
 
     return replace(baseline, softmax=softmax)
+
+
+@mutant
+def maximum_follows_the_block(baseline: Any) -> Any:
+    """The running maximum is each block's own, also where it falls, and what came before overflows
+    (tile-ai/tilelang#1148)."""
+
+    def softmax(x: torch.Tensor) -> torch.Tensor:
+        wide = widened(x)
+        maximum = wide.split(BLOCK // 4, dim=-1)[-1].amax(-1, keepdim=True)
+        weights = torch.exp(wide - maximum)
+        return (weights / weights.sum(-1, keepdim=True)).to(x.dtype)
+
+    return replace(baseline, softmax=softmax)
+
+
+@mutant
+def masked_block_is_nan(baseline: Any) -> Any:
+    """A first block of -inf leaves the maximum at -inf, and -inf - -inf is NaN (flashinfer-ai/flashinfer#1178)."""
+
+    def softmax(x: torch.Tensor) -> torch.Tensor:
+        first = x[..., : BLOCK // 4].amax(-1, keepdim=True)
+        return baseline.softmax(x).masked_fill(torch.isinf(first), float("nan"))
+
+    return replace(baseline, softmax=softmax)
