@@ -62,11 +62,12 @@ def numpy_attention(q, k, v, *, scale=None, block=None, narrow=False, **masks):
     return (out / np.where(total > 0, total, 1)).astype(q.dtype)
 
 
-def attention_in_one_accumulator(q, k, v, **masks):
+def attention_in_one_accumulator(q, k, v, *, scale=None, **masks):
     """Every sum as a loop adds it, one product after the other."""
     group = q.shape[1] // k.shape[1]
     wq, wk, wv = wide(q), wide(k).repeat(group, axis=1), wide(v).repeat(group, axis=1)
-    scores = chain(wq[:, :, :, None] * wk[:, :, None], axis=-1) * wq.dtype.type(q.shape[-1] ** -0.5)
+    scale = wq.dtype.type(q.shape[-1] ** -0.5 if scale is None else scale)
+    scores = chain(wq[:, :, :, None] * wk[:, :, None], axis=-1) * scale
     scores = np.where(visible_keys(q, k, **masks), scores, -np.inf)
     weights = np.exp(scores - np.maximum(scores.max(axis=-1, keepdims=True), -1e30))
     total = chain(weights, axis=-1)[..., None]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.contract.domain import check_conditions, check_domains
+from harness.contract.domain import check_conditions, check_domains, check_held
 from harness.contract.limits import check_limits
 from harness.contract.names.modules import Modules
 from harness.contract.names.resolve import Binding, resolve
@@ -27,7 +27,7 @@ def check_claim(
         return None, []
     findings = [] if "mutants" in broken else list(_check_mutants(source, broken))
     if not broken & {"given", "explore"}:
-        findings += check_domains(source)
+        findings += [*check_domains(source), *check_held(source)]
     binding, unresolved = resolve(source, folder, modules, complete=not broken & {"given", "explore"})
     findings += unresolved
     if "accept" in source:
@@ -35,7 +35,7 @@ def check_claim(
         findings += check_limits(source["accept"], measures, "baseline" in source or "baseline" in broken)
     if "accept" in source and not broken & _LIMITED_BY:
         findings += check_conditions(source)
-    return (None if findings else binding), findings
+    return (None if any(each.severity == "error" for each in findings) else binding), findings
 
 
 def _check_mutants(source: dict[str, Any], broken: frozenset[str]) -> Iterator[Mistake]:

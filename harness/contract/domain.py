@@ -36,6 +36,32 @@ def check_domains(source: dict[str, Any]) -> Iterator[Mistake]:
         yield from _check_named(name, known, given, explore)
 
 
+def check_held(source: dict[str, Any]) -> Iterator[Mistake]:
+    """Warn of whole numbers that are given and not explored, unless `held` says why; report unknown names in `held`.
+
+    A size held constant hides each bug that needs another one: a tail, a second tile, a ratio that is no power of two.
+    """
+    given, explore, held = source.get("given", {}), source.get("explore", {}), source.get("held", {})
+    for name in held:
+        if name not in given and name not in explore:
+            guess = nearest(name, {**given, **explore})
+            yield Mistake(
+                ("held", name), f"held: {name!r} is neither given nor explored{guess}; remove it", at_key=True
+            )
+    values = {**given, **{name: each[0] for name in explore if len(each := _listed_values(explore[name])) == 1}}
+    bare = [
+        name
+        for name, value in values.items()
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0 and name not in held
+    ]
+    if bare:
+        message = (
+            f"{listed(bare)} held constant, so a bug at another size is not seen; explore it, as in "
+            f"explore: {{{bare[0]}: {{sizes: [1, 40]}}}}, or write held: {{{bare[0]}: <reason>}}"
+        )
+        yield Mistake(("given",) if given else ("explore",), message, "warning", at_key=True)
+
+
 def _check_named(
     name: str, known: tuple[str, ...], given: dict[str, Any], explore: dict[str, dict[str, Any]]
 ) -> Iterator[Mistake]:

@@ -46,6 +46,7 @@ falsification_tests:
   ship_blocking: true
   budget_s: 30
   if_fails: look for a kernel constructed without its eps, or a cache key without eps bits
+  held: {hidden: the width of the model}
 """  # noqa: E501
 
 

@@ -24,6 +24,19 @@ def scale_missing(baseline: Any) -> Any:
 
 
 @mutant
+def scale_ignored(baseline: Any) -> Any:
+    """1 / sqrt(head_dim) whatever the call says.
+
+    Synthetic: the kernel computes its scale from the head, and models with another one (Gemma, Granite) come later.
+    """
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, scale: float | None = None, **options: Any) -> Tensor:
+        return baseline.attention(q, k, v, **options)
+
+    return replace(baseline, attention=attention)
+
+
+@mutant
 def causal_offset_ignored(baseline: Any) -> Any:
     """The causal mask is aligned top-left, so cached keys are hidden (onnx/onnx#8068, pytorch/executorch#21749)."""
 
