@@ -12,7 +12,7 @@ from harness.case import Case
 from harness.falsifiers.ops.inputs import losses, sampling
 from harness.mutant import mutants_of
 from harness.reference.ops.linear import embedding_forward, linear_forward, matmul_forward
-from harness.reference.ops.losses import cross_entropy_forward
+from harness.reference.ops.losses import cross_entropy_backward, cross_entropy_forward
 from harness.reference.ops.sampling import argmax_forward, margin, top_k_forward
 from tests.support.distance import rel_l2
 from tests.support.draws import normal
@@ -47,10 +47,23 @@ def test_cross_entropy_is_torchs(level, ignored):
     if ignored:
         targets[0, :5], targets[1, ::3], targets[2, 1:] = -100, -100, -100
     want = F.cross_entropy(torch.from_numpy(logits).flatten(0, 1), torch.from_numpy(targets).flatten()).numpy()
-    got, (log_probabilities, _, counted, count) = cross_entropy_forward(logits, targets)
+    got, (log_probabilities, _, counted, count, _) = cross_entropy_forward(logits, targets)
     assert rel_l2(got, want) <= 1e-12 if level else rel_l2(got, want) <= ROUND_OFF
     assert count == counted.sum() == (targets != -100).sum()
     np.testing.assert_allclose(np.exp(log_probabilities).sum(axis=-1), 1, rtol=1e-12)
+
+
+@pytest.mark.parametrize("ignore_index", [-100, 0, 30])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
+def test_cross_entropy_with_options_and_its_gradient_are_torchs(ignore_index, smoothing):
+    logits, targets = 5 * normal(1, 27, 31), np.random.default_rng(2).integers(0, 31, 27)
+    targets[::3] = ignore_index
+    theirs = torch.from_numpy(logits).requires_grad_()
+    want = F.cross_entropy(theirs, torch.from_numpy(targets), ignore_index=ignore_index, label_smoothing=smoothing)
+    (2.5 * want).backward()
+    got, cache = cross_entropy_forward(logits, targets, ignore_index, smoothing)
+    assert rel_l2(got, want.detach().numpy()) <= ROUND_OFF
+    assert rel_l2(cross_entropy_backward(np.asarray(2.5), cache), theirs.grad.numpy()) <= ROUND_OFF
 
 
 def test_cross_entropy_of_nothing_is_nan_as_torchs():

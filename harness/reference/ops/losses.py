@@ -11,12 +11,13 @@ from harness.reference.precision import wide
 
 
 def cross_entropy_forward(
-    logits: np.ndarray, targets: np.ndarray, ignore_index: int = -100
+    logits: np.ndarray, targets: np.ndarray, ignore_index: int = -100, label_smoothing: float = 0.0
 ) -> tuple[np.ndarray, tuple[Any, ...]]:
     """Mean of log(sum(exp(logits))) - logits[target] over the tokens whose target is not ignore_index.
 
+    With label_smoothing s the label has the weight 1 - s + s / V, each other token s / V.
     Shapes: logits (..., V), targets (...) of integers -> out () , cache (log probabilities (..., V), targets,
-            counted (...), their count).
+            counted (...), their count, s).
     Units:  nats; NaN when every target is ignored.
     Raises: ValueError if the shapes do not fit, the targets are not integers, or a target is neither
             ignore_index nor in [0, V).
@@ -35,21 +36,22 @@ def cross_entropy_forward(
     log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     picked = np.take_along_axis(log_probabilities, np.where(counted, targets, 0)[..., None], axis=-1)[..., 0]
     count = int(counted.sum())
-    loss = -np.sum(np.where(counted, picked, 0.0)) / count if count else np.nan
-    return wide(loss), (log_probabilities, targets, counted, count)
+    smoothed = (1 - label_smoothing) * picked + label_smoothing * log_probabilities.mean(axis=-1)
+    loss = -np.sum(np.where(counted, smoothed, 0.0)) / count if count else np.nan
+    return wide(loss), (log_probabilities, targets, counted, count, label_smoothing)
 
 
 def cross_entropy_backward(dout: np.ndarray, cache: tuple[Any, ...]) -> np.ndarray:
-    """dlogits = dout * (softmax(logits) - onehot(target)) / count, and 0 for ignored tokens.
+    """dlogits = dout * (softmax(logits) - weights of the labels) / count, and 0 for ignored tokens.
 
     Shapes: dout () -> dlogits (..., V); the targets have no gradient.
     Units:  count is the number of tokens that are not ignored; if there are none, every gradient is 0, as in torch.
     Source: torch.nn.functional.cross_entropy under autograd.
     """
-    log_probabilities, targets, counted, count = cache
-    gradient = np.exp(log_probabilities)
+    log_probabilities, targets, counted, count, smoothing = cache
+    gradient = np.exp(log_probabilities) - smoothing / log_probabilities.shape[-1]
     at = np.where(counted, targets, 0)[..., None]
-    np.put_along_axis(gradient, at, np.take_along_axis(gradient, at, -1) - 1, -1)
+    np.put_along_axis(gradient, at, np.take_along_axis(gradient, at, -1) - (1 - smoothing), -1)
     return np.asarray(dout * np.where(counted[..., None], gradient, 0.0) / max(count, 1))
 
 

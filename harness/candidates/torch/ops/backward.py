@@ -100,13 +100,16 @@ def rope_backward(dout: Tensor, x: Tensor, positions: Tensor, **options: Any) ->
     return (rope(dout, -positions, **options),)
 
 
-def cross_entropy_backward(dout: float, logits: Tensor, targets: Tensor, ignore_index: int = -100) -> tuple[Tensor]:
-    """dout * (softmax - onehot) / count on the counted tokens, else 0. Shapes: logits (..., V), targets (...)."""
+def cross_entropy_backward(
+    dout: float, logits: Tensor, targets: Tensor, ignore_index: int = -100, label_smoothing: float = 0.0
+) -> tuple[Tensor]:
+    """dout * (softmax - weights) / count on the counted tokens, else 0. Shapes: logits (..., V), targets (...)."""
     counted = counted_targets(logits, targets, ignore_index)
     kept = widened(logits[counted])
     weights = torch.exp(kept - kept.amax(dim=-1, keepdim=True))
     gradient = weights / weights.sum(dim=-1, keepdim=True)
-    gradient[torch.arange(len(kept), device=kept.device), targets[counted]] -= 1
+    gradient -= label_smoothing / logits.shape[-1]
+    gradient[torch.arange(len(kept), device=kept.device), targets[counted]] -= 1 - label_smoothing
     out = torch.zeros_like(logits)
     out[counted] = (gradient * (dout / max(len(kept), 1))).to(logits.dtype)
     return (out,)

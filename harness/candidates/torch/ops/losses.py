@@ -10,9 +10,12 @@ from harness.candidates.torch.ops._targets import counted_targets
 ARRAYS = "torch"
 
 
-def cross_entropy(logits: torch.Tensor, targets: torch.Tensor, ignore_index: int = -100) -> torch.Tensor:
+def cross_entropy(
+    logits: torch.Tensor, targets: torch.Tensor, ignore_index: int = -100, label_smoothing: float = 0.0
+) -> torch.Tensor:
     """Mean over the counted tokens of how far the label's logit lies below log-sum-exp.
 
+    label_smoothing is the share of the label's weight that is spread evenly over all tokens.
     Shapes: logits (..., V), targets (...) -> (). Units: nats; NaN when no token counts.
     Raises: ValueError as `counted_targets`.
     """
@@ -21,7 +24,8 @@ def cross_entropy(logits: torch.Tensor, targets: torch.Tensor, ignore_index: int
     wide = widened(kept)
     shifted = wide - wide.amax(dim=-1, keepdim=True)
     picked = shifted.gather(-1, targets[counted][:, None])[:, 0]
-    return (shifted.exp().sum(dim=-1).log() - picked).mean().to(logits.dtype)
+    aim = picked.lerp(shifted.mean(dim=-1), label_smoothing) if label_smoothing else picked
+    return (shifted.exp().sum(dim=-1).log() - aim).mean().to(logits.dtype)
 
 
 def weighted_bce(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

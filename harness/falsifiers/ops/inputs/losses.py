@@ -32,19 +32,22 @@ def cross_entropy(
     std: float = 2.0,
     level: float = 0.0,
     ignored: bool = True,
+    ignore_index: int = IGNORED,
+    label_smoothing: float = 0.0,
 ) -> Call:
     """Logits of standard deviation std around level, raised by 4 at the label, less so from row to row.
 
-    With `ignored`, row i starts with a prompt of labels -100 that grows with i, and every seventh label is -100;
-    at least one label per row counts. Variant 1 is other data of the same shape.
+    With `ignored`, row i starts with a prompt of labels ignore_index that grows with i, and every seventh label is
+    that; at least one label per row counts. Variant 1 is other data of the same shape.
     Shapes: logits (rows, length, vocab), targets (rows, length).
     """
     name = f"targets{variant}"
-    targets = case.array(name, lambda: _labels(case.stream(name), rows, length, vocab, ignored))
+    targets = case.array(name, lambda: _labels(case.stream(name), (rows, length), vocab, ignored, ignore_index))
     logits = case.array(
         f"logits{variant}", lambda: _logits(case.stream(f"logits{variant}"), targets, vocab, std, level)
     )
-    return Call((logits, targets), cross_entropy_forward)
+    options = {"ignore_index": ignore_index, "label_smoothing": label_smoothing}
+    return Call((logits, targets), cross_entropy_forward, options)
 
 
 def weighted_bce(case: Case, variant: int = 0, *, count: int, std: float = 3.0) -> Call:
@@ -62,12 +65,14 @@ def weighted_bce(case: Case, variant: int = 0, *, count: int, std: float = 3.0) 
     return Call((logits, labels, weights), weighted_bce_forward)
 
 
-def _labels(stream: np.random.Generator, rows: int, length: int, vocab: int, ignored: bool) -> np.ndarray:
-    labels = stream.integers(0, vocab, (rows, length))
+def _labels(
+    stream: np.random.Generator, shape: tuple[int, int], vocab: int, ignored: bool, ignore_index: int
+) -> np.ndarray:
+    labels = stream.integers(0, vocab, shape)
     if ignored:
         for i, row in enumerate(labels):
-            row[: i * (length - 1) // rows] = IGNORED
-            row[6:-1:7] = IGNORED
+            row[: i * (shape[1] - 1) // shape[0]] = ignore_index
+            row[6:-1:7] = ignore_index
     return labels
 
 
@@ -75,7 +80,7 @@ def _logits(stream: np.random.Generator, targets: np.ndarray, vocab: int, std: f
     logits = level + std * stream.standard_normal((*targets.shape, vocab))
     # Unequal loss from row to row, so that a mean of row means is not the mean.
     favour = np.linspace(FAVOUR, 0, len(targets))[:, None] * np.ones(targets.shape)
-    at = np.where(targets == IGNORED, 0, targets)[..., None]
+    at = np.where(targets < 0, 0, targets)[..., None]
     np.put_along_axis(logits, at, np.take_along_axis(logits, at, -1) + favour[..., None], -1)
     return logits
 

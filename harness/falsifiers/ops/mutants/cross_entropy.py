@@ -87,3 +87,47 @@ def exponent_clamped(baseline: Any) -> Any:
         return baseline.cross_entropy(logits.clamp(-80, 80), targets)
 
     return replace(baseline, cross_entropy=cross_entropy)
+
+
+@mutant
+def only_100_is_ignored(baseline: Any) -> Any:
+    """-100 stands in the kernel, and another ignore_index counts as a label.
+
+    Synthetic: the default is the only value that its first caller used.
+    """
+
+    def cross_entropy(logits: Tensor, targets: Tensor, ignore_index: int = IGNORED, **options: Any) -> Tensor:
+        if ignore_index == IGNORED:
+            return baseline.cross_entropy(logits, targets, **options)
+        return baseline.cross_entropy(logits, targets.clamp(min=0), **options)
+
+    return replace(baseline, cross_entropy=cross_entropy)
+
+
+@mutant
+def smoothing_ignored(baseline: Any) -> Any:
+    """label_smoothing is taken and not used.
+
+    Synthetic: an argument that a fused loss accepts for the sake of the interface.
+    """
+
+    def cross_entropy(logits: Tensor, targets: Tensor, ignore_index: int = IGNORED, **options: Any) -> Tensor:
+        return baseline.cross_entropy(logits, targets, ignore_index)
+
+    return replace(baseline, cross_entropy=cross_entropy)
+
+
+@mutant
+def smoothing_leaves_the_label_out(baseline: Any) -> Any:
+    """The share is spread over the V - 1 other tokens, as in Szegedy's text and not as in torch.
+
+    Synthetic: both definitions are in use, and are called the same.
+    """
+
+    def cross_entropy(
+        logits: Tensor, targets: Tensor, ignore_index: int = IGNORED, label_smoothing: float = 0.0
+    ) -> Tensor:
+        vocab = logits.shape[-1]
+        return baseline.cross_entropy(logits, targets, ignore_index, label_smoothing * vocab / (vocab - 1))
+
+    return replace(baseline, cross_entropy=cross_entropy)
