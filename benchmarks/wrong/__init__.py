@@ -1,0 +1,10 @@
+"""Wrong versions of what the shipped claims test, each with a right twin. `power.py` counts which are caught.
+
+Written apart from the mutants, which the claims were made with, so that they say what a claim catches that it was
+not told of. A rare version is right but for one trigger.
+"""
+
+from wrong import attention, attention_masks, norms, rmsnorm, rope, softmax
+
+FAMILIES = (rmsnorm, norms, softmax, attention, attention_masks, rope)
+VERSIONS = tuple(version for family in FAMILIES for version in family.VERSIONS)
