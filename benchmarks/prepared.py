@@ -24,7 +24,7 @@ class Prepared:
         self.claim = claim
         self.experiment = Experiment(
             falsifier=binding.attribute(claim.falsifier),
-            given={key: value for key, value in claim.given.items() if key != "dtype"},
+            given=_given(claim),
             cases=plan(claim, seed),
             extras=measures(claim.accept),
             device=DEVICE,
@@ -61,3 +61,11 @@ class Prepared:
         if self._baseline is None:
             self._baseline = self._run(self.experiment.baseline, "baseline")
         return self._baseline
+
+
+def _given(claim: Claim) -> dict[str, Any]:
+    """The claim's fixed parameters; a model that it names by the function that builds it is built."""
+    found = {key: value for key, value in claim.given.items() if key != "dtype"}
+    if ":" in str(found.get("weights", "")):
+        found["weights"] = binding.attribute(found["weights"])()
+    return found

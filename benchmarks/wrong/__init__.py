@@ -4,7 +4,21 @@ Written apart from the mutants, which the claims were made with, so that they sa
 not told of. A rare version is right but for one trigger.
 """
 
-from wrong import attention, attention_masks, norms, rmsnorm, rope, softmax
+from wrong import (
+    activations,
+    attention,
+    attention_backward,
+    attention_masks,
+    backward,
+    losses,
+    norms,
+    products,
+    quantization,
+    rmsnorm,
+    rope,
+    sampling,
+    softmax,
+)
 
-FAMILIES = (rmsnorm, norms, softmax, attention, attention_masks, rope)
+FAMILIES = (rmsnorm, norms, softmax, attention, attention_masks, attention_backward, rope, products, activations, losses, sampling, backward, quantization)
 VERSIONS = tuple(version for family in FAMILIES for version in family.VERSIONS)

@@ -34,7 +34,7 @@ def _apart(a: np.ndarray, b: np.ndarray) -> float:
         return np.inf if (a != b).any() else 0.0
     kept = np.isfinite(b)
     far = np.abs(np.where(kept, a, 0).astype(np.float64) - np.where(kept, b, 0))
-    return float(far.max(initial=0) / max(np.abs(np.where(kept, b, 0)).max(initial=0), 1e-30))
+    return float((far / np.maximum(np.abs(np.where(kept, b, 0)), 1e-42)).max(initial=0))
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=[version.name for version in VERSIONS])
