@@ -57,7 +57,9 @@ class Session:
     def of(self, version: Version) -> list[Claim]:
         """The claims that test a version: those on its op, or those of its falsifiers."""
         if version.falsifiers:
-            return [claim for claim in self.claims if claim.falsifier and claim.falsifier.startswith(version.falsifiers)]
+            return [
+                claim for claim in self.claims if claim.falsifier and claim.falsifier.startswith(version.falsifiers)
+            ]
         return [claim for claim in self.claims if claim.op == version.op.removesuffix("_backward")]
 
     def prepared(self, claim: Claim) -> Prepared:

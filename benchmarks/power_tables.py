@@ -16,7 +16,9 @@ def line(outcome: Any) -> str:
 
 def markdown(outcomes: Sequence[Any], rules: Sequence[str], seed: int) -> str:
     """The tables of docs/power.md: by class, by subject, and what was missed."""
-    parts = [f"{len(outcomes)} versions, seed {seed}; {sum(bool(o.alarms) for o in outcomes)} right twins with an alarm."]
+    parts = [
+        f"{len(outcomes)} versions, seed {seed}; {sum(bool(o.alarms) for o in outcomes)} right twins with an alarm."
+    ]
     parts.append(_table(("class", "versions", "caught", *rules), _by(outcomes, rules, lambda o: o.version.kind)))
     parts.append(_table(("subject", "versions", "caught", *rules), _by(outcomes, rules, lambda o: o.version.family)))
     missed = [o for o in outcomes if not o.caught]

@@ -6,12 +6,17 @@ not told of. A rare version is right but for one trigger.
 
 from wrong import (
     activations,
+    adapters,
     attention,
     attention_backward,
     attention_masks,
     backward,
+    decoders,
+    delta_net,
+    exports,
     losses,
     norms,
+    optimizers,
     products,
     quantization,
     rmsnorm,
@@ -20,5 +25,24 @@ from wrong import (
     softmax,
 )
 
-FAMILIES = (rmsnorm, norms, softmax, attention, attention_masks, attention_backward, rope, products, activations, losses, sampling, backward, quantization)
+FAMILIES = (
+    rmsnorm,
+    norms,
+    softmax,
+    attention,
+    attention_masks,
+    attention_backward,
+    rope,
+    products,
+    activations,
+    losses,
+    sampling,
+    backward,
+    quantization,
+    delta_net,
+    optimizers,
+    adapters,
+    decoders,
+    exports,
+)
 VERSIONS = tuple(version for family in FAMILIES for version in family.VERSIONS)

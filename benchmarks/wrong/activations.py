@@ -127,7 +127,9 @@ def relu_of_a_bit(wrong, x):
 def leaky_relu_by_maximum(wrong, x, slope):
     """max(x, slope·x): right for slopes from 0 to 1."""
     w = wide(x)
-    return (np.maximum(w, w * w.dtype.type(slope)) if wrong else np.where(w > 0, w, w * w.dtype.type(slope))).astype(x.dtype)
+    return (np.maximum(w, w * w.dtype.type(slope)) if wrong else np.where(w > 0, w, w * w.dtype.type(slope))).astype(
+        x.dtype
+    )
 
 
 def leaky_relu_of_a_hundredth(wrong, x, slope):
@@ -189,7 +191,13 @@ def _denormal(f, r):
 
 CLAMP = "one value range"
 VERSIONS = (
-    Version(sigmoid_is_clamped, "sigmoid", _numbers("sigmoid", std=12), "Synthetic: a table or polynomial has a range", rare=CLAMP),
+    Version(
+        sigmoid_is_clamped,
+        "sigmoid",
+        _numbers("sigmoid", std=12),
+        "Synthetic: a table or polynomial has a range",
+        rare=CLAMP,
+    ),
     Version(
         sigmoid_counts_in_eights,
         "sigmoid",

@@ -175,7 +175,9 @@ def _gradient(logits, targets, ignore_index):
 
 def _rows(op, *shapes):
     """The gradient of an op whose output has the first shape. Shapes: dout, x, and the other inputs."""
-    return lambda f, r: getattr(f, op + "_backward")(normal(r, *shapes[0]), *(normal(r, *shape) for shape in shapes[1:]))
+    return lambda f, r: getattr(f, op + "_backward")(
+        normal(r, *shapes[0]), *(normal(r, *shape) for shape in shapes[1:])
+    )
 
 
 def _eps(op, *shapes, eps=1e-6, std=1.0):
@@ -272,7 +274,12 @@ VERSIONS = (
         "Synthetic: eps is put into the forward after a row of zeros gave NaN",
         rare="one value range",
     ),
-    Version(softmax_without_the_sum, "softmax_backward", _rows("softmax", (3, 7), (3, 7)), "Synthetic: the diagonal of the Jacobian alone"),
+    Version(
+        softmax_without_the_sum,
+        "softmax_backward",
+        _rows("softmax", (3, 7), (3, 7)),
+        "Synthetic: the diagonal of the Jacobian alone",
+    ),
     Version(relu_slope_at_zero, "relu_backward", _zeros, "Synthetic: >= for >, seen on exact zeros", rare="one value"),
     Version(
         elu_from_its_output,

@@ -128,7 +128,9 @@ def _tokens(*shape, vocabulary=50, ignored=(), ignore_index=-100, shift=None, at
 
 def _examples(std=1.0, label=1.0):
     def call(f, r):
-        return f.weighted_bce(std * normal(r, 9), (label * r.integers(0, 2, 9)).astype(np.float32), np.abs(normal(r, 9)))
+        return f.weighted_bce(
+            std * normal(r, 9), (label * r.integers(0, 2, 9)).astype(np.float32), np.abs(normal(r, 9))
+        )
 
     return call
 

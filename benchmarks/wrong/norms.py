@@ -122,7 +122,9 @@ def _length(rows, columns, *, std=1.0, eps=1e-6, dtype=np.float32):
 
 
 VERSIONS = (
-    Version(variance_in_one_pass, "layernorm", _layer(3, 512, mean=2000), "tracel-ai/burn#5607", rare="one value range"),
+    Version(
+        variance_in_one_pass, "layernorm", _layer(3, 512, mean=2000), "tracel-ai/burn#5607", rare="one value range"
+    ),
     Version(
         small_variance_is_none,
         "layernorm",
@@ -164,7 +166,9 @@ VERSIONS = (
         "Synthetic: one block holds 4,096 numbers, and only the sum of squares was made to loop",
         rare="one length",
     ),
-    Version(gain_and_bias_swapped, "layernorm", _layer(3, 64), "Synthetic: two vectors of one shape, passed by position"),
+    Version(
+        gain_and_bias_swapped, "layernorm", _layer(3, 64), "Synthetic: two vectors of one shape, passed by position"
+    ),
     Version(
         eps_as_a_floor,
         "l2norm",

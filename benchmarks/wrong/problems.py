@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from wrong import adapters, decoders, delta_net, exports, optimizers
 from wrong.version import normal
 
 ELEMENTWISE = ("sigmoid", "silu", "tanh", "gelu", "gelu_tanh", "relu")
@@ -79,5 +80,15 @@ BACKWARD = {
     "attention": _backward("attention", HEADS, HEADS, HEADS, HEADS),
     "cross_entropy": _loss_backward,
 }
-PROBLEMS = {**FORWARD, **{f"{op}_backward": problem for op, problem in BACKWARD.items()}}
+MODELS = {
+    "adamw_step": optimizers._step(512, 512),
+    "clip_gradients": optimizers.clipped((128, 256)),
+    "accumulator": optimizers.averaged(4),
+    "lr_at": optimizers.scheduled(),
+    "gated_delta_net": delta_net._call(length=64),
+    "lora": adapters.trained_adapter,
+    "decoder": decoders.conventional,
+    "export_gguf": exports.exported(),
+}
+PROBLEMS = {**FORWARD, **MODELS, **{f"{op}_backward": problem for op, problem in BACKWARD.items()}}
 """Op -> call on inputs drawn from a normal distribution, float32."""

@@ -195,7 +195,9 @@ VERSIONS = (
         "Synthetic: a table for the training length, read modulo its length so that it cannot fault",
         rare="positions past 2,047",
     ),
-    Version(int16_positions, "rope", _at([32767, 32768]), "vllm-project/tpu-inference#2755", rare="positions past 32,767"),
+    Version(
+        int16_positions, "rope", _at([32767, 32768]), "vllm-project/tpu-inference#2755", rare="positions past 32,767"
+    ),
     Version(
         negative_positions_are_positive,
         "rope",

@@ -46,9 +46,7 @@ def agreed(version: Version) -> dict[str, bool]:
     right, wrong = version.subject(False), version.subject(True)
     problem = PROBLEMS[version.op]
     pairs = [(_answers(problem, wrong, trial), _answers(problem, right, trial)) for trial in range(TRIALS)]
-    return {
-        name: all(_same(rule, got, want) for got, want in pairs[:trials]) for name, (rule, trials) in RULES.items()
-    }
+    return {name: all(_same(rule, got, want) for got, want in pairs[:trials]) for name, (rule, trials) in RULES.items()}
 
 
 def _answers(problem: Any, subject: Any, trial: int) -> list[np.ndarray]:

@@ -50,7 +50,11 @@ def yarn_factor(scaling):
     if scaling.get("attention_factor") is not None:
         return scaling["attention_factor"]
     over, under = scaling.get("mscale"), scaling.get("mscale_all_dim")
-    return mscale(scaling["factor"], over) / mscale(scaling["factor"], under) if over and under else mscale(scaling["factor"])
+    return (
+        mscale(scaling["factor"], over) / mscale(scaling["factor"], under)
+        if over and under
+        else mscale(scaling["factor"])
+    )
 
 
 def turn(x, positions, *, theta, interleaved=False, rotary_dim=None, scaling=None, rates=frequencies, angles=None):
