@@ -1,4 +1,4 @@
-"""A claim on many candidates in this process: its cases, the reference's answers and the baseline's rows are made once."""
+"""A claim on many candidates in this process; its cases, reference answers and baseline rows are made once."""
 
 from __future__ import annotations
 

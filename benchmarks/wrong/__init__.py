@@ -6,43 +6,36 @@ not told of. A rare version is right but for one trigger.
 
 from wrong import (
     activations,
-    adapters,
     attention,
-    attention_backward,
     attention_masks,
-    backward,
-    decoders,
-    delta_net,
-    exports,
     losses,
     norms,
-    optimizers,
     products,
     quantization,
     rmsnorm,
     rope,
+    rope_scalings,
     sampling,
     softmax,
 )
+from wrong.models import adapters, caches, decoders, delta_net, exports
+from wrong.training import attention_backward, backward, clipping, elementwise, optimizers, schedules
 
-FAMILIES = (
+OPS = (
     rmsnorm,
     norms,
     softmax,
     attention,
     attention_masks,
-    attention_backward,
     rope,
+    rope_scalings,
     products,
     activations,
     losses,
     sampling,
-    backward,
     quantization,
-    delta_net,
-    optimizers,
-    adapters,
-    decoders,
-    exports,
 )
+TRAINING = (backward, elementwise, attention_backward, optimizers, clipping, schedules)
+MODELS = (delta_net, adapters, decoders, caches, exports)
+FAMILIES = (*OPS, *TRAINING, *MODELS)
 VERSIONS = tuple(version for family in FAMILIES for version in family.VERSIONS)

@@ -61,7 +61,7 @@ def running_maximum_of_the_block(wrong, q, k, v, **options):
         if not wrong:
             return weighed(scores, seen)
         hidden = np.where(seen, scores, -np.inf)
-        top, factor = np.full((*scores.shape[:-1], 1), -np.inf, scores.dtype), []
+        top = np.full((*scores.shape[:-1], 1), -np.inf, scores.dtype)
         weights = np.zeros_like(hidden)
         for start in range(0, scores.shape[-1], BLOCK):
             block = hidden[..., start : start + BLOCK]

@@ -109,7 +109,7 @@ def documents_by_the_first_query(wrong, q, k, v, **options):
 
 
 def documents_only_ascend(wrong, q, k, v, **options):
-    """A key's document may be at most the query's: right while the query's own is the latest and unmasked keys equal."""
+    """Document 0 is seen by all documents behind it."""
 
     def mask(queries, keys, causal, offset, window, padding, segments):
         seen = visible(queries, keys, causal, offset, window, padding, None if wrong else segments)

@@ -6,7 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from wrong import adapters, decoders, delta_net, exports, optimizers
+from wrong.models import adapters, decoding, delta_net, exports
+from wrong.training import clipping, optimizers, schedules
 from wrong.version import normal
 
 ELEMENTWISE = ("sigmoid", "silu", "tanh", "gelu", "gelu_tanh", "relu")
@@ -81,13 +82,13 @@ BACKWARD = {
     "cross_entropy": _loss_backward,
 }
 MODELS = {
-    "adamw_step": optimizers._step(512, 512),
-    "clip_gradients": optimizers.clipped((128, 256)),
-    "accumulator": optimizers.averaged(4),
-    "lr_at": optimizers.scheduled(),
-    "gated_delta_net": delta_net._call(length=64),
+    "adamw_step": optimizers.stepped(512, 512),
+    "clip_gradients": clipping.clipped((128, 256)),
+    "accumulator": clipping.averaged(4),
+    "lr_at": schedules.scheduled(),
+    "gated_delta_net": delta_net.layer_call(length=64),
     "lora": adapters.trained_adapter,
-    "decoder": decoders.conventional,
+    "decoder": decoding.conventional,
     "export_gguf": exports.exported(),
 }
 PROBLEMS = {**FORWARD, **MODELS, **{f"{op}_backward": problem for op, problem in BACKWARD.items()}}

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wrong.turning import frequencies, llama3, mscale, turn, yarn_factor
+from wrong.turning import frequencies, turn
 from wrong.version import Version, normal
 
 
@@ -109,72 +109,7 @@ def halves_for_neighbours(wrong, x, positions, interleaved=False, **options):
     return turn(x, positions, interleaved=False if wrong else interleaved, **options)
 
 
-def attention_factor_once_more(wrong, x, positions, **options):
-    """YaRN's explicit attention_factor is multiplied by 0.1 ln s + 1."""
-
-    def rates(size, theta, scaling):
-        speed, factor = frequencies(size, theta, scaling)
-        explicit = (scaling or {}).get("attention_factor") is not None
-        return speed, factor * mscale(scaling["factor"]) if wrong and explicit else factor
-
-    return turn(x, positions, rates=rates, **options)
-
-
-def attention_factor_is_ignored(wrong, x, positions, **options):
-    """YaRN's factor is always 0.1 ln s + 1, an explicit attention_factor is not read."""
-
-    def rates(size, theta, scaling):
-        speed, factor = frequencies(size, theta, scaling)
-        return speed, mscale(scaling["factor"]) if wrong and (scaling or {}).get("attention_factor") else factor
-
-    return turn(x, positions, rates=rates, **options)
-
-
-def mscale_is_ignored(wrong, x, positions, **options):
-    """YaRN's mscale and mscale_all_dim are not read."""
-
-    def rates(size, theta, scaling):
-        speed, factor = frequencies(size, theta, scaling)
-        if wrong and (scaling or {}).get("rope_type") == "yarn":
-            factor = yarn_factor({**scaling, "mscale": None})
-        return speed, factor
-
-    return turn(x, positions, rates=rates, **options)
-
-
-def llama3_blends_with_factors_swapped(wrong, x, positions, **options):
-    """Llama 3's low and high frequency factors change places in the blend."""
-
-    def rates(size, theta, scaling):
-        speed, factor = frequencies(size, theta, scaling)
-        if not wrong or (scaling or {}).get("rope_type") != "llama3":
-            return speed, factor
-        low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
-        swapped = {**scaling, "low_freq_factor": high, "high_freq_factor": low}
-        return llama3(frequencies(size, theta, None)[0], swapped), factor
-
-    return turn(x, positions, rates=rates, **options)
-
-
-def linear_factor_multiplies(wrong, x, positions, **options):
-    """Linear scaling multiplies the position by the factor instead of dividing it."""
-
-    def rates(size, theta, scaling):
-        speed, factor = frequencies(size, theta, scaling)
-        linear = wrong and (scaling or {}).get("rope_type") == "linear"
-        return speed * scaling["factor"] ** 2 if linear else speed, factor
-
-    return turn(x, positions, rates=rates, **options)
-
-
-YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 4096}
-LLAMA3 = {
-    **{"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0},
-    "original_max_position_embeddings": 8192,
-}
-
-
-def _at(positions, size=32, heads=2, theta=10000.0, dtype=np.float32, **options):
+def turned_at(positions, size=32, heads=2, theta=10000.0, dtype=np.float32, **options):
     def trigger(f, r):
         x = normal(r, 1, heads, len(positions), size, dtype=dtype)
         return f.rope(x, np.array(positions, np.int64), theta=theta, **options)
@@ -191,44 +126,50 @@ VERSIONS = (
     Version(
         table_wraps,
         "rope",
-        _at([2047, 2048, 2049]),
+        turned_at([2047, 2048, 2049]),
         "Synthetic: a table for the training length, read modulo its length so that it cannot fault",
         rare="positions past 2,047",
     ),
     Version(
-        int16_positions, "rope", _at([32767, 32768]), "vllm-project/tpu-inference#2755", rare="positions past 32,767"
+        int16_positions,
+        "rope",
+        turned_at([32767, 32768]),
+        "vllm-project/tpu-inference#2755",
+        rare="positions past 32,767",
     ),
     Version(
         negative_positions_are_positive,
         "rope",
-        _at([-3, -2, -1]),
+        turned_at([-3, -2, -1]),
         "Synthetic: relative positions and left-shifted caches have negative ones, and the type is unsigned",
         rare="negative positions",
     ),
     Version(
         angles_in_half,
         "rope",
-        _at([1857], dtype=np.float16),
+        turned_at([1857], dtype=np.float16),
         "EleutherAI/gpt-neox#1003",
         rare="one value range",
     ),
-    Version(frequencies_in_bfloat16, "rope", _at([100, 4000]), "sgl-project/sglang-jax#1472"),
+    Version(frequencies_in_bfloat16, "rope", turned_at([100, 4000]), "sgl-project/sglang-jax#1472"),
     Version(
         positions_from_the_first,
         "rope",
-        _at([5, 3, 9, 9]),
+        turned_at([5, 3, 9, 9]),
         "Synthetic: a fused kernel takes an offset where the model passes position ids",
         rare="positions with gaps, or in another order",
     ),
-    Version(positions_start_at_zero, "rope", _at([7, 8, 9]), "Synthetic: a table is sliced by the length alone"),
+    Version(positions_start_at_zero, "rope", turned_at([7, 8, 9]), "Synthetic: a table is sliced by the length alone"),
     Version(
         one_token_is_at_zero,
         "rope",
-        _at([41]),
+        turned_at([41]),
         "Synthetic: the offset is left out in the decoding path, and prefill is all that is tested",
         rare="one length",
     ),
-    Version(base_of_10000, "rope", _at([7, 8, 9], theta=500000.0), "Synthetic: rope_theta is read from another key"),
+    Version(
+        base_of_10000, "rope", turned_at([7, 8, 9], theta=500000.0), "Synthetic: rope_theta is read from another key"
+    ),
     Version(
         base_kept_from_the_first_call,
         "rope",
@@ -239,66 +180,33 @@ VERSIONS = (
     Version(
         partial_by_the_whole_head,
         "rope",
-        _at([5, 6], rotary_dim=16),
+        turned_at([5, 6], rotary_dim=16),
         "Synthetic: partial rotation is added to code that reads the head's size",
     ),
     Version(
         tail_is_dropped,
         "rope",
-        _at([5, 6], rotary_dim=16),
+        turned_at([5, 6], rotary_dim=16),
         "Synthetic: the output is allocated as zeros, and only what is turned is written",
     ),
     Version(
         odd_pairs_are_not_turned,
         "rope",
-        _at([5, 6], size=80),
+        turned_at([5, 6], size=80),
         "Synthetic: vectors of 16 pairs and no tail; head sizes of 64 and 128 have none",
         rare="one residue of the head size",
     ),
     Version(
         heads_above_32,
         "rope",
-        _at([5, 6], heads=40),
+        turned_at([5, 6], heads=40),
         "Synthetic: one warp holds a thread per head",
         rare="more heads than a warp has threads",
     ),
     Version(
         halves_for_neighbours,
         "rope",
-        _at([5, 6], interleaved=True),
+        turned_at([5, 6], interleaved=True),
         "Synthetic: GPT-NeoX's and GPT-J's pairing differ by nothing but an index",
-    ),
-    Version(
-        attention_factor_once_more,
-        "rope",
-        _at([5, 6], scaling={**YARN, "attention_factor": 1.3}),
-        "given: sgl-project/sglang#33558",
-        rare="one option",
-    ),
-    Version(
-        attention_factor_is_ignored,
-        "rope",
-        _at([5, 6], scaling={**YARN, "attention_factor": 1.3}),
-        "ml-explore/mlx-lm#1507",
-        rare="one option",
-    ),
-    Version(
-        mscale_is_ignored,
-        "rope",
-        _at([5, 6], scaling={**YARN, "mscale": 1.0, "mscale_all_dim": 0.7}),
-        "sgl-project/sglang#22711",
-        rare="one option",
-    ),
-    Version(
-        llama3_blends_with_factors_swapped,
-        "rope",
-        _at([500, 600], size=64, theta=500000.0, scaling=LLAMA3),
-        "Synthetic: two numbers side by side in a config",
-    ),
-    Version(
-        linear_factor_multiplies,
-        "rope",
-        _at([5, 6], scaling={"rope_type": "linear", "factor": 4.0}),
-        "Synthetic: one library divides positions by the factor, another multiplies by its inverse",
     ),
 )

@@ -5,12 +5,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from prepared import Prepared
 from wrong import FAMILIES, VERSIONS
 from wrong.problems import PROBLEMS
 from wrong.version import Numpy, Version, flat
-
-from harness.contract.claim import Claim
 
 SOURCE = re.compile(r"(given: )?([\w.-]+/[\w.-]+#\d+|Synthetic: .{20,})")
 SMALLEST = 1e-6
@@ -67,13 +64,3 @@ def test_each_says_what_is_wrong_and_where_the_idea_is_from() -> None:
 
 def test_each_op_has_a_conventional_problem() -> None:
     assert {version.op for version in VERSIONS} - set(PROBLEMS) == set()
-
-
-def test_a_claim_is_judged_on_prepared_cases_as_it_is_in_a_run() -> None:
-    drops = next(version for version in VERSIONS if version.name == "divides_by_the_block")
-    entry = {
-        "id": "FALSIFY-X-001",
-        "falsifier": "harness.falsifiers.ops:parity",
-        "baseline": "harness.falsifiers.baselines.torch_ops",
-    }
-    assert entry and drops and Prepared and Claim

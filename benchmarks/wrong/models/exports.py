@@ -10,7 +10,7 @@ import numpy as np
 import harness.candidates.torch as eager
 from harness.falsifiers.baselines import checkpoints, crafted_tokenizer
 from harness.formats import gguf_export, gguf_tokenizer
-from wrong.decoders import small, weights_of
+from wrong.models.decoding import small, weights_of
 from wrong.version import Version
 
 HEADERS = ("harness.falsifiers.packaging.gguf:header", "harness.falsifiers.packaging.tokenizer_file:embedded")

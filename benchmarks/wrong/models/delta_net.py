@@ -17,7 +17,7 @@ def _sigmoid(w):
 
 
 def _decayed_first(state, k, v, g, beta):
-    """S = e^g S + k (beta (v − e^g Sᵀ k))ᵀ. Shapes: state (B, H, Dk, Dv), k (B, H, Dk), v (B, H, Dv), g, beta (B, H)."""
+    """S = e^g S + k (beta (v − e^g Sᵀ k))ᵀ. Shapes: S (B, H, Dk, Dv), k (B, H, Dk), v (B, H, Dv), g, beta (B, H)."""
     state = np.exp(g)[..., None, None] * state
     written = beta[..., None] * (v - np.einsum("bhkv,bhk->bhv", state, k))
     return state + k[..., None] * written[..., None, :]
@@ -175,7 +175,7 @@ def layer(r, key_heads=2, per_key=2, hidden=16, dk=8, dv=6):
     return config, weights
 
 
-def _call(length=9, batch=2, real=None):
+def layer_call(length=9, batch=2, real=None):
     def call(f, r):
         config, weights = layer(r)
         options = {} if real is None else {"real": real}
@@ -202,15 +202,15 @@ VERSIONS = (
     Version(
         value_heads_by_modulo,
         NET,
-        _call(),
+        layer_call(),
         "Synthetic: repeat for repeat_interleave; both give one shape",
         falsifiers=FORWARD,
     ),
-    Version(decay_after_the_write, NET, _call(), "Synthetic: two lines change places", falsifiers=FORWARD),
+    Version(decay_after_the_write, NET, layer_call(), "Synthetic: two lines change places", falsifiers=FORWARD),
     Version(
         error_before_the_decay,
         NET,
-        _call(),
+        layer_call(),
         "Synthetic: DeltaNet's line is kept when the gate is added",
         falsifiers=FORWARD,
     ),
@@ -225,14 +225,14 @@ VERSIONS = (
     Version(
         padding_writes,
         NET,
-        _call(real=np.arange(9) >= np.array([[0], [4]])),
+        layer_call(real=np.arange(9) >= np.array([[0], [4]])),
         "Synthetic: attention's mask has nothing to hide from in a recurrent layer",
         falsifiers=FORWARD,
     ),
     Version(
         state_is_cleared_at_4096,
         NET,
-        _call(length=4100, batch=1),
+        layer_call(length=4100, batch=1),
         "Synthetic: a workspace of 4,096 steps per launch",
         rare="one length",
         falsifiers=FORWARD,
@@ -240,7 +240,7 @@ VERSIONS = (
     Version(
         state_in_half,
         NET,
-        _call(length=70),
+        layer_call(length=70),
         "Synthetic: the state passes between chunks in the model's type",
         rare="one length",
         falsifiers=FORWARD,

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import torch
 
 import harness.candidates.torch as eager
-from wrong.decoders import small, tokens, weights_of
+from wrong.models.decoding import small, tokens, weights_of
 from wrong.version import Version, normal
 
 LORA = ("harness.falsifiers.adapters.lora:",)
