@@ -21,7 +21,7 @@ import power_tables
 import torch
 from prepared import Prepared
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TimeElapsedColumn
 from wrong import VERSIONS
 from wrong.rules import RULES, agreed
 from wrong.version import Version
@@ -120,17 +120,18 @@ def main() -> int:
     torch.set_num_threads(1)
     session = Session(asked.seed, (c for contract in check([CONTRACTS]).contracts for c in contract.claims))
     console = Console(highlight=False, soft_wrap=True)
-    outcomes = []
-    with Progress(console=console, transient=True) as progress:
+    outcomes: list[Outcome] = []
+    text = ""
+    with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console, transient=True) as progress:
         bar = progress.add_task("versions", total=len(versions))
         for version in versions:
             outcomes.append(examine(session, version, lambda text: progress.update(bar, description=text)))
             progress.update(bar, advance=1)
             console.print(power_tables.line(outcomes[-1]), markup=False)
-    text = power_tables.markdown(outcomes, list(RULES), asked.seed)
+            text = power_tables.markdown(outcomes, list(RULES), asked.seed)
+            if asked.markdown:  # after every version, so that a run that is stopped leaves what it saw
+                Path(asked.markdown).write_text(text, encoding="utf-8")
     console.print(text, markup=False)
-    if asked.markdown:
-        Path(asked.markdown).write_text(text, encoding="utf-8")
     return 1 if any(o.alarms for o in outcomes) or not any(o.claims for o in outcomes) else 0
 
 

@@ -33,8 +33,9 @@ def zeros_in_the_last_block(wrong, x, axis=-1):
     """The last block of 64 is filled up with zeros, which take part in the sum."""
     w = _over_last(x, axis)
     weights = np.exp(w - w.max(axis=-1, keepdims=True))
-    lanes = -w.shape[-1] % BLOCK if wrong else 0
-    total = weights.sum(axis=-1, keepdims=True) + lanes * np.exp(-w.max(axis=-1, keepdims=True))
+    total = weights.sum(axis=-1, keepdims=True)
+    if wrong:
+        total = total + (-w.shape[-1] % BLOCK) * np.exp(-w.max(axis=-1, keepdims=True))
     return np.moveaxis(weights / total, -1, axis).astype(x.dtype)
 
 
