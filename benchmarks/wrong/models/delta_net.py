@@ -16,6 +16,14 @@ def _sigmoid(w):
     return np.where(w >= 0, 1, small) / (1 + small)
 
 
+def _silu(w):
+    return w * _sigmoid(w)
+
+
+def _of_length_one(w, eps):
+    return w / np.sqrt(np.square(w).sum(axis=-1, keepdims=True) + w.dtype.type(eps))
+
+
 def _decayed_first(state, k, v, g, beta):
     """S = e^g S + k (beta (v − e^g Sᵀ k))ᵀ. Shapes: S (B, H, Dk, Dv), k (B, H, Dk), v (B, H, Dv), g, beta (B, H)."""
     state = np.exp(g)[..., None, None] * state
@@ -58,16 +66,12 @@ def _run(
             out = out + w["A_log"].dtype.type(scale) * ((rows @ wide(A).T) @ wide(B).T)
         return out
 
-    mixed, taps = project(inputs, "in_proj_qkv"), w["conv1d.weight"].shape[-1]
-    whole = _history(mixed, conv_state, taps)
-    length = x.shape[1]
-    c = sum(whole[:, i : i + length] * w["conv1d.weight"][:, 0, i] for i in range(taps))
-    c = c * _sigmoid(c)
+    taps, length = w["conv1d.weight"].shape[-1], x.shape[1]
+    whole = _history(project(inputs, "in_proj_qkv"), conv_state, taps)
+    c = _silu(sum(whole[:, i : i + length] * w["conv1d.weight"][:, 0, i] for i in range(taps)))
     q, k, v = np.split(c, [key_heads * dk, 2 * key_heads * dk], axis=-1)
     q, k = (part.reshape(*part.shape[:2], key_heads, dk) for part in (q, k))
-    q, k = (
-        part / np.sqrt(np.square(part).sum(axis=-1, keepdims=True) + part.dtype.type(length_eps)) for part in (q, k)
-    )
+    q, k = (_of_length_one(part, length_eps) for part in (q, k))
     q, k = (spread(part, heads // key_heads, axis=2) for part in (q * q.dtype.type(dk**-0.5), k))
     v = v.reshape(*v.shape[:2], heads, dv)
     beta = _sigmoid(project(inputs, "in_proj_b"))
@@ -80,7 +84,7 @@ def _run(
     eps = core.dtype.type(config["rms_norm_eps"])
     normed = core / np.sqrt(np.square(core).mean(axis=-1, keepdims=True) + eps) * w["norm.weight"]
     z = project(inputs, "in_proj_z").reshape(v.shape)
-    out = project((normed * z * _sigmoid(z)).reshape(*x.shape[:2], -1), "out_proj")
+    out = project((normed * _silu(z)).reshape(*x.shape[:2], -1), "out_proj")
     history = (kept or (lambda all_, t: all_[:, t - taps + 1 :]))(whole, whole.shape[1])
     return out.astype(x.dtype), s.astype(x.dtype), np.swapaxes(history, 1, 2).astype(x.dtype)
 
