@@ -100,12 +100,21 @@ def examine(session: Session, version: Version, tick: Any) -> Outcome:
 
 
 def chosen(only: str) -> list[Version]:
-    """The versions of this name, module or op. Raises: SystemExit if there is none."""
+    """The versions of this name, module or op, those that meet the same claims side by side.
+
+    Raises: SystemExit if there is none.
+    """
+    groups = list(dict.fromkeys(map(_group, VERSIONS)))
     found = [v for v in VERSIONS if only in ("", v.name, v.family, v.op)]
+    found.sort(key=lambda version: groups.index(_group(version)))
     if not found:
         known = ", ".join(sorted({v.family for v in VERSIONS}))
         sys.exit(f"power: found no version {only!r}, expected a version's name or one of {known}")
     return found
+
+
+def _group(version: Version) -> tuple[str, ...]:
+    return version.falsifiers or (version.op.removesuffix("_backward"),)
 
 
 def main() -> int:

@@ -1,5 +1,6 @@
 """power.py: a claim catches a version, a twin that breaks a limit is an alarm, the rules are as documented."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -109,3 +110,9 @@ def test_the_tables_count_by_class_and_list_what_was_missed(lengths: Claim) -> N
     assert "| ordinary | 1 | 1 (100 %) | 1 (100 %) | 1 (100 %) | 1 (100 %) |" in text
     assert "| rare | 1 | 0 (0 %) | 0 (0 %) | 0 (0 %) | 0 (0 %) |" in text
     assert "| `right` | l2norm | one value range | A version whose twin is as right as itself. | 1 |" in text
+
+
+def test_versions_of_the_same_claims_stand_side_by_side() -> None:
+    groups = [v.falsifiers or v.op.removesuffix("_backward") for v in chosen("")]
+    assert sum(a != b for a, b in itertools.pairwise(groups)) + 1 == len(set(groups))
+    assert len(groups) == len(VERSIONS)
