@@ -1,0 +1,1 @@
+"""Wrong versions of whole models and of their files."""

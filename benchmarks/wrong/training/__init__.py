@@ -1,0 +1,1 @@
+"""Wrong versions of gradients, optimizers and schedules."""
