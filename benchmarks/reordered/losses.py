@@ -9,23 +9,28 @@ import torch
 from reordered.width import wide
 
 
-def cross_entropy_by_lse(logits, targets):
+def cross_entropy_by_lse(logits, targets, ignore_index=-100, label_smoothing=0.0):
     """log-sum-exp with the maximum added back, less the label's logit, token by token in one accumulator."""
-    w, kept = wide(logits), targets != -100
+    w, kept = wide(logits), targets != ignore_index
     top = w.max(axis=-1)
     lse = top + np.log(np.exp(w - top[..., None]).sum(axis=-1))
     picked = np.take_along_axis(w, np.where(kept, targets, 0)[..., None], axis=-1)[..., 0]
-    return (np.add.accumulate((lse - picked)[kept])[-1] / kept.sum(dtype=w.dtype)).astype(logits.dtype)
+    picked = (1 - label_smoothing) * picked + label_smoothing * w.mean(axis=-1)
+    return (np.add.accumulate((lse - picked)[kept].astype(w.dtype))[-1] / kept.sum(dtype=w.dtype)).astype(logits.dtype)
 
 
-def cross_entropy_in_float64(logits, targets):
-    return cross_entropy_by_lse(logits.astype(np.float64), targets).astype(logits.dtype)
+def cross_entropy_in_float64(logits, targets, **options):
+    return cross_entropy_by_lse(logits.astype(np.float64), targets, **options).astype(logits.dtype)
 
 
-def cross_entropy_through_softmax(logits, targets):
+def cross_entropy_through_softmax(logits, targets, ignore_index=-100, label_smoothing=0.0):
     """Row by row, the probability first and its logarithm after, without what is ignored."""
     losses = torch.log_softmax(logits.float(), dim=-1).flatten(0, -2)
-    kept = [row[label] for row, label in zip(losses, targets.flatten(), strict=True) if label != -100]
+    kept = [
+        (1 - label_smoothing) * row[label] + label_smoothing * row.mean()
+        for row, label in zip(losses, targets.flatten(), strict=True)
+        if label != ignore_index
+    ]
     return -torch.stack(kept).mean().to(logits.dtype)
 
 

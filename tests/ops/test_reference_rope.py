@@ -155,6 +155,8 @@ def test_a_kernel_without_the_option_is_unverified_there_alone():
 
 
 def test_every_mutant_belongs_to_a_claim():
+    from harness.falsifiers.ops.mutants import ops as shared
     from harness.falsifiers.ops.mutants import rope as rope_mutants
 
-    assert {name for claim in CLAIMS.values() for name in claim.mutants} == set(mutants_of(rope_mutants))
+    named = {name for claim in CLAIMS.values() for name in claim.mutants}
+    assert named - set(mutants_of(shared)) == set(mutants_of(rope_mutants))
