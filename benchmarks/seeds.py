@@ -56,8 +56,15 @@ def seeds_of(text: str) -> range:
 
 
 def claims_in(path: Path, only: str) -> list[Claim]:
-    """The bound claims below `path` whose id matches the regular expression `only`. Raises: UserError if none does."""
-    found = [claim for contract in check([path]).contracts for claim in contract.claims if not claim.unbound]
+    """The bound claims below `path` whose id matches the regular expression `only`.
+
+    Raises: UserError if none does, or if a contract has a mistake: its claims would be missing from the job.
+    """
+    checked = check([path])
+    for problem in checked.problems:
+        if problem.severity == "error":
+            raise UserError(str(problem))
+    found = [claim for contract in checked.contracts for claim in contract.claims if not claim.unbound]
     chosen = [claim for claim in found if re.search(only, claim.id)]
     if not chosen:
         raise UserError(f"--only {only}: matches none of the {len(found)} claims below {path}")
