@@ -6,6 +6,7 @@ A run is one claim with one seed: all cases and every limit, no mutants. Each ru
 one line of JSON, and the next job goes on after the last line. A run counts as done only as long as claim, code and
 candidate are what they were. An alarm is a verdict of FALSIFIED, UNSOUND or ERROR. Exit 1 on any alarm, of this job or
 of an earlier one in the file, or if no claim could be run.
+Claims in a folder `performance` measure time and draw nothing from the seed; they are left out.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from harness.trial.examine import examine
 from harness.trial.job import Job
 
 CONTRACTS = Path(__file__).resolve().parent.parent / "contracts"
+TIMED = "performance"
 ALARMS = (Verdict.FALSIFIED, Verdict.UNSOUND, Verdict.ERROR)
 Row = dict[str, Any]
 Key = tuple[str, int]
@@ -56,7 +58,7 @@ def seeds_of(text: str) -> range:
 
 
 def claims_in(path: Path, only: str) -> list[Claim]:
-    """The bound claims below `path` whose id matches the regular expression `only`.
+    """The bound claims below `path`, without those that measure time, whose id matches the regular expression `only`.
 
     Raises: UserError if none does, or if a contract has a mistake: its claims would be missing from the job.
     """
@@ -64,7 +66,8 @@ def claims_in(path: Path, only: str) -> list[Claim]:
     for problem in checked.problems:
         if problem.severity == "error":
             raise UserError(str(problem))
-    found = [claim for contract in checked.contracts for claim in contract.claims if not claim.unbound]
+    claims = [claim for contract in checked.contracts for claim in contract.claims if not claim.unbound]
+    found = [claim for claim in claims if Path(claim.path).parent.name != TIMED]
     chosen = [claim for claim in found if re.search(only, claim.id)]
     if not chosen:
         raise UserError(f"--only {only}: matches none of the {len(found)} claims below {path}")

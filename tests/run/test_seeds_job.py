@@ -99,6 +99,13 @@ def test_nothing_run_is_red(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
     assert more or "NOT RUN FALSIFY-LACKING-001: candidate has no `no_such_op`" in told
 
 
+def test_claims_that_measure_time_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "performance").mkdir()
+    lay(tmp_path / "performance")
+    assert job(tmp_path / "performance", "HOLDS") == 2
+    assert "matches none of the 0 claims" in capsys.readouterr().err
+
+
 def test_another_limit_or_other_code_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lay(tmp_path)
     assert job(tmp_path, "BROKEN") == 1
