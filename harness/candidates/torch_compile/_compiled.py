@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from typing import Any, NamedTuple
 
 import torch
-import torch._dynamo
 
 from harness.candidates.torch.ops import attention as eager
 from harness.candidates.torch.ops._masked import attend, hidden_keys
@@ -19,6 +19,8 @@ KINDS = 256
 Its own limit is 8; beyond it an op silently runs eagerly, or raises an error with fullgraph. In static mode the cases
 of FALSIFY-SOFTMAX-001 are up to 48 kinds.
 """
+MORE: dict[str, Any] = {"recompile_limit": KINDS} if "recompile_limit" in signature(torch.compile).parameters else {}
+"""Versions of torch without the option keep their own limit."""
 
 Op = Callable[..., Any]
 
@@ -36,9 +38,8 @@ def kernels(*, dynamic: bool) -> Kernels:
 
     Rows are laid out in two axes and masks are made before, so that ranks, batches of 1 and options are no new kinds.
     """
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, KINDS)
     norm, weights, heads = (
-        torch.compile(op, dynamic=dynamic, fullgraph=True) for op in (eager.rmsnorm, eager_softmax, attend)
+        torch.compile(op, dynamic=dynamic, fullgraph=True, **MORE) for op in (eager.rmsnorm, eager_softmax, attend)
     )
 
     @wraps(eager.rmsnorm)
