@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CONTRACTS ?= contracts/
 PYTHONS ?= 3.11,3.12,3.13
+MINUTES ?= 60
 
-.PHONY: run test lint docs wheelhouse clean
+.PHONY: run test lint nightly docs wheelhouse clean
 
 run: $(READY)
 	$(BIN)/harness run $(CONTRACTS)
@@ -21,6 +22,10 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Every claim with seeds 0 to 99, as far as the time allows; the next call goes on after the last line of seeds.jsonl.
+nightly: $(READY)
+	$(BIN)/python benchmarks/seeds.py --minutes $(MINUTES) --done seeds.jsonl
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -98,7 +98,7 @@ def test_two_inputs_of_one_name_stop_the_run(tmp_path: Path, monkeypatch: pytest
         builder._found(("mish",))
 
 
-@pytest.mark.parametrize("candidate", ["torch", "torch_sdpa", "torch_compile"])
+@pytest.mark.parametrize("candidate", ["torch", "torch_sdpa", "torch_compile", "torch_compile_static"])
 def test_every_name_that_a_candidate_offers_is_defined_once_and_can_be_had(candidate: str) -> None:
     package = import_module(f"harness.candidates.{candidate}")
     places = defined(Path(package.__path__[0]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from harness.candidates import torch as eager
-from harness.candidates import torch_compile, torch_sdpa
+from harness.candidates import torch_compile, torch_compile_static, torch_sdpa
+from harness.candidates.torch_compile._compiled import kernels
 from harness.case import Case
 from harness.commands.main import main
 from harness.dtypes import FORMATS, round_to
@@ -75,16 +77,47 @@ def test_fused_attention_really_is_another_kernel() -> None:
     assert torch.allclose(*answers, atol=1e-5)
 
 
-def test_compiled_norm_is_compiled_and_as_near_as_the_eager_one() -> None:
+@pytest.mark.parametrize("compiled", [torch_compile, torch_compile_static], ids=["dynamic", "static"])
+def test_compiled_norm_is_compiled_and_as_near_as_the_eager_one(compiled: ModuleType) -> None:
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
     errors = {
         target.__name__: rel_l2(*ops.parity(boundary(target, "float32"), Case(dtype="float32"), **NORM).pairs["out"])
-        for target in (eager, torch_compile)
+        for target in (eager, compiled)
     }
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 1
-    assert errors[torch_compile.__name__] <= 2 * errors[eager.__name__] + FORMATS["float32"].unit_roundoff / 4
+    assert errors[compiled.__name__] <= 2 * errors[eager.__name__] + FORMATS["float32"].unit_roundoff / 4
     assert errors[eager.__name__] <= 4 * FORMATS["float32"].unit_roundoff
+
+
+def test_one_kernel_in_dynamic_mode_and_a_kernel_per_shape_in_static_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More shapes than torch compiles by default; the backend `eager` keeps the graphs and costs less than Inductor."""
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda op, **options: real(op, **options, backend="eager"))
+    graphs = {}
+    for dynamic in (True, False):
+        torch._dynamo.reset()
+        torch._dynamo.utils.counters.clear()
+        made = kernels(dynamic=dynamic)
+        for size in range(2, 12):
+            x = torch.randn(2, size, 8)
+            assert torch.allclose(made.softmax(x, 1), torch.softmax(x, 1), atol=1e-6)
+        graphs[dynamic] = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    assert graphs == {True: 1, False: 10}
+
+
+def test_the_options_of_compiled_attention_are_no_new_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda op, **options: real(op, **options, backend="eager"))
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    made = kernels(dynamic=True)
+    padding = torch.tensor([0, 2])
+    for options in ({}, {"causal": False}, {"window": 3}, {"offset": 2}, {"scale": 0.3}, {"padding": padding}):
+        q, k = torch.randn(2, 4, 5, 8), torch.randn(2, 2, 7, 8)
+        want = eager.attention(q, k, k, **options)
+        assert torch.allclose(made.attention(q, k, k, **options), want, atol=1e-6), options
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 2  # a batch of masks is one more kind
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
@@ -158,7 +191,10 @@ def test_identity_of_a_folder_changes_with_its_bytes(folder: Path) -> None:
 
 
 def test_the_reader_of_folders_is_no_candidate_of_its_own() -> None:
-    with pytest.raises(UserError, match=r"no such built-in candidate \(cuda_graph, torch, torch_compile, torch_sdpa\)"):
+    with pytest.raises(
+        UserError,
+        match=r"no such built-in candidate \(cuda_graph, torch, torch_compile, torch_compile_static, torch_sdpa\)",
+    ):
         candidate.load("huggingface")
 
 

@@ -13,7 +13,8 @@ from harness.candidates.torch.adapters.lora import lora_linear
 from harness.candidates.torch.generation._generate import greedy
 from harness.candidates.torch.model.cache import KVCache
 from harness.candidates.torch.model.gated_delta_net import GatedDeltaNet
-from harness.candidates.torch.ops.attention import rmsnorm, softmax
+from harness.candidates.torch.ops.attention import rmsnorm
+from harness.candidates.torch.ops.softmax import softmax
 from harness.formats.architecture import layer_types, tensor_shapes
 
 ARRAYS = "torch"

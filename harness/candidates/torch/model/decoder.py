@@ -14,7 +14,8 @@ from harness.candidates.torch.model._hybrid import MODEL_TYPES as HYBRID
 from harness.candidates.torch.model._hybrid import load_hybrid
 from harness.candidates.torch.model._shapes import shapes_of
 from harness.candidates.torch.model.cache import KVCache
-from harness.candidates.torch.ops.attention import rmsnorm, softmax
+from harness.candidates.torch.ops.attention import rmsnorm
+from harness.candidates.torch.ops.softmax import softmax
 from harness.candidates.torch.training._gradients import decoder_loss, decoder_loss_and_grads
 
 ARRAYS = "torch"

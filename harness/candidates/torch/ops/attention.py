@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from harness.candidates.torch._width import widened
+from harness.candidates.torch.ops._masked import attend, hidden_keys
 
 ARRAYS = "torch"
 
@@ -16,16 +17,6 @@ def rmsnorm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
     """
     wide = widened(x)
     return (wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + eps) * widened(weight)).to(x.dtype)
-
-
-def softmax(x: torch.Tensor, axis: int = -1) -> torch.Tensor:
-    """exp(x - max) / sum, along axis.
-
-    Shapes: x any -> the same.
-    """
-    wide = widened(x)
-    weights = torch.exp(wide - wide.amax(dim=axis, keepdim=True))
-    return (weights / weights.sum(dim=axis, keepdim=True)).to(x.dtype)
 
 
 def attention(
@@ -47,25 +38,5 @@ def attention(
             keys of row b are never seen, nor keys of another segment; scale defaults to 1/sqrt(D).
             A query that sees no key gives 0.
     """
-    batch, heads, queries, dim = q.shape
-    kv_heads, keys = k.shape[1], k.shape[2]
-    grouped = widened(q).reshape(batch, kv_heads, heads // kv_heads, queries, dim)
-    scores = torch.einsum("bkgtd,bksd->bkgts", grouped, widened(k)) * (dim**-0.5 if scale is None else scale)
-    hidden = _hidden(queries, keys, causal, offset, window, q.device)
-    if padding is not None:
-        hidden = hidden | (torch.arange(keys, device=q.device) < padding[:, None])[:, None]
-    if segments is not None:
-        hidden = hidden | (segments[:, offset : offset + queries, None] != segments[:, None])
-    scores = scores.masked_fill(hidden[:, None, None], float("-inf"))
-    weights = softmax(scores).masked_fill(hidden.all(dim=-1)[:, None, None, :, None], 0)
-    out = torch.einsum("bkgts,bksd->bkgtd", weights, widened(v))
-    return out.reshape(batch, heads, queries, v.shape[3]).to(q.dtype)
-
-
-def _hidden(
-    queries: int, keys: int, causal: bool, offset: int, window: int | None, device: torch.device
-) -> torch.Tensor:
-    """Keys out of sight in every row of the batch. Shapes: -> (1, queries, keys), bool."""
-    everything = torch.ones(1, queries, keys, dtype=torch.bool, device=device)
-    hidden = everything.triu(offset + 1) if causal else ~everything
-    return hidden if window is None else hidden | everything.tril(offset - window)
+    hidden = hidden_keys(q, k, causal=causal, offset=offset, window=window, padding=padding, segments=segments)
+    return attend(q, k, v, hidden, q.shape[3] ** -0.5 if scale is None else scale)
