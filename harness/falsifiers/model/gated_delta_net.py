@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -71,14 +72,23 @@ def horizon(subject: Any, case: Case, *, key_heads: int, per_key: int, length: i
     )
 
 
-def unequal_lengths(subject: Any, case: Case, *, key_heads: int, per_key: int, length: int, pad: int) -> Observation:
+def unequal_lengths(
+    subject: Any,
+    case: Case,
+    *,
+    key_heads: int,
+    per_key: int,
+    length: int,
+    pad: int,
+    order: Sequence[int] = (0, 1, 2),
+) -> Observation:
     """Left-padded rows equal each row alone: outputs of the real tokens, and final states.
 
-    Shapes: x (3, length, 24), rows of length, length - pad, length - 2 pad real tokens.
+    Shapes: x (rows, length, 24), one row of length - number * pad real tokens for each number of `order`.
     """
     config, weights = layer(case, key_heads, per_key)
-    x = inputs(case, config, length, batch=3)
-    begins = [0, pad, 2 * pad]
+    x = inputs(case, config, length, batch=len(order))
+    begins = [number * pad for number in order]
     real = np.arange(length) >= np.array(begins)[:, None]
     out, state, _ = subject.gated_delta_net(x, weights, config, real=real)
     rows = [case.once(_forward, x[i : i + 1, begin:], weights, config) for i, begin in enumerate(begins)]

@@ -7,6 +7,7 @@ subject's caches back to it. The expected logits are the reference's for each ro
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ import numpy as np
 from harness.case import Case
 from harness.falsifiers.inputs.checkpoint import read_checkpoint
 from harness.falsifiers.inputs.hybrid_model import hybrid_config, hybrid_weights, logits_of
-from harness.falsifiers.inputs.synthetic_model import Config, Weights, case_weights, synthetic_config
+from harness.falsifiers.inputs.synthetic_model import Config, Weights, case_weights, first_twice, synthetic_config
 from harness.observation import Observation
-from harness.reference.model.decoder_cache import decode, prefill
+from harness.reference.model.decoder_cache import cache_of_one_layer, decode, prefill
 
 MEASURES = {
     "cached_over_full": "error of cached decoding over error of the subject's own uncached forward pass, same tokens",
@@ -27,8 +28,9 @@ def every_split(
     subject: Any,
     case: Case,
     *,
-    length: int,
+    length: int = 9,
     batch: int = 2,
+    shape: Mapping[str, Any] | None = None,
     weights: str | None = None,
     model: dict[str, Any] | None = None,
     model_type: str = "qwen2",
@@ -36,9 +38,12 @@ def every_split(
     """For every split s: a prefill of s tokens and then single tokens equal the uncached forward pass.
 
     Shapes: tokens (batch, length) -> logits (length - 1, batch, length, V), one forward per split.
+    Units:  shape gives length, batch, and sizes of the model together, so that a contract can explore them as one.
     """
-    config, tensors = _model(case, weights, model, model_type)
-    tokens = case.integers("tokens", (batch, length), 0, config["vocab_size"])
+    sizes = {"length": length, "batch": batch, **(shape or {})}
+    length, batch = sizes.pop("length"), sizes.pop("batch")
+    config, tensors = _model(case, weights, {**(model or {}), **sizes}, model_type)
+    tokens = first_twice(case.integers("tokens", (batch, length), 0, config["vocab_size"]))
     want = case.once(_one_shot, config, tensors, tokens, [length] * batch)
     loaded = subject.load(config, tensors)
     got = [_run(loaded, tokens, [split] + [1] * (length - split)) for split in range(1, length)]
@@ -49,9 +54,10 @@ def chunked(
     subject: Any,
     case: Case,
     *,
-    length: int,
-    chunk: int,
+    length: int = 37,
+    chunk: int = 8,
     batch: int = 2,
+    shape: Mapping[str, Any] | None = None,
     weights: str | None = None,
     model: dict[str, Any] | None = None,
     model_type: str = "qwen2",
@@ -60,9 +66,12 @@ def chunked(
 
     Shapes: tokens (batch, length) -> logits (batch, length, V); in all chunks but the first there are
             more keys than queries.
+    Units:  shape gives length, chunk, batch, and sizes of the model together.
     """
-    config, tensors = _model(case, weights, model, model_type)
-    tokens = case.integers("tokens", (batch, length), 0, config["vocab_size"])
+    sizes = {"length": length, "chunk": chunk, "batch": batch, **(shape or {})}
+    length, chunk, batch = (sizes.pop(name) for name in ("length", "chunk", "batch"))
+    config, tensors = _model(case, weights, {**(model or {}), **sizes}, model_type)
+    tokens = first_twice(case.integers("tokens", (batch, length), 0, config["vocab_size"]))
     want = case.once(_one_shot, config, tensors, tokens, [length] * batch)
     sizes = [chunk] * (length // chunk) + [length % chunk] * (length % chunk > 0)
     return Observation(logits=(_run(subject.load(config, tensors), tokens, sizes), want))
@@ -72,22 +81,27 @@ def left_padded(
     subject: Any,
     case: Case,
     *,
-    length: int,
-    pad: int,
+    length: int = 13,
+    pad: int = 5,
     steps: int,
+    order: Sequence[int] = (0, 1, 2),
+    shape: Mapping[str, Any] | None = None,
     weights: str | None = None,
     model: dict[str, Any] | None = None,
     model_type: str = "qwen2",
 ) -> Observation:
     """Rows of a left-padded batch, prefilled and decoded together, equal each row alone without padding.
 
-    Three rows of length, length - pad and length - 2 pad tokens (at least 1); padding positions hold
-    random tokens. After the prompt come `steps` single tokens and then two at once.
+    One row for each number of `order`, of length - number * pad tokens (at least 1), so that lengths fall, rise or
+    neither; padding positions hold random tokens. After the prompt come `steps` single tokens and then two at once.
     Shapes: -> logits (real tokens of all rows, V).
+    Units:  shape gives length, pad, order, and sizes of the model together.
     """
-    config, tensors = _model(case, weights, model, model_type)
-    tokens = case.integers("tokens", (3, length + steps + 2), 0, config["vocab_size"])
-    lengths = np.maximum(length - pad * np.arange(3), 1)
+    sizes = {"length": length, "pad": pad, "order": order, **(shape or {})}
+    length, pad, order = (sizes.pop(name) for name in ("length", "pad", "order"))
+    config, tensors = _model(case, weights, {**(model or {}), **sizes}, model_type)
+    tokens = case.integers("tokens", (len(order), length + steps + 2), 0, config["vocab_size"])
+    lengths = np.maximum(length - pad * np.array(order), 1)
     whole = [int(real) + steps + 2 for real in lengths]
     want = case.once(_one_shot, config, tensors, tokens, whole)
     got = _run(subject.load(config, tensors), tokens, [length] + [1] * steps + [2], lengths)
@@ -99,10 +113,12 @@ def second_request(
     subject: Any,
     case: Case,
     *,
-    first: int,
-    second: int,
+    first: int = 19,
+    second: int = 5,
     steps: int,
+    batches: Sequence[int] = (2, 2),
     together: bool = False,
+    shape: Mapping[str, Any] | None = None,
     weights: str | None = None,
     model: dict[str, Any] | None = None,
     model_type: str = "qwen2",
@@ -111,20 +127,40 @@ def second_request(
 
     `first` and `second` are the prompts' lengths; both requests decode `steps` tokens. With `together` both
     requests decode alternately after the second prefill, so that two caches are in use.
-    Shapes: -> earlier (2, first + steps, V), later (2, second + steps, V).
+    Shapes: -> earlier (batches[0], first + steps, V), later (batches[1], second + steps, V).
+    Units:  shape gives first, second, batches, and sizes of the model together.
     """
-    config, tensors = _model(case, weights, model, model_type)
+    sizes = {"first": first, "second": second, "batches": batches, **(shape or {})}
+    first, second, batches = (sizes.pop(name) for name in ("first", "second", "batches"))
+    config, tensors = _model(case, weights, {**(model or {}), **sizes}, model_type)
     loaded = subject.load(config, tensors)
     requests, wants = [], []
-    for name, prompt in (("earlier", first), ("later", second)):
-        tokens = case.integers(name, (2, prompt + steps), 0, config["vocab_size"])
-        wants.append(case.once(_one_shot, config, tensors, tokens, [prompt + steps] * 2))
+    for name, prompt, batch in (("earlier", first, batches[0]), ("later", second, batches[1])):
+        tokens = case.integers(name, (batch, prompt + steps), 0, config["vocab_size"])
+        wants.append(case.once(_one_shot, config, tensors, tokens, [prompt + steps] * batch))
         requests.append(_Request(loaded, tokens, [prompt] + [1] * steps))
     turns = [0] + [1, 0] * steps + [1] if together else [0] * (steps + 1) + [1] * (steps + 1)
     for turn in turns:
         requests[turn].advance()
     earlier, later = (np.concatenate(request.logits, axis=1) for request in requests)
     return Observation(earlier=(earlier, wants[0]), later=(later, wants[1]))
+
+
+def far(subject: Any, case: Case, *, length: int, model: dict[str, Any], tail: int = 10, chunk: int = 64) -> Observation:
+    """The last `tail` of many tokens, decoded singly behind chunks of a prompt; a model of one layer.
+
+    Shapes: tokens (1, length) -> logits (1, tail, V).
+    """
+    config, tensors = _model(case, None, model, "llama")
+    tokens = case.integers("tokens", (1, length), 0, config["vocab_size"])
+    want = case.once(_behind, config, tensors, tokens, length - tail)
+    sizes = [chunk] * ((length - tail) // chunk) + [(length - tail) % chunk or chunk] + [1] * tail
+    return Observation(logits=(_run(subject.load(config, tensors), tokens, sizes)[:, -tail:], want))
+
+
+def _behind(config: Config, weights: Weights, tokens: np.ndarray, start: int) -> np.ndarray:
+    cache = cache_of_one_layer(config, weights, tokens[:, :start])
+    return decode(config, weights, tokens[:, start:], cache)[0]
 
 
 def drift(subject: Any, case: Case, *, prompt: int, steps: int, weights: str, batch: int = 2) -> Observation:
