@@ -65,7 +65,7 @@ def logits_of(config: Config) -> Callable[[Config, Weights, np.ndarray], np.ndar
 def adapter_layers(config: Config, which: str) -> list[str]:
     """Full names of the layers to adapt; `which` is attention, delta, mixed, everything, or some.
 
-    `some` is everything in layers 1 and 3 alone: in a model of 12 layers, names of layers 10 and 11 begin like layer 1's.
+    `some` is everything in layers 1 and 3 alone: of 12 layers, 10 and 11 have names that begin as 1's do.
     """
     attention = [f"self_attn.{n}_proj" for n in "qkvo"]
     delta = [f"linear_attn.{n}" for n in ("in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a", "out_proj")]

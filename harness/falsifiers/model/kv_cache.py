@@ -146,7 +146,9 @@ def second_request(
     return Observation(earlier=(earlier, wants[0]), later=(later, wants[1]))
 
 
-def far(subject: Any, case: Case, *, length: int, model: dict[str, Any], tail: int = 10, chunk: int = 64) -> Observation:
+def far(
+    subject: Any, case: Case, *, length: int, model: dict[str, Any], tail: int = 10, chunk: int = 64
+) -> Observation:
     """The last `tail` of many tokens, decoded singly behind chunks of a prompt; a model of one layer.
 
     Shapes: tokens (1, length) -> logits (1, tail, V).
