@@ -16,6 +16,7 @@ from harness.case import Case
 from harness.falsifiers.inputs.checkpoint import read_checkpoint
 from harness.falsifiers.inputs.hybrid_model import hybrid_config, hybrid_weights, logits_of
 from harness.falsifiers.inputs.synthetic_model import Config, Weights, case_weights, first_twice, synthetic_config
+from harness.falsifiers.model.cache_requests import Request, Stages, in_chunks, piece_stages, row_stages, run
 from harness.observation import Observation
 from harness.reference.model.decoder_cache import cache_of_one_layer, decode, prefill
 
@@ -41,13 +42,30 @@ def every_split(
     Units:  shape gives length, batch, and sizes of the model together, so that a contract can explore them as one.
     """
     sizes = {"length": length, "batch": batch, **(shape or {})}
-    length, batch = sizes.pop("length"), sizes.pop("batch")
-    config, tensors = _model(case, weights, {**(model or {}), **sizes}, model_type)
-    tokens = first_twice(case.integers("tokens", (batch, length), 0, config["vocab_size"]))
-    want = case.once(_one_shot, config, tensors, tokens, [length] * batch)
-    loaded = subject.load(config, tensors)
-    got = [_run(loaded, tokens, [split] + [1] * (length - split)) for split in range(1, length)]
+    config, tensors, tokens, want = _whole(case, sizes, weights, model, model_type)
+    loaded, length = subject.load(config, tensors), tokens.shape[1]
+    got = [run(loaded, tokens, [split] + [1] * (length - split)) for split in range(1, length)]
     return Observation(logits=(np.stack(got), np.broadcast_to(want, (length - 1, *want.shape))))
+
+
+def every_split_stages(
+    subject: Any,
+    case: Case,
+    *,
+    replaced: bool = False,
+    length: int = 9,
+    batch: int = 2,
+    shape: Mapping[str, Any] | None = None,
+    weights: str | None = None,
+    model: dict[str, Any] | None = None,
+    model_type: str = "qwen2",
+) -> Stages:
+    """(stage, got, want): a prefill of half the tokens, then three single ones; `replaced` as in `piece_stages`."""
+    sizes = {"length": length, "batch": batch, **(shape or {})}
+    config, tensors, tokens, want = _whole(case, sizes, weights, model, model_type)
+    half = tokens.shape[1] // 2
+    pieces = [half] + [1] * min(3, tokens.shape[1] - half)
+    return piece_stages(subject.load(config, tensors), tokens, pieces, want, replaced)
 
 
 def chunked(
@@ -69,12 +87,29 @@ def chunked(
     Units:  shape gives length, chunk, batch, and sizes of the model together.
     """
     sizes = {"length": length, "chunk": chunk, "batch": batch, **(shape or {})}
-    length, chunk, batch = (sizes.pop(name) for name in ("length", "chunk", "batch"))
-    config, tensors = _model(case, weights, {**(model or {}), **sizes}, model_type)
-    tokens = first_twice(case.integers("tokens", (batch, length), 0, config["vocab_size"]))
-    want = case.once(_one_shot, config, tensors, tokens, [length] * batch)
-    sizes = [chunk] * (length // chunk) + [length % chunk] * (length % chunk > 0)
-    return Observation(logits=(_run(subject.load(config, tensors), tokens, sizes), want))
+    chunk = sizes.pop("chunk")
+    config, tensors, tokens, want = _whole(case, sizes, weights, model, model_type)
+    return Observation(logits=(run(subject.load(config, tensors), tokens, in_chunks(tokens.shape[1], chunk)), want))
+
+
+def chunked_stages(
+    subject: Any,
+    case: Case,
+    *,
+    replaced: bool = False,
+    length: int = 37,
+    chunk: int = 8,
+    batch: int = 2,
+    shape: Mapping[str, Any] | None = None,
+    weights: str | None = None,
+    model: dict[str, Any] | None = None,
+    model_type: str = "qwen2",
+) -> Stages:
+    """(stage, got, want): the first chunk, then each other one; `replaced` as in `piece_stages`."""
+    sizes = {"length": length, "chunk": chunk, "batch": batch, **(shape or {})}
+    chunk = sizes.pop("chunk")
+    config, tensors, tokens, want = _whole(case, sizes, weights, model, model_type)
+    return piece_stages(subject.load(config, tensors), tokens, in_chunks(tokens.shape[1], chunk), want, replaced)
 
 
 def left_padded(
@@ -98,15 +133,31 @@ def left_padded(
     Units:  shape gives length, pad, order, and sizes of the model together.
     """
     sizes = {"length": length, "pad": pad, "order": order, **(shape or {})}
-    length, pad, order = (sizes.pop(name) for name in ("length", "pad", "order"))
-    config, tensors = _model(case, weights, {**(model or {}), **sizes}, model_type)
-    tokens = case.integers("tokens", (len(order), length + steps + 2), 0, config["vocab_size"])
-    lengths = np.maximum(length - pad * np.array(order), 1)
-    whole = [int(real) + steps + 2 for real in lengths]
-    want = case.once(_one_shot, config, tensors, tokens, whole)
-    got = _run(subject.load(config, tensors), tokens, [length] + [1] * steps + [2], lengths)
-    rows = [(got[i, -real:], want[i, -real:]) for i, real in enumerate(whole)]
+    config, tensors, tokens, want, lengths = _padded(case, sizes, steps, weights, model, model_type)
+    got = run(subject.load(config, tensors), tokens, _padded_pieces(tokens, steps), lengths)
+    rows = [(got[i, -(n + steps + 2) :], want[i, -(n + steps + 2) :]) for i, n in enumerate(lengths)]
     return Observation(logits=tuple(np.concatenate(part) for part in zip(*rows, strict=True)))
+
+
+def left_padded_stages(
+    subject: Any,
+    case: Case,
+    *,
+    replaced: bool = False,
+    length: int = 13,
+    pad: int = 5,
+    steps: int,
+    order: Sequence[int] = (0, 1, 2),
+    shape: Mapping[str, Any] | None = None,
+    weights: str | None = None,
+    model: dict[str, Any] | None = None,
+    model_type: str = "qwen2",
+) -> Stages:
+    """(stage, got, want) for each row's prompt and the tokens behind it; with `replaced` every row runs alone."""
+    sizes = {"length": length, "pad": pad, "order": order, **(shape or {})}
+    config, tensors, tokens, want, lengths = _padded(case, sizes, steps, weights, model, model_type)
+    loaded, pieces = subject.load(config, tensors), _padded_pieces(tokens, steps)
+    return row_stages(loaded, tokens, pieces, lengths, want, replaced)
 
 
 def second_request(
@@ -138,7 +189,7 @@ def second_request(
     for name, prompt, batch in (("earlier", first, batches[0]), ("later", second, batches[1])):
         tokens = case.integers(name, (batch, prompt + steps), 0, config["vocab_size"])
         wants.append(case.once(_one_shot, config, tensors, tokens, [prompt + steps] * batch))
-        requests.append(_Request(loaded, tokens, [prompt] + [1] * steps))
+        requests.append(Request(loaded, tokens, [prompt] + [1] * steps))
     turns = [0] + [1, 0] * steps + [1] if together else [0] * (steps + 1) + [1] * (steps + 1)
     for turn in turns:
         requests[turn].advance()
@@ -156,8 +207,8 @@ def far(
     config, tensors = _model(case, None, model, "llama")
     tokens = case.integers("tokens", (1, length), 0, config["vocab_size"])
     want = case.once(_behind, config, tensors, tokens, length - tail)
-    sizes = [chunk] * ((length - tail) // chunk) + [(length - tail) % chunk or chunk] + [1] * tail
-    return Observation(logits=(_run(subject.load(config, tensors), tokens, sizes)[:, -tail:], want))
+    sizes = in_chunks(length - tail, chunk) + [1] * tail
+    return Observation(logits=(run(subject.load(config, tensors), tokens, sizes)[:, -tail:], want))
 
 
 def _behind(config: Config, weights: Weights, tokens: np.ndarray, start: int) -> np.ndarray:
@@ -176,7 +227,7 @@ def drift(subject: Any, case: Case, *, prompt: int, steps: int, weights: str, ba
     start = case.integers("tokens", (batch, prompt), 0, config["vocab_size"])
     tokens, want = case.once(_greedy, str(weights), case.dtype, start, steps)
     loaded = subject.load(config, tensors)
-    got = _run(loaded, tokens, [prompt] + [1] * steps)
+    got = run(loaded, tokens, [prompt] + [1] * steps)
     cached, full = (_errors(x, want) for x in (got, loaded.logits(tokens)))
     over = float(np.sqrt(np.mean(cached[prompt:] ** 2) / np.mean(full[prompt:] ** 2)))
     return Observation(
@@ -184,34 +235,6 @@ def drift(subject: Any, case: Case, *, prompt: int, steps: int, weights: str, ba
         cached_over_full=over,
         series={"rel_l2_err": cached, "rel_l2_err_one_shot": full},
     )
-
-
-class _Request:
-    """One request on a loaded model: its tokens in pieces, its cache, and its logits so far."""
-
-    def __init__(self, loaded: Any, tokens: np.ndarray, sizes: list[int], lengths: np.ndarray | None = None) -> None:
-        self.pieces = np.split(tokens, np.cumsum(sizes)[:-1], axis=1)
-        self.loaded, self.lengths, self.logits = loaded, lengths, list[np.ndarray]()
-        self.cache: Any = None
-
-    def advance(self) -> None:
-        """Run the next piece; the first one is the prompt."""
-        piece = self.pieces[len(self.logits)]
-        if self.logits:
-            logits, self.cache = self.loaded.decode(piece, self.cache)
-        elif self.lengths is None:
-            logits, self.cache = self.loaded.prefill(piece)
-        else:
-            logits, self.cache = self.loaded.prefill(piece, lengths=self.lengths)
-        self.logits.append(logits)
-
-
-def _run(loaded: Any, tokens: np.ndarray, sizes: list[int], lengths: np.ndarray | None = None) -> np.ndarray:
-    """Logits of all tokens, run in pieces of these sizes: a prefill, then decodes."""
-    request = _Request(loaded, tokens, sizes, lengths)
-    for _ in sizes:
-        request.advance()
-    return np.concatenate(request.logits, axis=1)
 
 
 def _model(case: Case, weights: str | None, model: dict[str, Any] | None, model_type: str) -> tuple[Config, Weights]:
@@ -222,6 +245,32 @@ def _model(case: Case, weights: str | None, model: dict[str, Any] | None, model_
         return config, hybrid_weights(case, config)
     config = synthetic_config(model_type=model_type, **(model or {}))
     return config, case_weights(case, config)
+
+
+def _whole(
+    case: Case, sizes: dict[str, Any], weights: str | None, model: dict[str, Any] | None, model_type: str
+) -> tuple[Config, Weights, np.ndarray, np.ndarray]:
+    """Config, weights, tokens (batch, length), and the reference's logits; the other sizes are the model's."""
+    length, batch = sizes.pop("length"), sizes.pop("batch")
+    config, tensors = _model(case, weights, {**(model or {}), **sizes}, model_type)
+    tokens = first_twice(case.integers("tokens", (batch, length), 0, config["vocab_size"]))
+    return config, tensors, tokens, case.once(_one_shot, config, tensors, tokens, [length] * batch)
+
+
+def _padded(
+    case: Case, sizes: dict[str, Any], steps: int, weights: str | None, model: dict[str, Any] | None, model_type: str
+) -> tuple[Config, Weights, np.ndarray, np.ndarray, np.ndarray]:
+    """Config, weights, tokens (rows, length + steps + 2), the rows' logits alone, and their prompts' lengths."""
+    length, pad, order = (sizes.pop(name) for name in ("length", "pad", "order"))
+    config, tensors = _model(case, weights, {**(model or {}), **sizes}, model_type)
+    tokens = case.integers("tokens", (len(order), length + steps + 2), 0, config["vocab_size"])
+    lengths = np.maximum(length - pad * np.array(order), 1)
+    want = case.once(_one_shot, config, tensors, tokens, [int(n) + steps + 2 for n in lengths])
+    return config, tensors, tokens, want, lengths
+
+
+def _padded_pieces(tokens: np.ndarray, steps: int) -> list[int]:
+    return [tokens.shape[1] - steps - 2] + [1] * steps + [2]
 
 
 def _one_shot(config: Config, weights: Weights, tokens: np.ndarray, lengths: list[int]) -> np.ndarray:

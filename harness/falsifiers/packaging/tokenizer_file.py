@@ -21,7 +21,7 @@ MEASURES = {
     "types_wrong": "number of ids with a wrong token type: special is control, filled up is unused, others normal",
     "merges_wrong": "number of merges that are missing, extra or in a wrong place",
     "pre_tokenizer_wrong": "1 if the file does not name the tokenizer's pre-tokenizer, else 0",
-    "special_wrong": "number of special ids (begin, end, padding, unknown) and flags (BOS before text) that differ from the folder's",
+    "special_wrong": "number of special ids (begin, end, padding, unknown) and flags that differ from the folder's",
     "template_lost": "1 if the folder's chat template is missing from the file or differs there, else 0",
     "ids_differ": "number of texts whose ids by llama.cpp and by the tokenizers library differ",
     "texts_differ": "number of id lists that llama.cpp does not decode to their text",
