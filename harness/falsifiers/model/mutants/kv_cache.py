@@ -28,8 +28,8 @@ def positions_restart(baseline: Any) -> Any:
 
 @mutant
 def rope_table_wraps(baseline: Any) -> Any:
-    """Positions past 2,047 read a table of 2,048 rows from its start again. Synthetic: the table is taken
-    modulo its length (pegainfer-project/pegainfer#220 reads past the end of one of 4,096)."""
+    """The RoPE table has 2,048 rows, and later positions read some row of it
+    (pegainfer-project/pegainfer#220, with 4,096 rows)."""
     return _input(baseline, lambda n, loaded, mask, at: (mask, at % 2048))
 
 
@@ -43,7 +43,7 @@ def positions_in_int16(baseline: Any) -> Any:
 @mutant
 def ring_of_32768(baseline: Any) -> Any:
     """The cache has 32,768 slots, and a longer text overwrites its first ones.
-    Synthetic: a ring is right for a model whose window is no longer (1bit-MONSTER/1bit-MONSTER#661 writes past it)."""
+    Synthetic: a ring is right for a model whose window is no longer."""
 
     def edit(n: int, loaded: Any, mask: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
         slots = torch.arange(mask.shape[1], device=mask.device)
