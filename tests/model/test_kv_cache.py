@@ -130,7 +130,7 @@ def test_every_mutant_has_its_call() -> None:
 @pytest.mark.parametrize(("name", "call"), KILLED_BY.items())
 def test_every_mutant_is_far_outside_the_limits(name: str, call: str) -> None:
     for dtype in ("float64", "float32"):
-        assert error(MUTANTS[name](decoder), call, dtype) >= 1e-3
+        assert error(MUTANTS[name](decoder), call, dtype) >= 5e-4
 
 
 @pytest.mark.parametrize("name", ["rope_table_wraps", "positions_in_int16", "ring_of_32768"])
