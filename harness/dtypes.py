@@ -35,6 +35,10 @@ FORMATS = {
 }
 
 
+class AsStored(np.ndarray):
+    """A view of an array that reaches the subject in its own dtype, whatever the run's: a tensor before loading."""
+
+
 def round_to(values: np.ndarray, dtype: str) -> np.ndarray:
     """Round floating values to `dtype` (nearest, ties to even); other kinds pass unchanged.
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.dtypes import FORMATS, round_mantissa, round_to
+from harness.dtypes import FORMATS, AsStored, round_mantissa, round_to
 from harness.platforms import HOST
 from harness.subject import other_process, turns
 from harness.subject.arrays import plain, same_bytes
@@ -196,7 +196,8 @@ class Boundary:
         import torch
 
         tensor = torch.from_numpy(np.array(array, copy=True))
-        if array.dtype.kind == "f" and array.dtype == FORMATS[self._dtype].carrier:
+        carried = array.dtype == FORMATS[self._dtype].carrier and not isinstance(array, AsStored)
+        if array.dtype.kind == "f" and carried:
             tensor = tensor.to(getattr(torch, self._dtype))
         if tensor.dtype == torch.float64 and platform(self._device) == "mps":
             raise Unsupported(f"{self._role}: torch has no float64 on mps")

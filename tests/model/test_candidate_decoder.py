@@ -25,6 +25,7 @@ from harness.falsifiers.model.decoder import (
     synthetic_config,
 )
 from harness.falsifiers.model.mutants import decoder as decoder_mutants
+from harness.localisation import convicted, error_u
 from harness.mutant import mutants_of
 from harness.reference.random_weights import random_weights
 from harness.subject.boundary import Unsupported
@@ -197,3 +198,25 @@ def test_checkpoint_that_does_not_fit_its_config_is_one_line(folder: Path) -> No
         checkpoint_parity(boundary(candidate, "float32"), Case(), weights=str(folder), length=3)
     assert str(folder) in str(found.value)
     assert "\n" not in str(found.value)
+
+
+def test_a_norm_that_edits_the_residual_stream_is_blamed_and_not_the_sum_behind_it() -> None:
+    class Edits(candidate.Decoder):
+        @staticmethod
+        def norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+            return x.mul_(torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)) * weight
+
+    def load(config: Any, weights: Any, *, dtype: str, device: str) -> Any:
+        return Edits(dict(config), dict(weights))
+
+    def errors(target: Any, replaced: bool) -> dict[str, float]:
+        found = logit_parity_stages(
+            boundary(target, "float32"), Case(seed=3, dtype="float32"), **SIZES, length=5, replaced=replaced
+        )
+        return {name: error_u(got, want, "float32") for name, got, want in found}
+
+    wrong = SimpleNamespace(ARRAYS="torch", load=load)
+    found = convicted(errors(wrong, True), errors(wrong, False))
+    assert found["first_divergent"] == "layers.0.input_norm"
+    assert "layers.0.attn_residual" in found["independently_bad"]
+    assert convicted(errors(candidate, True), errors(candidate, False))["first_divergent"] is None

@@ -15,13 +15,13 @@ from harness.candidates import torch as eager
 from harness.candidates import torch_sdpa
 from harness.case import Case
 from harness.dtypes import FORMATS, round_to
-from harness.falsifiers.baselines.transformers import decoder
+from harness.falsifiers.baselines.transformers import decoder, long_decoder
 from harness.falsifiers.model import kv_cache
 from harness.falsifiers.model.decoder import synthetic_config
 from harness.falsifiers.model.mutants import kv_cache as kv_cache_mutants
 from harness.mutant import Inapplicable, mutants_of
 from harness.reference.model.decoder import decoder_logits
-from harness.reference.model.decoder_cache import decode, prefill
+from harness.reference.model.decoder_cache import cache_of_one_layer, decode, prefill
 from harness.reference.random_weights import random_weights
 from harness.subject.boundary import Boundary
 from harness.subject.trace import Trace
@@ -38,9 +38,14 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "split": (kv_cache.every_split, {"length": 5, "model": SIZES}),
     "chunk": (kv_cache.chunked, {"length": 19, "chunk": 8, "model": SIZES}),
     "padded": (kv_cache.left_padded, {"length": 7, "pad": 3, "steps": 2, "model": SIZES}),
+    "sorted": (kv_cache.left_padded, {"length": 7, "pad": 2, "steps": 2, "order": [2, 0, 1], "model": SIZES}),
     "second": (kv_cache.second_request, {"first": 9, "second": 4, "steps": 2, "model": SIZES}),
     "together": (kv_cache.second_request, {"first": 9, "second": 4, "steps": 2, "model": SIZES, "together": True}),
 }
+FAR: tuple[Callable[..., Any], dict[str, Any]] = (
+    kv_cache.far,
+    {"length": 33333, "chunk": 512, "model": {**SIZES, "layers": 1}},
+)
 KILLED_BY = {
     "position_off_by_one": "split",
     "positions_restart": "chunk",
@@ -55,12 +60,13 @@ KILLED_BY = {
     "rope_twice": "split",
     "previous_request_kept": "second",
     "one_cache_for_all": "together",
+    "left_sorted_by_length": "sorted",
 }
 
 
 def error(target: Any, call: str, dtype: str) -> float:
     """The worst pair's relative L2 error."""
-    falsifier, given = CALLS[call]
+    falsifier, given = {**CALLS, "far": FAR}[call]
     trace = Trace()
     seen = falsifier(boundary(target, dtype, trace), Case(dtype=dtype), **given)
     assert [trace.dtypes_wrong, trace.inputs_changed, trace.outputs_changed()] == [[], [], []]
@@ -118,13 +124,31 @@ def test_correct_subjects_equal_the_reference(target: Any, call: str) -> None:
 
 
 def test_every_mutant_has_its_call() -> None:
-    assert set(KILLED_BY) == set(MUTANTS)
+    assert {*KILLED_BY, "rope_table_wraps", "positions_in_int16", "ring_of_32768"} == set(MUTANTS)
 
 
 @pytest.mark.parametrize(("name", "call"), KILLED_BY.items())
 def test_every_mutant_is_far_outside_the_limits(name: str, call: str) -> None:
     for dtype in ("float64", "float32"):
-        assert error(MUTANTS[name](decoder), call, dtype) >= 1e-3
+        assert error(MUTANTS[name](decoder), call, dtype) >= 5e-4
+
+
+@pytest.mark.parametrize("name", ["rope_table_wraps", "positions_in_int16", "ring_of_32768"])
+def test_what_wraps_shows_only_in_a_long_text(name: str) -> None:
+    assert error(long_decoder, "far", "float64") <= 1e-12
+    wrong = MUTANTS[name](long_decoder)
+    assert error(wrong, "far", "float64") >= 1e-6
+    assert error(MUTANTS[name](decoder), "chunk", "float64") <= 1e-13
+
+
+def test_a_cache_without_attention_is_the_prompts_own() -> None:
+    one = synthetic_config(**{**MODEL, "layers": 1})
+    weights = random_weights(one, 0)
+    whole, found = prefill(one, weights, TOKENS)[1], cache_of_one_layer(one, weights, TOKENS)
+    assert np.array_equal(whole.keys[0], found.keys[0])
+    assert np.array_equal(whole.values[0], found.values[0])
+    with pytest.raises(ValueError, match="expected one"):
+        cache_of_one_layer(CONFIG, WEIGHTS, TOKENS)
 
 
 def test_a_second_request_shows_only_behind_a_longer_one() -> None:

@@ -25,6 +25,10 @@ MEASURES = {
 }
 
 
+LAYERS = {"some": 12}
+"""Layers of a decoder with adapters on some of them: `layers.1` and `layers.10` both exist."""
+
+
 def off(subject: Any, case: Case, *, key_heads: int, per_key: int, length: int) -> Observation:
     """A call with lora={}, and a call after one with adapters, equal the plain call byte for byte.
 
@@ -96,8 +100,9 @@ def decoder(subject: Any, case: Case, *, model_type: str, which: str, r: int, sc
     """A decoder with unmerged adapters equals the reference with the merged weights.
 
     Shapes: tokens (2, length) -> logits (2, length, V).
+    Units:  `some` of 12 layers have adapters, or `attention` or `everything` of 2.
     """
-    config = small_config(model_type=model_type)
+    config = small_config(model_type=model_type, layers=LAYERS.get(which, 2))
     weights, tokens = case_weights(case, config), case_tokens(case, config, 2, length)
     lora = _adapters(case, config, which, r, scale)
     logits = subject.load(config, weights, lora=lora).logits(tokens)
@@ -113,9 +118,9 @@ def decoder_gradients(
 ) -> Observation:
     """Gradients of every adapter matrix of a decoder: dA = scale B^T dW, dB = scale dW A^T of the merged weight.
 
-    Shapes: tokens, targets (2, length); one pair per matrix.
+    Shapes: tokens, targets (2, length); one pair per matrix. Units: which as in `decoder`.
     """
-    config = small_config(model_type=model_type)
+    config = small_config(model_type=model_type, layers=LAYERS.get(which, 2))
     weights, tokens = case_weights(case, config), case_tokens(case, config, 2, length)
     targets = case.integers("targets", (2, length), 0, config["vocab_size"])
     lora = _adapters(case, config, which, r, scale)

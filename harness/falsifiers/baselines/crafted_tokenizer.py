@@ -21,7 +21,7 @@ MERGES = (
     *(("Ġ", "Ġ"), ("ĠĠ", "ĠĠ"), ("Ġ", "a")),
     *(("Ã", "©"), ("ð", "Ł"), ("ðŁ", "ĺ")),  # é, and the first bytes of an emoji
 )
-SPECIAL, PLAIN = ("<|im_start|>", "<|im_end|>"), ("<tool>",)
+SPECIAL, PLAIN = ("<|im_start|>", "<|im_end|>", "<|fill|>"), ("<tool>",)
 TEXTS = (
     *("123", "12", "1212312", "x123y", "a.\n\nb", "...\n\n", "it'S it's", "'S", "(x)", " (x(xy"),
     *("abc", "aabbcc", "xyxyxyx", "yxyxy", "     a", "a   a    a", "\n   \n", "é😀é", "😁😂", "abc<|im_end|>abc"),
@@ -52,6 +52,6 @@ def write(folder: str | Path) -> int:
     words.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL])
     words.add_tokens([AddedToken(token, special=False, normalized=False) for token in PLAIN])
     words.save(str(Path(folder) / "tokenizer.json"))
-    settings = {"eos_token": SPECIAL[1], "pad_token": SPECIAL[1]}
+    settings = {"bos_token": SPECIAL[0], "eos_token": SPECIAL[1], "pad_token": SPECIAL[2]}
     (Path(folder) / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     return int(words.get_vocab_size())

@@ -12,6 +12,8 @@ from harness.reference.model.decoder import decoder_logits
 from harness.reference.model.hybrid import hybrid_logits
 from harness.reference.model.hybrid_config import MODEL_TYPES, weight_shapes
 
+SOME = (1, 3)
+"""Layers that have adapters when not every layer has."""
 Config = dict[str, Any]
 Weights = dict[str, np.ndarray]
 
@@ -61,17 +63,22 @@ def logits_of(config: Config) -> Callable[[Config, Weights, np.ndarray], np.ndar
 
 
 def adapter_layers(config: Config, which: str) -> list[str]:
-    """Full names of the layers to adapt; `which` is attention, delta, mixed, or everything."""
+    """Full names of the layers to adapt; `which` is attention, delta, mixed, everything, or some.
+
+    `some` is everything in layers 1 and 3 alone: of 12 layers, 10 and 11 have names that begin as 1's do.
+    """
     attention = [f"self_attn.{n}_proj" for n in "qkvo"]
     delta = [f"linear_attn.{n}" for n in ("in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a", "out_proj")]
     mlp = [f"mlp.{n}_proj" for n in ("gate", "up", "down")]
     names = []
     for i, kind in enumerate(config.get("layer_types") or ["full_attention"] * config["num_hidden_layers"]):
+        if which == "some" and i not in SOME:
+            continue
         if kind == "full_attention" and which != "delta":
             names += [f"model.layers.{i}.{name}" for name in attention]
         if kind == "linear_attention" and which != "attention":
             names += [f"model.layers.{i}.{name}" for name in delta]
-        if which == "everything":
+        if which in ("everything", "some"):
             names += [f"model.layers.{i}.{name}" for name in mlp]
     return names
 

@@ -80,5 +80,12 @@ def case_weights(case: Case, config: Config) -> Weights:
 
 
 def case_tokens(case: Case, config: Config, batch: int, length: int) -> np.ndarray:
-    """Token ids (batch, length) below the config's vocab_size."""
-    return case.integers("tokens", (batch, length), 0, int(config["vocab_size"]))
+    """Token ids (batch, length) below the config's vocab_size; the first row begins with one token twice."""
+    return first_twice(case.integers("tokens", (batch, length), 0, int(config["vocab_size"])))
+
+
+def first_twice(tokens: np.ndarray) -> np.ndarray:
+    """The tokens, with the first row's first token repeated, as in a text that already begins with its BOS."""
+    twice = tokens.copy()
+    twice[:1, 1:2] = twice[:1, :1]
+    return twice

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,37 +24,39 @@ def logit_parity(
     *,
     model_type: str,
     layers: int,
-    hidden: int,
-    intermediate: int,
-    heads: int,
-    kv_heads: int,
     head_dim: int,
     vocab: int,
     rope_theta: float,
     eps: float,
     tied: bool,
     biases: bool,
-    length: int,
+    shape: Mapping[str, int] | None = None,
+    hidden: int = 64,
+    intermediate: int = 96,
+    heads: int = 4,
+    kv_heads: int = 2,
+    length: int = 17,
     batch: int = 2,
 ) -> Observation:
     """Logits of a synthetic model with random weights, at positions 0 .. length-1.
 
     Shapes: tokens (batch, length) -> logits (batch, length, vocab).
-    Units:  biases switches Llama's `attention_bias` and `mlp_bias`; a Qwen2 always has q/k/v biases.
+    Units:  shape gives several of the sizes hidden to batch at once, so that a contract can explore them together;
+            biases switches Llama's `attention_bias` and `mlp_bias`; a Qwen2 always has q/k/v biases.
     """
+    sizes = {"hidden": hidden, "intermediate": intermediate, "heads": heads, "kv_heads": kv_heads}
+    sizes |= {"length": length, "batch": batch, **(shape or {})}
+    length, batch = sizes.pop("length"), sizes.pop("batch")
     config = synthetic_config(
         model_type=model_type,
         layers=layers,
-        hidden=hidden,
-        intermediate=intermediate,
-        heads=heads,
-        kv_heads=kv_heads,
         head_dim=head_dim,
         vocab=vocab,
         rope_theta=rope_theta,
         eps=eps,
         tied=tied,
         biases=biases,
+        **sizes,
     )
     weights, tokens = case_weights(case, config), case_tokens(case, config, batch, length)
     want = case.once(decoder_logits, config, weights, tokens)
@@ -61,13 +64,15 @@ def logit_parity(
 
 
 def logit_parity_stages(
-    subject: Any, case: Case, *, length: int, batch: int = 2, replaced: bool = False, **model: Any
+    subject: Any, case: Case, *, shape: Mapping[str, int] | None = None, replaced: bool = False, **model: Any
 ) -> Stages:
     """(stage, got, want) in order of computation, for the model and tokens of `logit_parity`.
 
     With `replaced` every stage gets the reference's values as input, so that each shows only its own error.
     Shapes: as in `reference.model.decoder.stage_names`, without the stages that the subject does not return.
     """
+    model |= shape or {}
+    length, batch = model.pop("length"), model.pop("batch", 2)
     config = synthetic_config(**model)
     weights, tokens = case_weights(case, config), case_tokens(case, config, batch, length)
     return _stages(subject, case, config, weights, tokens, replaced)

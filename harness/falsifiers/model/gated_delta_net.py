@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from harness.case import Case
+from harness.dtypes import round_to
 from harness.falsifiers.model.gdn_layer import Arrays, Config, adapters, inputs, layer, states
 from harness.observation import Observation
 from harness.reference.model.gated_delta_net import gated_delta_net_forward
 
+Stages = list[tuple[str, np.ndarray, np.ndarray]]
 MEASURES = {
     "drift": "relative error of the last 64 tokens over the relative error of the first 64",
 }
@@ -33,6 +36,24 @@ def forward(
     return Observation(out=(out, want[0]), state=(state, want[1]), conv_state=(conv_state, want[2]))
 
 
+def forward_stages(
+    subject: Any,
+    case: Case,
+    *,
+    key_heads: int,
+    per_key: int,
+    length: int,
+    started: bool,
+    adapted: bool = False,
+    replaced: bool = False,
+) -> Stages:
+    """(stage, got, want) of the first three tokens one by one, then of all at once; see `_call_stages`."""
+    config, weights = layer(case, key_heads, per_key)
+    given: dict[str, Any] = states(case, config) if started else {}
+    lora = {"lora": adapters(case, weights)} if adapted else {}
+    return _call_stages(subject, case, inputs(case, config, length), weights, config, given, replaced, lora)
+
+
 def split(subject: Any, case: Case, *, key_heads: int, per_key: int, length: int) -> Observation:
     """f(a + b) equals f(a) followed by f(b) from its states, for every split and token by token.
 
@@ -48,6 +69,15 @@ def split(subject: Any, case: Case, *, key_heads: int, per_key: int, length: int
         for i, name in enumerate(("out", "state", "conv_state"))
     }
     return Observation(**pairs)
+
+
+def split_stages(
+    subject: Any, case: Case, *, key_heads: int, per_key: int, length: int, replaced: bool = False
+) -> Stages:
+    """As `forward_stages`, from given states."""
+    config, weights = layer(case, key_heads, per_key)
+    x, given = inputs(case, config, length), states(case, config)
+    return _call_stages(subject, case, x, weights, config, given, replaced)
 
 
 def horizon(subject: Any, case: Case, *, key_heads: int, per_key: int, length: int, spans: list[int]) -> Observation:
@@ -71,14 +101,23 @@ def horizon(subject: Any, case: Case, *, key_heads: int, per_key: int, length: i
     )
 
 
-def unequal_lengths(subject: Any, case: Case, *, key_heads: int, per_key: int, length: int, pad: int) -> Observation:
+def unequal_lengths(
+    subject: Any,
+    case: Case,
+    *,
+    key_heads: int,
+    per_key: int,
+    length: int,
+    pad: int,
+    order: Sequence[int] = (0, 1, 2),
+) -> Observation:
     """Left-padded rows equal each row alone: outputs of the real tokens, and final states.
 
-    Shapes: x (3, length, 24), rows of length, length - pad, length - 2 pad real tokens.
+    Shapes: x (rows, length, 24), one row of length - number * pad real tokens for each number of `order`.
     """
     config, weights = layer(case, key_heads, per_key)
-    x = inputs(case, config, length, batch=3)
-    begins = [0, pad, 2 * pad]
+    x = inputs(case, config, length, batch=len(order))
+    begins = [number * pad for number in order]
     real = np.arange(length) >= np.array(begins)[:, None]
     out, state, _ = subject.gated_delta_net(x, weights, config, real=real)
     rows = [case.once(_forward, x[i : i + 1, begin:], weights, config) for i, begin in enumerate(begins)]
@@ -102,6 +141,35 @@ def next_request(subject: Any, case: Case, *, key_heads: int, per_key: int, leng
     out, state, conv_state = subject.gated_delta_net(x, weights, config)
     want = case.once(_forward, x, weights, config)
     return Observation(out=(out, want[0]), state=(state, want[1]), conv_state=(conv_state, want[2]))
+
+
+def _call_stages(
+    subject: Any,
+    case: Case,
+    x: np.ndarray,
+    weights: Arrays,
+    config: Config,
+    given: dict[str, Any],
+    replaced: bool,
+    lora: dict[str, Any] | None = None,
+) -> Stages:
+    """(stage, got, want) of calls of one token, and of a call of all: the convolution's inputs, the state, the output.
+
+    With `replaced` every token starts from the reference's states. A wrong convolution state is in_proj_qkv or what is
+    kept of it; a wrong state behind a right one is gates, roles or order; a wrong output alone is the norm or its gate.
+    """
+    calls = [(f"token.{t}", t, t + 1) for t in range(min(3, x.shape[1]))] + [("all", 0, x.shape[1])]
+    stages: Stages = []
+    right = own = given
+    for name, start, end in calls:
+        before = given if not start else right if replaced else own
+        out, state, conv_state = subject.gated_delta_net(x[:, start:end], weights, config, **before, **(lora or {}))
+        wanted = case.once(_forward, x[:, start:end], weights, config, **(right if start else given), **(lora or {}))
+        own = {"state": state, "conv_state": conv_state}
+        right = {key: round_to(want, case.dtype) for key, want in zip(own, wanted[1:], strict=True)}
+        stages += [(f"{name}.conv_state", conv_state, wanted[2]), (f"{name}.state", state, wanted[1])]
+        stages.append((f"{name}.out", out, wanted[0]))
+    return stages
 
 
 def _forward(x: np.ndarray, weights: Arrays, config: Config, **given: Any) -> tuple[np.ndarray, ...]:

@@ -7,6 +7,7 @@ subject's caches back to it. The expected logits are the reference's for each ro
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ import numpy as np
 from harness.case import Case
 from harness.falsifiers.inputs.checkpoint import read_checkpoint
 from harness.falsifiers.inputs.hybrid_model import hybrid_config, hybrid_weights, logits_of
-from harness.falsifiers.inputs.synthetic_model import Config, Weights, case_weights, synthetic_config
+from harness.falsifiers.inputs.synthetic_model import Config, Weights, case_weights, first_twice, synthetic_config
+from harness.falsifiers.model.cache_requests import Request, Stages, in_chunks, piece_stages, row_stages, run
 from harness.observation import Observation
-from harness.reference.model.decoder_cache import decode, prefill
+from harness.reference.model.decoder_cache import cache_of_one_layer, decode, prefill
 
 MEASURES = {
     "cached_over_full": "error of cached decoding over error of the subject's own uncached forward pass, same tokens",
@@ -27,8 +29,9 @@ def every_split(
     subject: Any,
     case: Case,
     *,
-    length: int,
+    length: int = 9,
     batch: int = 2,
+    shape: Mapping[str, Any] | None = None,
     weights: str | None = None,
     model: dict[str, Any] | None = None,
     model_type: str = "qwen2",
@@ -36,22 +39,43 @@ def every_split(
     """For every split s: a prefill of s tokens and then single tokens equal the uncached forward pass.
 
     Shapes: tokens (batch, length) -> logits (length - 1, batch, length, V), one forward per split.
+    Units:  shape gives length, batch, and sizes of the model together, so that a contract can explore them as one.
     """
-    config, tensors = _model(case, weights, model, model_type)
-    tokens = case.integers("tokens", (batch, length), 0, config["vocab_size"])
-    want = case.once(_one_shot, config, tensors, tokens, [length] * batch)
-    loaded = subject.load(config, tensors)
-    got = [_run(loaded, tokens, [split] + [1] * (length - split)) for split in range(1, length)]
+    sizes = {"length": length, "batch": batch, **(shape or {})}
+    config, tensors, tokens, want = _whole(case, sizes, weights, model, model_type)
+    loaded, length = subject.load(config, tensors), tokens.shape[1]
+    got = [run(loaded, tokens, [split] + [1] * (length - split)) for split in range(1, length)]
     return Observation(logits=(np.stack(got), np.broadcast_to(want, (length - 1, *want.shape))))
+
+
+def every_split_stages(
+    subject: Any,
+    case: Case,
+    *,
+    replaced: bool = False,
+    length: int = 9,
+    batch: int = 2,
+    shape: Mapping[str, Any] | None = None,
+    weights: str | None = None,
+    model: dict[str, Any] | None = None,
+    model_type: str = "qwen2",
+) -> Stages:
+    """(stage, got, want): a prefill of half the tokens, then three single ones; `replaced` as in `piece_stages`."""
+    sizes = {"length": length, "batch": batch, **(shape or {})}
+    config, tensors, tokens, want = _whole(case, sizes, weights, model, model_type)
+    half = tokens.shape[1] // 2
+    pieces = [half] + [1] * min(3, tokens.shape[1] - half)
+    return piece_stages(subject.load(config, tensors), tokens, pieces, want, replaced)
 
 
 def chunked(
     subject: Any,
     case: Case,
     *,
-    length: int,
-    chunk: int,
+    length: int = 37,
+    chunk: int = 8,
     batch: int = 2,
+    shape: Mapping[str, Any] | None = None,
     weights: str | None = None,
     model: dict[str, Any] | None = None,
     model_type: str = "qwen2",
@@ -60,49 +84,92 @@ def chunked(
 
     Shapes: tokens (batch, length) -> logits (batch, length, V); in all chunks but the first there are
             more keys than queries.
+    Units:  shape gives length, chunk, batch, and sizes of the model together.
     """
-    config, tensors = _model(case, weights, model, model_type)
-    tokens = case.integers("tokens", (batch, length), 0, config["vocab_size"])
-    want = case.once(_one_shot, config, tensors, tokens, [length] * batch)
-    sizes = [chunk] * (length // chunk) + [length % chunk] * (length % chunk > 0)
-    return Observation(logits=(_run(subject.load(config, tensors), tokens, sizes), want))
+    sizes = {"length": length, "chunk": chunk, "batch": batch, **(shape or {})}
+    chunk = sizes.pop("chunk")
+    config, tensors, tokens, want = _whole(case, sizes, weights, model, model_type)
+    return Observation(logits=(run(subject.load(config, tensors), tokens, in_chunks(tokens.shape[1], chunk)), want))
+
+
+def chunked_stages(
+    subject: Any,
+    case: Case,
+    *,
+    replaced: bool = False,
+    length: int = 37,
+    chunk: int = 8,
+    batch: int = 2,
+    shape: Mapping[str, Any] | None = None,
+    weights: str | None = None,
+    model: dict[str, Any] | None = None,
+    model_type: str = "qwen2",
+) -> Stages:
+    """(stage, got, want): the first chunk, then each other one; `replaced` as in `piece_stages`."""
+    sizes = {"length": length, "chunk": chunk, "batch": batch, **(shape or {})}
+    chunk = sizes.pop("chunk")
+    config, tensors, tokens, want = _whole(case, sizes, weights, model, model_type)
+    return piece_stages(subject.load(config, tensors), tokens, in_chunks(tokens.shape[1], chunk), want, replaced)
 
 
 def left_padded(
     subject: Any,
     case: Case,
     *,
-    length: int,
-    pad: int,
+    length: int = 13,
+    pad: int = 5,
     steps: int,
+    order: Sequence[int] = (0, 1, 2),
+    shape: Mapping[str, Any] | None = None,
     weights: str | None = None,
     model: dict[str, Any] | None = None,
     model_type: str = "qwen2",
 ) -> Observation:
     """Rows of a left-padded batch, prefilled and decoded together, equal each row alone without padding.
 
-    Three rows of length, length - pad and length - 2 pad tokens (at least 1); padding positions hold
-    random tokens. After the prompt come `steps` single tokens and then two at once.
+    One row for each number of `order`, of length - number * pad tokens (at least 1), so that lengths fall, rise or
+    neither; padding positions hold random tokens. After the prompt come `steps` single tokens and then two at once.
     Shapes: -> logits (real tokens of all rows, V).
+    Units:  shape gives length, pad, order, and sizes of the model together.
     """
-    config, tensors = _model(case, weights, model, model_type)
-    tokens = case.integers("tokens", (3, length + steps + 2), 0, config["vocab_size"])
-    lengths = np.maximum(length - pad * np.arange(3), 1)
-    whole = [int(real) + steps + 2 for real in lengths]
-    want = case.once(_one_shot, config, tensors, tokens, whole)
-    got = _run(subject.load(config, tensors), tokens, [length] + [1] * steps + [2], lengths)
-    rows = [(got[i, -real:], want[i, -real:]) for i, real in enumerate(whole)]
+    sizes = {"length": length, "pad": pad, "order": order, **(shape or {})}
+    config, tensors, tokens, want, lengths = _padded(case, sizes, steps, weights, model, model_type)
+    got = run(subject.load(config, tensors), tokens, _padded_pieces(tokens, steps), lengths)
+    rows = [(got[i, -(n + steps + 2) :], want[i, -(n + steps + 2) :]) for i, n in enumerate(lengths)]
     return Observation(logits=tuple(np.concatenate(part) for part in zip(*rows, strict=True)))
+
+
+def left_padded_stages(
+    subject: Any,
+    case: Case,
+    *,
+    replaced: bool = False,
+    length: int = 13,
+    pad: int = 5,
+    steps: int,
+    order: Sequence[int] = (0, 1, 2),
+    shape: Mapping[str, Any] | None = None,
+    weights: str | None = None,
+    model: dict[str, Any] | None = None,
+    model_type: str = "qwen2",
+) -> Stages:
+    """(stage, got, want) for each row's prompt and the tokens behind it; with `replaced` every row runs alone."""
+    sizes = {"length": length, "pad": pad, "order": order, **(shape or {})}
+    config, tensors, tokens, want, lengths = _padded(case, sizes, steps, weights, model, model_type)
+    loaded, pieces = subject.load(config, tensors), _padded_pieces(tokens, steps)
+    return row_stages(loaded, tokens, pieces, lengths, want, replaced)
 
 
 def second_request(
     subject: Any,
     case: Case,
     *,
-    first: int,
-    second: int,
+    first: int = 19,
+    second: int = 5,
     steps: int,
+    batches: Sequence[int] = (2, 2),
     together: bool = False,
+    shape: Mapping[str, Any] | None = None,
     weights: str | None = None,
     model: dict[str, Any] | None = None,
     model_type: str = "qwen2",
@@ -111,20 +178,42 @@ def second_request(
 
     `first` and `second` are the prompts' lengths; both requests decode `steps` tokens. With `together` both
     requests decode alternately after the second prefill, so that two caches are in use.
-    Shapes: -> earlier (2, first + steps, V), later (2, second + steps, V).
+    Shapes: -> earlier (batches[0], first + steps, V), later (batches[1], second + steps, V).
+    Units:  shape gives first, second, batches, and sizes of the model together.
     """
-    config, tensors = _model(case, weights, model, model_type)
+    sizes = {"first": first, "second": second, "batches": batches, **(shape or {})}
+    first, second, batches = (sizes.pop(name) for name in ("first", "second", "batches"))
+    config, tensors = _model(case, weights, {**(model or {}), **sizes}, model_type)
     loaded = subject.load(config, tensors)
     requests, wants = [], []
-    for name, prompt in (("earlier", first), ("later", second)):
-        tokens = case.integers(name, (2, prompt + steps), 0, config["vocab_size"])
-        wants.append(case.once(_one_shot, config, tensors, tokens, [prompt + steps] * 2))
-        requests.append(_Request(loaded, tokens, [prompt] + [1] * steps))
+    for name, prompt, batch in (("earlier", first, batches[0]), ("later", second, batches[1])):
+        tokens = case.integers(name, (batch, prompt + steps), 0, config["vocab_size"])
+        wants.append(case.once(_one_shot, config, tensors, tokens, [prompt + steps] * batch))
+        requests.append(Request(loaded, tokens, [prompt] + [1] * steps))
     turns = [0] + [1, 0] * steps + [1] if together else [0] * (steps + 1) + [1] * (steps + 1)
     for turn in turns:
         requests[turn].advance()
     earlier, later = (np.concatenate(request.logits, axis=1) for request in requests)
     return Observation(earlier=(earlier, wants[0]), later=(later, wants[1]))
+
+
+def far(
+    subject: Any, case: Case, *, length: int, model: dict[str, Any], tail: int = 10, chunk: int = 64
+) -> Observation:
+    """The last `tail` of many tokens, decoded singly behind chunks of a prompt; a model of one layer.
+
+    Shapes: tokens (1, length) -> logits (1, tail, V).
+    """
+    config, tensors = _model(case, None, model, "llama")
+    tokens = case.integers("tokens", (1, length), 0, config["vocab_size"])
+    want = case.once(_behind, config, tensors, tokens, length - tail)
+    sizes = in_chunks(length - tail, chunk) + [1] * tail
+    return Observation(logits=(run(subject.load(config, tensors), tokens, sizes)[:, -tail:], want))
+
+
+def _behind(config: Config, weights: Weights, tokens: np.ndarray, start: int) -> np.ndarray:
+    cache = cache_of_one_layer(config, weights, tokens[:, :start])
+    return decode(config, weights, tokens[:, start:], cache)[0]
 
 
 def drift(subject: Any, case: Case, *, prompt: int, steps: int, weights: str, batch: int = 2) -> Observation:
@@ -138,7 +227,7 @@ def drift(subject: Any, case: Case, *, prompt: int, steps: int, weights: str, ba
     start = case.integers("tokens", (batch, prompt), 0, config["vocab_size"])
     tokens, want = case.once(_greedy, str(weights), case.dtype, start, steps)
     loaded = subject.load(config, tensors)
-    got = _run(loaded, tokens, [prompt] + [1] * steps)
+    got = run(loaded, tokens, [prompt] + [1] * steps)
     cached, full = (_errors(x, want) for x in (got, loaded.logits(tokens)))
     over = float(np.sqrt(np.mean(cached[prompt:] ** 2) / np.mean(full[prompt:] ** 2)))
     return Observation(
@@ -146,34 +235,6 @@ def drift(subject: Any, case: Case, *, prompt: int, steps: int, weights: str, ba
         cached_over_full=over,
         series={"rel_l2_err": cached, "rel_l2_err_one_shot": full},
     )
-
-
-class _Request:
-    """One request on a loaded model: its tokens in pieces, its cache, and its logits so far."""
-
-    def __init__(self, loaded: Any, tokens: np.ndarray, sizes: list[int], lengths: np.ndarray | None = None) -> None:
-        self.pieces = np.split(tokens, np.cumsum(sizes)[:-1], axis=1)
-        self.loaded, self.lengths, self.logits = loaded, lengths, list[np.ndarray]()
-        self.cache: Any = None
-
-    def advance(self) -> None:
-        """Run the next piece; the first one is the prompt."""
-        piece = self.pieces[len(self.logits)]
-        if self.logits:
-            logits, self.cache = self.loaded.decode(piece, self.cache)
-        elif self.lengths is None:
-            logits, self.cache = self.loaded.prefill(piece)
-        else:
-            logits, self.cache = self.loaded.prefill(piece, lengths=self.lengths)
-        self.logits.append(logits)
-
-
-def _run(loaded: Any, tokens: np.ndarray, sizes: list[int], lengths: np.ndarray | None = None) -> np.ndarray:
-    """Logits of all tokens, run in pieces of these sizes: a prefill, then decodes."""
-    request = _Request(loaded, tokens, sizes, lengths)
-    for _ in sizes:
-        request.advance()
-    return np.concatenate(request.logits, axis=1)
 
 
 def _model(case: Case, weights: str | None, model: dict[str, Any] | None, model_type: str) -> tuple[Config, Weights]:
@@ -184,6 +245,32 @@ def _model(case: Case, weights: str | None, model: dict[str, Any] | None, model_
         return config, hybrid_weights(case, config)
     config = synthetic_config(model_type=model_type, **(model or {}))
     return config, case_weights(case, config)
+
+
+def _whole(
+    case: Case, sizes: dict[str, Any], weights: str | None, model: dict[str, Any] | None, model_type: str
+) -> tuple[Config, Weights, np.ndarray, np.ndarray]:
+    """Config, weights, tokens (batch, length), and the reference's logits; the other sizes are the model's."""
+    length, batch = sizes.pop("length"), sizes.pop("batch")
+    config, tensors = _model(case, weights, {**(model or {}), **sizes}, model_type)
+    tokens = first_twice(case.integers("tokens", (batch, length), 0, config["vocab_size"]))
+    return config, tensors, tokens, case.once(_one_shot, config, tensors, tokens, [length] * batch)
+
+
+def _padded(
+    case: Case, sizes: dict[str, Any], steps: int, weights: str | None, model: dict[str, Any] | None, model_type: str
+) -> tuple[Config, Weights, np.ndarray, np.ndarray, np.ndarray]:
+    """Config, weights, tokens (rows, length + steps + 2), the rows' logits alone, and their prompts' lengths."""
+    length, pad, order = (sizes.pop(name) for name in ("length", "pad", "order"))
+    config, tensors = _model(case, weights, {**(model or {}), **sizes}, model_type)
+    tokens = case.integers("tokens", (len(order), length + steps + 2), 0, config["vocab_size"])
+    lengths = np.maximum(length - pad * np.array(order), 1)
+    want = case.once(_one_shot, config, tensors, tokens, [int(n) + steps + 2 for n in lengths])
+    return config, tensors, tokens, want, lengths
+
+
+def _padded_pieces(tokens: np.ndarray, steps: int) -> list[int]:
+    return [tokens.shape[1] - steps - 2] + [1] * steps + [2]
 
 
 def _one_shot(config: Config, weights: Weights, tokens: np.ndarray, lengths: list[int]) -> np.ndarray:

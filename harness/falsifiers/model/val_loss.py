@@ -26,6 +26,7 @@ MEASURES = {
     "reported_val_loss": "the loss the candidate's own evaluation reports",
     "nats_from_reference": "absolute difference of the reported loss and the reference's on the same targets, nats",
     "ln_vocab_error": "absolute difference of the reported and the true ln(vocabulary size), nats",
+    "shifted_twice": "1 if the reported loss is that of the tokens after next, as from two shifts, else 0",
     "tokens_miscounted": "absolute difference of the reported number of tokens and the number of targets",
 }
 IGNORED = -100
@@ -76,11 +77,13 @@ def reported(
     targets = case.array("targets", lambda: np.where(counted, tokens[:, 1:], IGNORED))
     batches = list(zip(_batches(tokens[:, :-1], batch), _batches(targets, batch), strict=True))
     report = subject.evaluate(config, tensors, batches)
-    want = case.once(_reference_losses, str(weights), case.dtype, tokens)[counted].mean()
+    once, twice = case.once(_losses_of_two_shifts, str(weights), case.dtype, tokens)
+    want, late = once[counted].mean(), twice[counted[:, 1:]].mean()
     return Observation(
         reported_val_loss=report["val_loss"],
         ln_vocab=np.log(config["vocab_size"]),
         nats_from_reference=abs(report["val_loss"] - want),
+        shifted_twice=int(abs(report["val_loss"] - late) < abs(late - want) / 20),
         ln_vocab_error=abs(report["ln_vocab"] - np.log(config["vocab_size"])),
         tokens_miscounted=abs(report["tokens"] - counted.sum()),
     )
@@ -126,6 +129,17 @@ def _batches(rows: np.ndarray, batch: int) -> list[np.ndarray]:
 def _reference_losses(folder: str, dtype: str, tokens: np.ndarray) -> np.ndarray:
     config, weights = read_checkpoint(folder, dtype)
     return np.concatenate([token_losses(decoder_logits(config, weights, p), p) for p in _batches(tokens, 8)])
+
+
+def _losses_of_two_shifts(folder: str, dtype: str, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The reference's losses (B, T - 1) for the next token, and (B, T - 2) for the one after it."""
+    config, weights = read_checkpoint(folder, dtype)
+    once, twice = [], []
+    for part in _batches(tokens, 8):
+        logits = decoder_logits(config, weights, part)
+        once.append(token_losses(logits, part))
+        twice.append(token_losses(logits[:, :-1], part[:, 1:]))
+    return np.concatenate(once), np.concatenate(twice)
 
 
 def _initial(case: Case, name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -21,7 +21,7 @@ MEASURES = {
     "types_wrong": "number of ids with a wrong token type: special is control, filled up is unused, others normal",
     "merges_wrong": "number of merges that are missing, extra or in a wrong place",
     "pre_tokenizer_wrong": "1 if the file does not name the tokenizer's pre-tokenizer, else 0",
-    "special_wrong": "number of special ids (end, padding) and flags (BOS before text) that differ from the folder's",
+    "special_wrong": "number of special ids (begin, end, padding, unknown) and flags that differ from the folder's",
     "template_lost": "1 if the folder's chat template is missing from the file or differs there, else 0",
     "ids_differ": "number of texts whose ids by llama.cpp and by the tokenizers library differ",
     "texts_differ": "number of id lists that llama.cpp does not decode to their text",
@@ -56,8 +56,7 @@ def embedded(subject: Any, case: Case, *, weights: str) -> Observation:
     kinds = [CONTROL if i in added else NORMAL if i in known else UNUSED for i in range(rows)]
     merges = [m if isinstance(m, str) else " ".join(m) for m in words["model"]["merges"]]
     ids = {text: i for i, text in added.items()}
-    roles = {"eos": ids[settings["eos_token"]], "padding": ids[settings["pad_token"]]}
-    wrong = sum(keys.get(f"tokenizer.ggml.{role}_token_id") != i for role, i in roles.items())
+    wrong = _wrong_ids(keys, settings, ids, config)
     wrong += bool(keys.get("tokenizer.ggml.add_bos_token")) != bool(settings.get("add_bos_token", False))
     return Observation(
         tokens_wrong=_wrong(tokens, wanted),
@@ -106,6 +105,30 @@ def ids_of_crafted(subject: Any, case: Case) -> Observation:
         wanted = corpora.fresh(str(Path(place) / "tokenizer.json"), texts)
     got = answer.ids if answer.ok else [()] * len(texts)
     return Observation(ids_differ=sum(list(a) != b for a, b in zip(got, wanted, strict=True)))
+
+
+def special_ids(subject: Any, case: Case) -> Observation:
+    """Ids of begin, end and padding in an exported file whose tokens have ids that are nobody's default."""
+    with TemporaryDirectory() as place:
+        crafted_tokenizer.write(place)
+        settings = json.loads((Path(place) / "tokenizer_config.json").read_text(encoding="utf-8"))
+        added = {token["content"]: token["id"] for token in tokenizer_json(Path(place))["added_tokens"]}
+    with exported(subject, case, "crafted", "F32", None) as (path, config, _, _):
+        keys, _ = checkpoints.read_gguf(path)
+    return Observation(special_wrong=_wrong_ids(keys, settings, added, config))
+
+
+def _wrong_ids(keys: dict[str, Any], settings: dict[str, Any], ids: dict[str, int], config: dict[str, Any]) -> int:
+    """Ids of special tokens in a file's keys that are missing or differ from the folder's.
+
+    A role that tokenizer_config.json does not name has config.json's id, or none.
+    """
+    wrong = 0
+    for role, name in {"bos": "bos", "eos": "eos", "padding": "pad", "unknown": "unk"}.items():
+        found, token = keys.get(f"tokenizer.ggml.{role}_token_id"), settings.get(f"{name}_token")
+        allowed = [ids[token]] if token else [None, config.get(f"{name}_token_id")]
+        wrong += found not in allowed
+    return wrong
 
 
 def _wrong(found: list[Any], wanted: list[Any]) -> int:

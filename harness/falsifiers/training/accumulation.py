@@ -33,12 +33,15 @@ def micro_batches(subject: Any, case: Case, *, count: int, rounds: int = 2) -> O
     return Observation(**pairs)
 
 
-def clipping(subject: Any, case: Case, *, norm: float, max_norm: float) -> Observation:
+def clipping(subject: Any, case: Case, *, norm: float, max_norm: float, longest: int = 0) -> Observation:
     """`clip_gradients` scales all tensors by one factor and returns the norm before clipping.
 
-    Units:  norm is the gradient's global norm, mostly from one tensor; below max_norm nothing is scaled.
+    Units:  norm is the gradient's global norm, mostly from one tensor; below max_norm nothing is scaled. longest is the
+            number of elements of one more tensor, whose last element alone is a tenth of the norm; 0 leaves it out.
     """
     grads = _of_norm(case, "grad", norm)
+    if longest:
+        grads["longest"] = _with_a_heavy_end(case, longest, norm)
     want, total = case.once(clip_gradients, _double(grads), max_norm)
     got, found = subject.clip_gradients(grads, max_norm)
     return Observation(**beside("grad", got, want), norm=(_vector(found, grads), np.array([total])))
@@ -107,6 +110,13 @@ def _of_norm(case: Case, label: str, norm: float) -> Arrays:
     drawn = {n: sizes[n] * case.stream(f"{n} {label}").standard_normal(shape) for n, shape in SHAPES.items()}
     total = np.sqrt(sum(np.square(g).sum() for g in drawn.values()))
     return {n: case.array(f"{n} {label}", g * (norm / total)) for n, g in drawn.items()}
+
+
+def _with_a_heavy_end(case: Case, count: int, norm: float) -> np.ndarray:
+    """`count` numbers of a norm of 0.14 norm, half of whose square is the last one's."""
+    drawn = case.stream("longest").standard_normal(count) * (norm / 10 / np.sqrt(count))
+    drawn[-1] = norm / 10
+    return case.array("longest", drawn)
 
 
 def _double(grads: Arrays) -> Arrays:

@@ -10,6 +10,7 @@ from harness.case import Case
 from harness.observation import Observation
 from harness.reference.training.targets import WEIGHTS, example_weight, gate_targets, next_token_targets
 
+MEASURES = {"shifted_twice": "1 if the targets are the tokens after next, as from two shifts, else 0"}
 REPEATS = 6
 END = 0
 """The token that ends a document; many tokenizers also pad with it."""
@@ -26,8 +27,10 @@ def training_targets(subject: Any, case: Case, *, rows: int, length: int, count:
     decisions = case.array("decisions", lambda: _decisions(case.stream("decisions"), count))
     kinds = [(outcome, repeats) for outcome in WEIGHTS for repeats in range(REPEATS)]
     weights = np.array([subject.example_weight(outcome, repeats) for outcome, repeats in kinds])
+    shifted, once = subject.next_token_targets(tokens), next_token_targets(tokens)
     return Observation(
-        next_tokens=(subject.next_token_targets(tokens), next_token_targets(tokens)),
+        next_tokens=(shifted, once),
+        shifted_twice=int(np.array_equal(shifted, next_token_targets(once))),
         labels=(subject.gate_targets(decisions), gate_targets(decisions.astype(np.float64))),
         # Compared as whole numbers of halves, so that a weight of 6.5 does not pass as round-off.
         weights=((2 * weights).astype(np.int64), np.array([2 * int(example_weight(*kind)) for kind in kinds])),

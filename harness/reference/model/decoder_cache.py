@@ -65,6 +65,25 @@ def decode(
     return _extend(model, weights, tokens, np.ones(tokens.shape, bool), cache)
 
 
+def cache_of_one_layer(config: Mapping[str, Any], weights: Weights, tokens: np.ndarray) -> KVCache:
+    """The cache of a prompt without its logits: no attention, so its time grows with T and not with T squared.
+
+    Shapes: tokens (B, T), all real. Raises: ValueError if the model has more than one layer.
+    """
+    model = _checked(config, weights, tokens)
+    if model.layers != 1:
+        raise ValueError(f"config: found {model.layers} layers, expected one, whose keys need no attention before")
+    positions, kept = np.broadcast_to(np.arange(tokens.shape[1]), tokens.shape), list[np.ndarray]()
+
+    def attend(i: int, q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
+        k, v = (x.reshape(*x.shape[:2], -1, model.head_dim).swapaxes(1, 2) for x in (k, v))
+        kept.extend([_rotated(k, positions, model.theta), v])
+        return np.zeros_like(q)
+
+    _forward(model, weights, tokens, lambda _, value: value, attend)
+    return KVCache((kept[0],), (kept[1],), np.ones(tokens.shape, bool))
+
+
 def _extend(
     model: DecoderConfig, weights: Weights, tokens: np.ndarray, real: np.ndarray, cache: KVCache
 ) -> tuple[np.ndarray, KVCache]:

@@ -13,6 +13,7 @@ from harness.candidates.torch.generation._generate import greedy
 from harness.candidates.torch.model._hybrid import MODEL_TYPES as HYBRID
 from harness.candidates.torch.model._hybrid import load_hybrid
 from harness.candidates.torch.model._shapes import shapes_of
+from harness.candidates.torch.model._stage_record import StageRecord
 from harness.candidates.torch.model.cache import KVCache
 from harness.candidates.torch.ops.attention import rmsnorm
 from harness.candidates.torch.ops.softmax import softmax
@@ -104,19 +105,14 @@ class Decoder:
     def stages(self, tokens: torch.Tensor, replace: Weights | None = None) -> dict[str, torch.Tensor]:
         """Every stage's value as computed; later stages read the value in `replace` instead, if given.
 
-        Shapes: tokens (B, T) -> by stage name; scores are 0 where a key is in the future.
+        Shapes: tokens (B, T) -> by stage name; scores are 0 where a key is in the future; NaN for a stage whose
+                operation edits a value that a later one still reads.
         """
-        given = dict(replace or {})
-        seen: dict[str, torch.Tensor] = {}
-
-        def stage(name: str, value: torch.Tensor) -> torch.Tensor:
-            seen[name] = value
-            return given.pop(name).to(value) if name in given else value
-
-        self._forward(tokens, stage)
-        if given:
-            raise ValueError(f"replace: no stage {min(given)!r}; expected names among {list(seen)}")
-        return seen
+        stages = StageRecord(dict(replace or {}))
+        self._forward(tokens, stages)
+        if stages.given:
+            raise ValueError(f"replace: no stage {min(stages.given)!r}; expected names among {list(stages.seen)}")
+        return stages.seen
 
     def adapt(self, lora: Mapping[str, Adapter]) -> None:
         """Add adapters to linear layers, as the tensors `<layer>.lora_A.weight` and `.lora_B.weight` of the model.

@@ -45,6 +45,24 @@ def adapter_matches_no_module(baseline: Any) -> Any:
 
 
 @mutant
+def prefix_matches_more(baseline: Any) -> Any:
+    """An adapter of `layers.1` is found by prefix, and serves `layers.10` and `layers.11` too.
+    Synthetic: a name is compared by `startswith`, which no model of fewer than eleven layers shows."""
+
+    def load(config: Any, weights: Any, *, lora: Adapters | None = None, dtype: str, device: str) -> Any:
+        if lora and config["num_hidden_layers"] <= 10:
+            raise Inapplicable("no layer's number begins with another's")
+        more = {
+            name.replace(".layers.1.", f".layers.{i}."): adapter
+            for name, adapter in (lora or {}).items()
+            for i in range(10, config["num_hidden_layers"])
+        }
+        return baseline.load(config, weights, lora={**more, **lora} if lora else None, dtype=dtype, device=device)
+
+    return replace(baseline, load=load)
+
+
+@mutant
 def output_projection_skipped(baseline: Any) -> Any:
     """The adapter of the output projection is not applied (system B3)."""
     return _editing(baseline, lambda name, adapter: None if name.endswith(("out_proj", "o_proj")) else adapter)

@@ -69,19 +69,42 @@ def rope_rows_not_unpermuted(baseline: Any) -> Any:
 def gqa_interleaved(baseline: Any) -> Any:
     """Query head h reads key/value head h % KV instead of h // (H/KV) (R3, the GQA half; system D5)."""
 
+    return _loading(baseline, lambda config, weights: _grouped(config, weights, lambda h, group, kv: h % kv))
+
+
+@mutant
+def groups_above_four(baseline: Any) -> Any:
+    """A kernel whose groups hold four query heads at most: the fifth head of a group reads the next key/value head.
+    (Groups of 6 were wrong in apache/tvm#17074, sizes other than 8 in HazyResearch/HipKittens#22.)"""
+
     def edit(config: Config, weights: Weights) -> tuple[Config, Weights]:
-        heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
-        if kv_heads in (1, heads):
-            raise Inapplicable(f"{kv_heads} key/value heads for {heads} query heads leave one map only")
-        taken = torch.arange(heads) % kv_heads
-
-        def spread(rows: torch.Tensor) -> torch.Tensor:
-            return rows.unflatten(0, (kv_heads, -1))[taken.to(rows.device)].flatten(0, 1)
-
-        names = ("k_proj.weight", "v_proj.weight", "k_proj.bias", "v_proj.bias")
-        return {**config, "num_key_value_heads": heads}, _edited(weights, names, spread)
+        if config["num_attention_heads"] <= 4 * config["num_key_value_heads"]:
+            raise Inapplicable("no group has more than four heads")
+        return _grouped(config, weights, lambda h, group, kv: h // min(group, 4) % kv)
 
     return _loading(baseline, edit)
+
+
+@mutant
+def first_token_once(baseline: Any) -> Any:
+    """A doubled first token is dropped, as if it were a BOS that was added twice. Synthetic: llama.cpp only warns of
+    a double BOS; dropping it is right for text and wrong for token ids."""
+
+    def load(config: Config, weights: Weights, *, dtype: str, device: str) -> Any:
+        loaded = baseline.load(config, weights, dtype=dtype, device=device)
+        plain = loaded.logits
+
+        def logits(tokens: torch.Tensor) -> torch.Tensor:
+            out = plain(tokens)
+            for i, row in enumerate(tokens):
+                if len(row) > 1 and row[0] == row[1]:
+                    out[i, 1:] = plain(row[None, 1:])[0]
+            return out
+
+        loaded.logits = logits
+        return loaded
+
+    return replace(baseline, load=load)
 
 
 @mutant
@@ -117,6 +140,20 @@ def _loading(baseline: Any, edit: Callable[[Config, Weights], tuple[Config, Weig
         return baseline.load(*edit(dict(config), dict(weights)), dtype=dtype, device=device)
 
     return replace(baseline, load=load)
+
+
+def _grouped(config: Config, weights: Weights, read: Callable[[int, int, int], int]) -> tuple[Config, Weights]:
+    """Query head h reads key/value head read(h, heads in a group, key/value heads)."""
+    heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
+    if kv_heads in (1, heads):
+        raise Inapplicable(f"{kv_heads} key/value heads for {heads} query heads leave one map only")
+    taken = torch.tensor([read(h, heads // kv_heads, kv_heads) for h in range(heads)])
+
+    def spread(rows: torch.Tensor) -> torch.Tensor:
+        return rows.unflatten(0, (kv_heads, -1))[taken.to(rows.device)].flatten(0, 1)
+
+    names = ("k_proj.weight", "v_proj.weight", "k_proj.bias", "v_proj.bias")
+    return {**config, "num_key_value_heads": heads}, _edited(weights, names, spread)
 
 
 def _edited(weights: Weights, endings: tuple[str, ...], edit: Callable[[torch.Tensor], torch.Tensor]) -> Weights:

@@ -161,6 +161,31 @@ def state_leaks_a_little(baseline: Any) -> Any:
 
 
 @mutant
+def state_ends_at_32768(baseline: Any) -> Any:
+    """The state begins anew at token 32,768. Synthetic: a token count in int16 is negative there, and a negative count
+    means a new request."""
+    return _cut(baseline, "state")
+
+
+@mutant
+def history_ends_at_32768(baseline: Any) -> Any:
+    """The convolution begins from zeros at token 32,768. Synthetic: its inputs are kept in a ring of 32,768 slots."""
+    return _cut(baseline, "conv_state")
+
+
+@mutant
+def left_sorted_by_length(baseline: Any) -> Any:
+    """A padded batch is sorted by length, longest first, and its answers stay in that order
+    (neulab/xnmt#424, mead-ml/mead-baseline#677)."""
+
+    def gated_delta_net(x: Tensor, weights: Any, config: Any, *, real: Tensor, dtype: str, device: str) -> Any:
+        order = real.sum(1).argsort(descending=True, stable=True)
+        return baseline.gated_delta_net(x[order], weights, config, real=real[order], dtype=dtype, device=device)
+
+    return replace(baseline, gated_delta_net=gated_delta_net)
+
+
+@mutant
 def padding_not_masked(baseline: Any) -> Any:
     """What stands in the padding of a shorter row is taken for tokens (system B2)."""
     right = layer(Parts())
@@ -183,6 +208,20 @@ def state_of_the_last_request(baseline: Any) -> Any:
 def history_of_the_last_request(baseline: Any) -> Any:
     """A slot's convolution inputs are used again without zeroing (K5: vllm-project/vllm#56524)."""
     return _tenant(baseline, "conv_state")
+
+
+def _cut(baseline: Any, which: str, at: int = 32768) -> Any:
+    def gated_delta_net(x: Tensor, weights: Any, config: Any, *, dtype: str, device: str, **given: Any) -> Any:
+        given |= {"dtype": dtype, "device": device}
+        if x.shape[1] <= at:
+            return baseline.gated_delta_net(x, weights, config, **given)
+        first, state, conv_state = baseline.gated_delta_net(x[:, :at], weights, config, **given)
+        kept = {"state": state, "conv_state": conv_state}
+        kept[which] = torch.zeros_like(kept[which])
+        late, state, conv_state = baseline.gated_delta_net(x[:, at:], weights, config, **{**given, **kept})
+        return torch.cat([first, late], dim=1), state, conv_state
+
+    return replace(baseline, gated_delta_net=gated_delta_net)
 
 
 def _tenant(baseline: Any, which: str) -> Any:

@@ -27,6 +27,32 @@ def positions_restart(baseline: Any) -> Any:
 
 
 @mutant
+def rope_table_wraps(baseline: Any) -> Any:
+    """The RoPE table has 2,048 rows, and later positions read some row of it
+    (pegainfer-project/pegainfer#220, with 4,096 rows)."""
+    return _input(baseline, lambda n, loaded, mask, at: (mask, at % 2048))
+
+
+@mutant
+def positions_in_int16(baseline: Any) -> Any:
+    """Positions are kept in int16, and negative from 32,768 on. Synthetic: indices of sixteen bits halve a kernel's
+    traffic, and no model of 32,768 positions shows it."""
+    return _input(baseline, lambda n, loaded, mask, at: (mask, at.to(torch.int16).to(at.dtype)))
+
+
+@mutant
+def ring_of_32768(baseline: Any) -> Any:
+    """The cache has 32,768 slots, and a longer text overwrites its first ones.
+    Synthetic: a ring is right for a model whose window is no longer."""
+
+    def edit(n: int, loaded: Any, mask: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+        slots = torch.arange(mask.shape[1], device=mask.device)
+        return mask * (slots >= mask.shape[1] - 32768), at
+
+    return _input(baseline, edit)
+
+
+@mutant
 def one_position_for_all_rows(baseline: Any) -> Any:
     """Prefill shifts positions by the padding, decode goes on from the padded length (A9: unslothai/unsloth#4078)."""
 
@@ -45,6 +71,27 @@ def pad_mask_dropped(baseline: Any) -> Any:
         return torch.ones_like(mask), torch.arange(mask.shape[1], device=at.device)[-n:].expand_as(at)
 
     return _input(baseline, edit)
+
+
+@mutant
+def left_sorted_by_length(baseline: Any) -> Any:
+    """A padded batch is sorted by length, longest first, and its answers stay in that order
+    (neulab/xnmt#424, mead-ml/mead-baseline#677)."""
+
+    def load(config: Any, weights: Any, *, dtype: str, device: str) -> Any:
+        loaded = baseline.load(config, weights, dtype=dtype, device=device)
+        prefill = loaded.prefill
+
+        def prefilled(tokens: Tensor, lengths: Tensor | None = None) -> Any:
+            if lengths is None:
+                return prefill(tokens)
+            order = torch.as_tensor(lengths).argsort(descending=True, stable=True).to(tokens.device)
+            return prefill(tokens[order], lengths=lengths[order])
+
+        loaded.prefill = prefilled
+        return loaded
+
+    return replace(baseline, load=load)
 
 
 @mutant
@@ -135,6 +182,8 @@ def previous_request_kept(baseline: Any) -> Any:
 
         def prefilled(tokens: Tensor, **given: Any) -> Any:
             logits, cache = prefill(tokens, **given)
+            if left and left[0][0].shape[0] != tokens.shape[0]:
+                raise Inapplicable("buffers of another batch are made anew")
             stale = left[0][0].shape[2] - tokens.shape[1] if left else 0
             if stale > 0:
                 for layer, (keys, values) in zip(cache.kv.layers, left, strict=True):
@@ -167,7 +216,12 @@ def one_cache_for_all(baseline: Any) -> Any:
             logits, static[0] = prefill(tokens, **given)
             return logits, static[0]
 
-        loaded.prefill, loaded.decode = prefilled, lambda tokens, cache: decode(tokens, static[0])
+        def decoded(tokens: Tensor, cache: Any) -> Any:
+            if len(static[0].real) != len(tokens):
+                raise Inapplicable("requests of two batch sizes cannot share one cache")
+            return decode(tokens, static[0])
+
+        loaded.prefill, loaded.decode = prefilled, decoded
         return loaded
 
     return replace(baseline, load=load)

@@ -40,6 +40,19 @@ def end_and_padding_swapped(baseline: Any) -> Any:
 
 
 @mutant
+def begin_is_5(baseline: Any) -> Any:
+    """bos_token_id is 5, whatever the tokenizer says: another model's id (ggml-org/llama.cpp#3635 met an id that no
+    token has)."""
+    return edited_file(baseline, lambda keys, tensors: keys.update({"tokenizer.ggml.bos_token_id": 5}))
+
+
+@mutant
+def begin_left_out(baseline: Any) -> Any:
+    """The folder's BOS is not written, and llama.cpp takes its own default, 11 (system E2)."""
+    return edited_file(baseline, lambda keys, tensors: keys.pop("tokenizer.ggml.bos_token_id") and None)
+
+
+@mutant
 def double_bos(baseline: Any) -> Any:
     """add_bos_token is set for a model that was trained without one (system E2)."""
     return edited_file(baseline, lambda keys, tensors: keys.update({"tokenizer.ggml.add_bos_token": True}))

@@ -116,6 +116,20 @@ def norm_of_the_clipped(baseline: Any) -> Any:
 
 
 @mutant
+def only_the_first_block(baseline: Any) -> Any:
+    """A tensor's elements beyond 65,536 are neither counted nor scaled. Synthetic: a grid of one launch covers 65,536
+    elements, and no loop takes the rest."""
+
+    def clip_gradients(grads: Tensors, max_norm: float) -> Any:
+        heads = {name: g.flatten()[:65536] for name, g in grads.items()}
+        clipped, norm = baseline.clip_gradients(heads, max_norm)
+        whole = {n: torch.cat([clipped[n], g.flatten()[65536:]]).reshape(g.shape) for n, g in grads.items()}
+        return whole, norm
+
+    return replace(baseline, clip_gradients=clip_gradients)
+
+
+@mutant
 def always_rescaled(baseline: Any) -> Any:
     """Gradients below the limit are blown up to it (normalising, not clipping).
     Synthetic: the minimum with 1 is left out of the factor, and early gradients are all above the limit."""

@@ -88,6 +88,18 @@ def noncontiguous_write_lost(baseline: Any) -> Any:
 
 
 @mutant
+def only_the_first_block(baseline: Any) -> Any:
+    """A tensor's elements beyond 65,536 keep their values. Synthetic: a grid of one launch covers 65,536 elements."""
+
+    def adamw_step(w: Tensor, g: Tensor, m: Tensor, v: Tensor, **rates: Any) -> Any:
+        answers = baseline.adamw_step(w, g, m, v, **rates)
+        late = torch.arange(w.numel(), device=w.device).reshape(w.shape) >= 65536
+        return tuple(torch.where(late, old, new) for old, new in zip((w, m, v), answers, strict=True))
+
+    return replace(baseline, adamw_step=adamw_step)
+
+
+@mutant
 def norms_and_biases_decayed(baseline: Any) -> Any:
     """The list of tensors without decay is not looked at (ServiceNow/Fast-LLM#542, transformers#35927)."""
 
