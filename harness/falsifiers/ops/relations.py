@@ -1,0 +1,66 @@
+"""Relations between an op's answers to two calls, such as: permuted rows give permuted answers. No reference is asked.
+
+A contract names the op, its axes and the relation; every op that has inputs can be tried, and none is listed here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from harness.case import Case
+from harness.dtypes import FORMATS
+from harness.falsifiers.ops import ask
+from harness.falsifiers.ops.builder import build
+from harness.falsifiers.ops.related_calls import related
+from harness.falsifiers.ops.related_once import ONCE
+from harness.falsifiers.ops.shapes import parse
+from harness.observation import Observation
+
+MEASURES = {
+    "relation_err": "largest difference between the answer and the one that the relation makes of the transformed "
+    "call's answer, in unit round-offs of the larger of the element and the root mean square of the answer; of ids, "
+    "how many differ",
+    "constant_answer": "1 if the answer has 64 elements or more and all are equal, which any relation would allow; "
+    "else 0",
+}
+ENOUGH = 64
+"""Elements of an answer to random numbers that are not all equal by chance."""
+
+
+def relation(
+    subject: Any, case: Case, *, op: str, relation: str, shapes: str, degrees: str = "", **params: Any
+) -> Observation:
+    """The op's answer to transformed arguments is the transformed answer, both by the same subject.
+
+    `shapes` names the axes, as `x (rows, columns), weight (columns) -> (rows, columns)`; the relation is a verb and
+    one of them, as `permute_rows` (`harness.falsifiers.ops.related_calls.related` lists the verbs), `shift` of the
+    first argument, or `scale`: arguments times s to the degrees in `degrees`, as `x 1, eps 2 -> 1`.
+    Units: differences in unit round-offs of the case's dtype.
+    """
+    call = build(case, (f"{op}_relations", op), 0, **params)
+    once = ONCE.get(relation)
+    calls = once(case, call) if once else related(case, call, relation, parse(shapes), degrees)
+    answer = ask(subject, op, calls.plain)
+    want = calls.want(answer)
+    got = calls.got([ask(subject, op, each) for each in calls.moved])
+    return Observation(
+        relation_err=_distance(got, want, case.dtype) if answer.dtype.kind == "f" else _differing(got, want),
+        constant_answer=float(answer.size >= ENOUGH and bool(np.all(answer == answer.flat[0]))),
+        where={"relation_err": f"{relation} of {op}"},
+    )
+
+
+def _distance(got: np.ndarray, want: np.ndarray, dtype: str) -> float:
+    """The largest difference, in unit round-offs of the element or of the answer; NaN if they cannot be compared."""
+    if got.shape != want.shape or not (np.isfinite(got).all() and np.isfinite(want).all()):
+        return float("nan")
+    wide, fmt = want.astype(np.float64), FORMATS[dtype]
+    least = max(float(np.sqrt(np.mean(wide**2))), fmt.min_normal / fmt.unit_roundoff)
+    return float(np.max(np.abs(got - wide) / np.maximum(np.abs(wide), least)) / fmt.unit_roundoff)
+
+
+def _differing(got: np.ndarray, want: np.ndarray) -> float:
+    """How many ids differ, or how many of the numbers that they name."""
+    return float(np.sum(got != want)) if got.shape == want.shape else float("nan")
