@@ -10,7 +10,7 @@ import numpy as np
 from harness.case import Case
 from harness.errors import UserError
 from harness.falsifiers.ops.inputs.call import Call
-from harness.falsifiers.ops.shapes import Named, Shapes, arguments, sizes, take, with_arguments
+from harness.falsifiers.ops.shapes import Shapes, arguments, sizes, take, with_arguments
 
 BLOCK = 32
 """`grow` fills an axis up to the next multiple of this and adds as many again, so that a short axis passes it."""
@@ -130,7 +130,7 @@ def _named_by(numbers: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 
 def _shifted(case: Case, call: Call) -> Related:
-    """The first argument, its rows around 0 and in steps of 1/4 up to 8, plus and minus a number that leaves it exact."""
+    """The first argument, its rows around 0, in steps of 1/4 up to 8, plus and minus a number; all sums are exact."""
     name, x = next(iter(arguments(call).items()))
     wide = x.astype(np.float64)
     near = np.clip(np.round((wide - wide.mean(axis=-1, keepdims=True)) / STEP) * STEP, -8, 8).astype(x.dtype)

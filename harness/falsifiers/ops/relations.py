@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from harness.case import Case
-from harness.dtypes import FORMATS
+from harness.falsifiers.answer_distance import constant, differing, distance
 from harness.falsifiers.ops import ask
 from harness.falsifiers.ops.builder import build
 from harness.falsifiers.ops.related_calls import related
@@ -25,8 +23,6 @@ MEASURES = {
     "constant_answer": "1 if the answer has 64 elements or more and all are equal, which any relation would allow; "
     "else 0",
 }
-ENOUGH = 64
-"""Elements of an answer to random numbers that are not all equal by chance."""
 
 
 def relation(
@@ -46,21 +42,7 @@ def relation(
     want = calls.want(answer)
     got = calls.got([ask(subject, op, each) for each in calls.moved])
     return Observation(
-        relation_err=_distance(got, want, case.dtype) if answer.dtype.kind == "f" else _differing(got, want),
-        constant_answer=float(answer.size >= ENOUGH and bool(np.all(answer == answer.flat[0]))),
+        relation_err=distance(got, want, case.dtype) if answer.dtype.kind == "f" else differing(got, want),
+        constant_answer=constant(answer),
         where={"relation_err": f"{relation} of {op}"},
     )
-
-
-def _distance(got: np.ndarray, want: np.ndarray, dtype: str) -> float:
-    """The largest difference, in unit round-offs of the element or of the answer; NaN if they cannot be compared."""
-    if got.shape != want.shape or not (np.isfinite(got).all() and np.isfinite(want).all()):
-        return float("nan")
-    wide, fmt = want.astype(np.float64), FORMATS[dtype]
-    least = max(float(np.sqrt(np.mean(wide**2))), fmt.min_normal / fmt.unit_roundoff)
-    return float(np.max(np.abs(got - wide) / np.maximum(np.abs(wide), least)) / fmt.unit_roundoff)
-
-
-def _differing(got: np.ndarray, want: np.ndarray) -> float:
-    """How many ids differ, or how many of the numbers that they name."""
-    return float(np.sum(got != want)) if got.shape == want.shape else float("nan")

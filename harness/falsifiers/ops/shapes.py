@@ -97,8 +97,5 @@ def take(array: np.ndarray, named: Named, size: dict[str, int], axis: str, index
     place = named.names.index(axis)
     apart = array.reshape([size.get(name, array.shape[i]) for i, joined in enumerate(named.axes) for name in joined])
     taken = np.take(apart, index, axis=place)
-    shape, at = [], 0
-    for joined in named.axes:
-        shape.append(math.prod(taken.shape[at : at + len(joined)]))
-        at += len(joined)
-    return taken.reshape(shape)
+    left = iter(taken.shape)
+    return taken.reshape([math.prod(next(left) for _ in joined) for joined in named.axes])
