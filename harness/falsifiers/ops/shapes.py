@@ -95,7 +95,8 @@ def take(array: np.ndarray, named: Named, size: dict[str, int], axis: str, index
     if axis not in named.names:
         return array
     place = named.names.index(axis)
-    apart = array.reshape([size.get(name, array.shape[i]) for i, joined in enumerate(named.axes) for name in joined])
-    taken = np.take(apart, index, axis=place)
+    apart = [size.get(name, array.shape[i]) for i, joined in enumerate(named.axes) for name in joined]
+    taken = np.take(array.reshape(apart), index, axis=place)
     left = iter(taken.shape)
-    return taken.reshape([math.prod(next(left) for _ in joined) for joined in named.axes])
+    together: list[int] = [math.prod(next(left) for _ in joined) for joined in named.axes]
+    return taken.reshape(together)

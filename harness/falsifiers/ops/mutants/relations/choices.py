@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from harness.mutant import mutant, replace
@@ -28,15 +29,13 @@ def maximum_starts_at_zero(baseline: Any) -> Any:
 
 
 @mutant
-def last_lane_not_merged(baseline: Any) -> Any:
-    """Each of 32 lanes looks at every 32nd logit, and the last lane is not merged. Synthetic: a loop over lanes that
-    ends one early is right unless the largest logit is in that lane."""
+def upper_lanes_not_merged(baseline: Any) -> Any:
+    """Each of 32 lanes looks at every 32nd logit, and lanes 16 to 31 are not merged. Synthetic: a merge by halves that
+    starts one step late is right whenever the largest logit is in a lower lane."""
 
     def without(logits: Tensor) -> Tensor:
-        if logits.shape[-1] < LANES:
-            return logits
         left = logits.clone()
-        left[..., LANES - 1 :: LANES] = float("-inf")
+        left[..., torch.arange(logits.shape[-1]) % LANES >= LANES // 2] = float("-inf")
         return left
 
     def argmax(logits: Tensor, vocab_size: int | None = None) -> Tensor:
