@@ -95,7 +95,7 @@ def take(array: np.ndarray, named: Named, size: dict[str, int], axis: str, index
     if axis not in named.names:
         return array
     place = named.names.index(axis)
-    apart = [size.get(name, array.shape[i]) for i, joined in enumerate(named.axes) for name in joined]
+    apart = [size[name] if name in size else array.shape[i] for i, joined in enumerate(named.axes) for name in joined]
     taken = np.take(array.reshape(apart), index, axis=place)
     left = iter(taken.shape)
     together: list[int] = [math.prod(next(left) for _ in joined) for joined in named.axes]
