@@ -40,6 +40,19 @@ class Rows:
     def logits(self, tokens):
         return torch.cat([self.model.logits(row[None]) for row in tokens])
 
+    def prefill(self, tokens, lengths=None):
+        if lengths is None:
+            return self._joined([self.model.prefill(row[None]) for row in tokens])
+        return self._joined(
+            [self.model.prefill(t[None], lengths=n[None]) for t, n in zip(tokens, lengths, strict=True)]
+        )
+
+    def decode(self, tokens, cache):
+        return self._joined([self.model.decode(t[None], c) for t, c in zip(tokens, cache.rows, strict=True)])
+
+    def _joined(self, answers):
+        return torch.cat([logits for logits, _ in answers]), SimpleNamespace(rows=[cache for _, cache in answers])
+
 
 class Wide:
     """A decoder in float64 inside, rounded at the end."""
@@ -49,6 +62,14 @@ class Wide:
 
     def logits(self, tokens):
         return self.model.logits(tokens).to(self.dtype)
+
+    def prefill(self, tokens, lengths=None):
+        logits, cache = self.model.prefill(tokens, lengths=lengths)
+        return logits.to(self.dtype), cache
+
+    def decode(self, tokens, cache):
+        logits, cache = self.model.decode(tokens, cache)
+        return logits.to(self.dtype), cache
 
 
 def alone(config, weights, *, dtype, device):
@@ -64,18 +85,22 @@ DECODERS = {
     "float64 inside": SimpleNamespace(ARRAYS="torch", load=wide),
 }
 
+SINGLE = ("harness.falsifiers.ops", "harness.falsifiers.ops.special", "harness.falsifiers.ops.relations")
+"""Modules whose falsifiers call one op."""
+WHOLE = ("harness.falsifiers.model.decoder:logit_parity", "harness.falsifiers.model.relations:relation")
+"""Falsifiers that load a decoder."""
+
 
 def shipped() -> list[tuple[Claim, str, object]]:
-    """Every claim on an op, and the decoder's parity, with every correct implementation we have of it."""
+    """Every claim on an op, and the decoder's parity and relations, with every correct implementation we have of it."""
     claims = [c for contract in check([CONTRACTS]).contracts for c in contract.claims]
     return [(claim, name, subject) for claim in claims for name, subject in _correct(claim).items()]
 
 
 def _correct(claim: Claim) -> dict[str, object]:
-    if claim.falsifier == "harness.falsifiers.model.decoder:logit_parity":
+    if claim.falsifier in WHOLE:
         return DECODERS
-    module = claim.falsifier.partition(":")[0]
-    if module not in ("harness.falsifiers.ops", "harness.falsifiers.ops.special"):
+    if claim.falsifier.partition(":")[0] not in SINGLE:
         return {}
     fitting = {} if claim.id in fast.TOO_FEW_DIGITS else fast.KERNELS.get(claim.op, {})
     return KERNELS.get(claim.op, {}) | fitting
@@ -92,12 +117,13 @@ def main() -> int:
     options.add_argument("--runs", type=int, default=300)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after this time")
+    options.add_argument("--claim", default="", help="only claims whose id holds this text")
     options.add_argument("--device", default="cpu", help="where implementation and baseline compute (cpu, cuda, ...)")
     asked = options.parse_args()
     settle(threads=1)
     register(asked.device)
     np.seterr(all="ignore")  # special values are meant
-    subjects = shipped()
+    subjects = [each for each in shipped() if asked.claim in each[0].id]
     runs = itertools.islice(((s, seed) for seed in itertools.count(asked.seed) for s in subjects), asked.runs)
     ratios: dict[tuple[str, str], list[float]] = {}
     cases = alarms = not_run = done = 0

@@ -16,7 +16,7 @@ from harness.observation import Observation
 def parity(subject: Any, case: Case, *, op: str, **params: Any) -> Observation:
     """One call of `op` equals the reference on the same arguments."""
     call = build(case, (op,), 0, **params)
-    return Observation(out=(_ask(subject, op, call), _answer(case, call)))
+    return Observation(out=(ask(subject, op, call), _answer(case, call)))
 
 
 def two_settings(subject: Any, case: Case, *, op: str, **params: Any) -> Observation:
@@ -26,11 +26,11 @@ def two_settings(subject: Any, case: Case, *, op: str, **params: Any) -> Observa
     settings; a reused output buffer overwrites the first result.
     """
     first, second = build(case, (op,), 0, **params), build(case, (op,), 1, **params)
-    got = [_ask(subject, op, call) for call in (first, second)]
+    got = [ask(subject, op, call) for call in (first, second)]
     return Observation(first=(got[0], _answer(case, first)), second=(got[1], _answer(case, second)))
 
 
-def _ask(subject: Any, op: str, call: Call) -> np.ndarray:
+def ask(subject: Any, op: str, call: Call) -> np.ndarray:
     """The subject's answer; an option at its neutral value is left out, so that a subject without it can be tried."""
     neutral = {name: p.default for name, p in inspect.signature(call.reference).parameters.items()}
     options = {k: v for k, v in call.options.items() if isinstance(v, np.ndarray) or v != neutral[k]}
