@@ -13,15 +13,15 @@ from harness.judging.result import Edit
 Arrays = Mapping[str, np.ndarray]
 EVERY = -1
 """The row of an edit that changes all rows."""
-FACTORS = (0.0, 2.0**-60, 2.0**-20, 2.0**-8, 0.25, 4.0, 32.0)
-SHIFTS = (-300.0, -30.0, 30.0, 300.0)
+FACTORS = (-1.0, 0.0, 2.0**-60, 2.0**-20, 2.0**-8, 0.25, 4.0, 32.0)
+SHIFTS = (-1000.0, -300.0, -30.0, 30.0, 300.0, 1000.0)
 
 
 def edited(arrays: Arrays, edits: Iterable[Edit], dtype: str) -> dict[str, np.ndarray] | None:
     """The arrays that the edits change, after all of them; None if an edit is impossible on these arrays.
 
     A row is a slice along the last axis. Impossible are a name that is not there, values that are no finite floats, a
-    sign that the array did not hold, and a result that is not finite in the dtype.
+    result that is not finite in the dtype or leaves the domain that the array shows (`_in_domain`).
     """
     changed: dict[str, np.ndarray] = {}
     for edit in edits:
@@ -45,9 +45,7 @@ def moves(arrays: Arrays, dtype: str, draw: random.Random) -> list[Edit]:
         count = array.size // array.shape[-1]
         kinds: list[tuple[str, float]] = [("tie", 0.0), ("tie", 1.0), ("tie", FORMATS[dtype].mantissa // 2)]
         kinds += [("sort", 1.0), ("sort", -1.0), ("repeat", 1.0), ("peak", 2.0**-20), ("denormal", 0.25)]
-        kinds += [("times", factor) for factor in FACTORS]
-        if _both_signs(array):
-            kinds += [("times", -1.0), *[("plus", shift) for shift in SHIFTS]]
+        kinds += [*[("times", factor) for factor in FACTORS], *[("plus", shift) for shift in SHIFTS]]
         for kind, by in kinds:
             found.append({"array": name, "kind": kind, "row": draw.randrange(count), "by": float(by)})
             if kind in ("times", "plus", "sort") and count > 1:
@@ -73,22 +71,26 @@ def _editable(array: np.ndarray) -> bool:
     return array.dtype.kind == "f" and array.ndim > 0 and array.size > 0 and bool(np.isfinite(array).all())
 
 
-def _both_signs(array: np.ndarray) -> bool:
-    """Whether the array holds both signs: one that does not may be a variance, a gate or a scale, and keeps its sign
-    and its largest value."""
-    return bool(array.min() < 0 < array.max())
+def _in_domain(array: np.ndarray, after: np.ndarray) -> bool:
+    """Whether an edit keeps what the array shows of its domain.
+
+    An array of one sign may be a variance, a decay or a scale: no entry gets the other sign. If it lies within [0, 1]
+    as well, it may be a gate or a probability: its largest entry does not grow.
+    """
+    if array.min() < 0 < array.max():
+        return True
+    if np.any(np.sign(after) * np.sign(array.max() + array.min()) < 0):
+        return False
+    return bool(np.abs(array).max() > 1 or np.abs(after).max() <= np.abs(array).max())
 
 
 def _edited(array: np.ndarray, edit: Edit, dtype: str) -> np.ndarray | None:
     wide = array.astype(np.float64).reshape(-1, array.shape[-1])
     chosen = range(len(wide)) if edit["row"] == EVERY else [edit["row"] % len(wide)]
-    grows = edit["kind"] == "plus" or (edit["kind"] == "times" and not 0 <= edit["by"] <= 1)
-    if grows and not _both_signs(array):
-        return None
     for row in chosen:
         wide[row] = _row(wide, row, edit, dtype)
     after = round_to(wide.reshape(array.shape), dtype)
-    if not np.isfinite(after).all() or np.array_equal(after, array):
+    if not np.isfinite(after).all() or np.array_equal(after, array) or not _in_domain(array, after):
         return None
     return after
 

@@ -26,10 +26,14 @@ from harness.trial.ending import ended
 from harness.trial.experiment import Experiment, observe
 from harness.trial.variant import Impossible, Variant, plain_arrays, run_alone, stored_arrays
 
-SIZES, VALUES, AIMED = 6, 6, 24
-"""Cases per round: untried sizes, changed values, options that Hypothesis aims at the largest error."""
+SIZES, VALUES, AIMED = 3, 3, 24
+"""Cases per round: untried sizes, changed values, and options that Hypothesis aims at the largest error."""
+AIMED_EVERY = 4
+"""The aimed options come in every fourth round, so that a short search spends its cases on sizes and values."""
 KNOWN = 4096
 """At most this many sizes of one parameter are put in an order."""
+SHARE = 8
+"""One searched case per this many fixed ones, if no time for a search was asked for (docs/decisions.md, the cost)."""
 EVERY_S = 1.0
 """Seconds between two reports of progress."""
 
@@ -42,6 +46,11 @@ class Bound:
     seconds: float = 0.0
 
 
+def bound(claim: Claim, seconds: float | None) -> Bound:
+    """The bound of a claim's search; `seconds` is None if no time was asked for."""
+    return Bound(claim.examples // SHARE if claim.explore else 0, seconds or 0.0)
+
+
 @dataclass(frozen=True)
 class Searched:
     """The result of a search: what the evidence says, and the record with the case that breaks a limit."""
@@ -49,6 +58,18 @@ class Searched:
     body: result.Search
     variant: Variant | None = None
     record: Record | None = None
+
+
+NOT_ENDED: result.Search = {
+    "cases": 0,
+    "ended": "stopped",
+    "left_out": 0,
+    "unconfirmed": 0,
+    "raised": None,
+    "worst": None,
+    "found": None,
+}
+"""What the evidence says of a search while it runs, and so of one that its process did not survive."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +94,7 @@ class Search:
         self.worst = max(self.fixed, key=lambda each: each.margin)
         self._ends = time.monotonic() + bound.seconds
         self._told = time.monotonic()
-        self._unseen = _unseen(claim, seed, record)
+        self._untried = untried(claim, seed, experiment.cases)
         self._plain: tuple[CaseSpec, Mapping[str, np.ndarray]] | None = None
 
     @property
@@ -84,7 +105,9 @@ class Search:
     def run(self) -> Searched:
         """Search until a violation is found or the bound is reached."""
         for number in itertools.count():
-            for part in (self._sizes, self._values, self._aimed):
+            parts = [self._sizes, self._values]
+            parts += [self._aimed] if number % AIMED_EVERY == AIMED_EVERY - 1 else []
+            for part in parts:
                 part(number)
                 if self.over:
                     return self.found or Searched(self.body("bound"))
@@ -115,7 +138,7 @@ class Search:
                 return
             draw = random.Random(case_seed(self.claim, self.seed, f"size {place}"))
             params = {
-                name: self._unseen[name][place] if place < len(self._unseen.get(name, ())) else drawn(domain, draw)
+                name: self._untried[name][place] if place < len(self._untried.get(name, ())) else drawn(domain, draw)
                 for name, domain in self.claim.explore.items()
             }
             self._try(Variant(self._spec(params, f"size {place}")))
@@ -131,8 +154,9 @@ class Search:
             plain = self._arrays(base.variant.spec)
         except Exception:  # noqa: BLE001  (arrays that cannot be made again cannot be edited)
             return
-        for edit in moves(plain, base.variant.spec.dtype, draw)[:VALUES]:
-            if self.over:
+        ends = self.cases + VALUES
+        for edit in moves(plain, base.variant.spec.dtype, draw):
+            if self.over or self.cases == ends:
                 return
             pressed = self._try(Variant(base.variant.spec, (*base.variant.edits, edit)), plain)
             if pressed and pressed.margin > base.margin:
@@ -238,14 +262,14 @@ def drawn(domain: dict[str, Any], draw: random.Random) -> Any:
     return min(max(math.exp(draw.uniform(math.log(low), math.log(high))), low), high)
 
 
-def _unseen(claim: Claim, seed: int, record: Record) -> dict[str, list[int]]:
-    """Per parameter with an interval of whole numbers: those that no fixed case has, in a drawn order."""
+def untried(claim: Claim, seed: int, cases: list[CaseSpec]) -> dict[str, list[int]]:
+    """Per parameter with an interval of whole numbers: those that no case has, in the order in which they are tried."""
     found = {}
     for name, domain in claim.explore.items():
         if "boundary" in domain:
             low, high = domain["boundary"]
-            held = {case["params"][name] for case in record["cases"]}
-            draw = random.Random(case_seed(claim, seed, f"unseen {name}"))
+            held = {case.params[name] for case in cases}
+            draw = random.Random(case_seed(claim, seed, f"untried {name}"))
             order = draw.sample(range(low, high + 1), min(KNOWN, high + 1 - low))
             found[name] = [value for value in order if value not in held]
     return found
