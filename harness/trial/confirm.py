@@ -46,8 +46,10 @@ def confirmed(experiment: Experiment, claim: Claim, record: Record, variant: Var
     if judge(claim.source, with_case(record, variant.spec, run.subjects)).verdict is not Verdict.FALSIFIED:
         return False
     broken = _beyond_rounding(experiment, claim, record, variant, run)
-    if any(f.measure in IMPLICIT or not math.isfinite(f.margin) or f.margin >= FAR for f in broken):
+    if any(f.measure in IMPLICIT or (math.isfinite(f.margin) and f.margin >= FAR) for f in broken):
         return True
+    if variant.edits:  # limits are declared for the declared values: beyond them a number near its limit says nothing
+        broken = [f for f in broken if not math.isfinite(f.margin)]
     others = (variant.under(case_seed(claim, variant.spec.seed, f"again {number}")) for number in range(SEEDS))
     return bool(broken) and any(stands(experiment, claim, record, other) for other in others)
 
@@ -78,8 +80,7 @@ def _beyond_rounding(
 
 def _exceeds(finding: Finding, explained: float) -> bool:
     """A NaN of the candidate exceeds everything; a NaN of the moved reference explains nothing."""
-    row = finding.row
-    if math.isnan(finding.value) or math.isnan(explained) or (row is not None and row.get("exact")):
+    if math.isnan(finding.value) or math.isnan(explained):
         return True
     return abs(finding.value) > ROUNDING * abs(explained)
 

@@ -43,7 +43,7 @@ def moves(arrays: Arrays, dtype: str, draw: random.Random) -> list[Edit]:
         if not _editable(array):
             continue
         count = array.size // array.shape[-1]
-        kinds: list[tuple[str, float]] = [("tie", 0.0), ("tie", 1.0), ("tie", FORMATS[dtype].mantissa // 2)]
+        kinds: list[tuple[str, float]] = [("tie", 1.0), ("tie", FORMATS[dtype].mantissa // 2)]
         kinds += [("sort", 1.0), ("sort", -1.0), ("repeat", 1.0), ("peak", 2.0**-20), ("denormal", 0.25)]
         kinds += [*[("times", factor) for factor in FACTORS], *[("plus", shift) for shift in SHIFTS]]
         for kind, by in kinds:
@@ -116,10 +116,12 @@ def _row(wide: np.ndarray, row: int, edit: Edit, dtype: str) -> np.ndarray:
 
 
 def _tied(values: np.ndarray, bits: float, dtype: str) -> np.ndarray:
-    """The second largest entry set to the largest (0), or 2^(bits - 1) units in the last place below it."""
+    """The second largest entry set to 2^(bits - 1) units in the last place below the largest.
+
+    An exact tie is left to the claims: which of two equal entries comes first is no question of round-off.
+    """
     if values.size < 2:
         return values
     second, first = np.argsort(values, kind="stable")[-2:]
-    below = 2.0 ** (bits - 1) * 2 * FORMATS[dtype].unit_roundoff * np.abs(values[first]) if bits else 0.0
-    values[second] = values[first] - below
+    values[second] = values[first] - 2.0**bits * FORMATS[dtype].unit_roundoff * np.abs(values[first])
     return values

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.contract.cases import CaseSpec, case_seed, no_local_constants, spec, strategy
+from harness.contract.cases import CaseSpec, case_seed, drawn, no_local_constants, spec, strategy, untried
 from harness.contract.claim import Claim
 from harness.evidence import counterexample
 from harness.judging import result
@@ -30,8 +30,6 @@ SIZES, VALUES, AIMED = 3, 3, 24
 """Cases per round: untried sizes, changed values, and options that Hypothesis aims at the largest error."""
 AIMED_EVERY = 4
 """The aimed options come in every fourth round, so that a short search spends its cases on sizes and values."""
-KNOWN = 4096
-"""At most this many sizes of one parameter are put in an order."""
 SHARE = 8
 """One searched case per this many fixed ones, if no time for a search was asked for (docs/decisions.md, the cost)."""
 EVERY_S = 1.0
@@ -247,32 +245,6 @@ class Search:
         if self.cases == 1 or now - self._told >= EVERY_S:
             self._told = now
             self.experiment.tick(f"searching, case {self.cases}")
-
-
-def drawn(domain: dict[str, Any], draw: random.Random) -> Any:
-    """One value of a domain, each as likely as the others."""
-    (kind, values), *_ = domain.items()
-    if kind == "choices":
-        return draw.choice(values)
-    low, high = values
-    if kind == "boundary":
-        return draw.randint(low, high)
-    if kind == "uniform":
-        return draw.uniform(low, high)
-    return min(max(math.exp(draw.uniform(math.log(low), math.log(high))), low), high)
-
-
-def untried(claim: Claim, seed: int, cases: list[CaseSpec]) -> dict[str, list[int]]:
-    """Per parameter with an interval of whole numbers: those that no case has, in the order in which they are tried."""
-    found = {}
-    for name, domain in claim.explore.items():
-        if "boundary" in domain:
-            low, high = domain["boundary"]
-            held = {case.params[name] for case in cases}
-            draw = random.Random(case_seed(claim, seed, f"untried {name}"))
-            order = draw.sample(range(low, high + 1), min(KNOWN, high + 1 - low))
-            found[name] = [value for value in order if value not in held]
-    return found
 
 
 def _pressed(claim: Claim, record: Record) -> list[Pressed]:

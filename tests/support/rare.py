@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
+
+from harness.contract.cases import plan, untried
+from harness.contract.claim import Claim
 
 FALSIFIERS = '''
 import numpy as np
@@ -20,25 +24,21 @@ def unscaled(baseline):
 
 MUTANTS = {"unscaled": unscaled}
 '''
-RIGHT = '''
+RIGHT = """
 import numpy as np
 
 def softmax(x):
     e = np.exp(x - x.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)
-'''
+"""
 BUGS = {
-    "one_size": RIGHT + "\nright = softmax\ndef softmax(x):\n    return right(x) * (1.01 if len(x) == 13 else 1)\n",
-    "one_range": RIGHT
-    + "\nright = softmax\ndef softmax(x):\n    return np.where(x.max(-1, keepdims=True) <= -300, 0, right(x)).astype(x.dtype)\n",
-    "raises": RIGHT
-    + "\nright = softmax\ndef softmax(x):\n    if len(x) == 13: raise ValueError('no kernel for 13')\n    return right(x)\n",
-    "hangs": RIGHT
-    + "\nimport time\nright = softmax\ndef softmax(x):\n    if len(x) == 13: time.sleep(600)\n    return right(x)\n",
-    "dies": RIGHT
-    + "\nimport os\nright = softmax\ndef softmax(x):\n    if len(x) == 13: os._exit(3)\n    return right(x)\n",
+    "one_size": "return right(x) * (1.01 if len(x) == 13 else 1)",
+    "one_range": "return np.where(x.max(-1, keepdims=True) <= -300, 0, right(x)).astype(x.dtype)",
+    "raises": "if len(x) == 13: raise ValueError('no kernel for 13')\n    return right(x)",
+    "hangs": "if len(x) == 13: time.sleep(600)\n    return right(x)",
+    "dies": "if len(x) == 13: os._exit(3)\n    return right(x)",
 }
-"""Candidate -> its source: wrong, raising, hanging or dying on 13 rows, wrong on rows whose maximum is at most -300."""
+"""Candidate -> the body of its softmax, on 13 rows or on rows whose maximum is at most -300."""
 CONTRACT = """metadata: {id: rare, version: 1.0.0, title: t, description: d, references: [], depends_on: []}
 equations: {softmax: y = softmax x}
 falsification_tests:
@@ -67,5 +67,12 @@ def lay(folder: Path) -> None:
     (folder / "c" / "own.py").write_text(FALSIFIERS, encoding="utf-8")
     (folder / "c" / "base.py").write_text(RIGHT, encoding="utf-8")
     (folder / "c" / "rare.yaml").write_text(CONTRACT, encoding="utf-8")
-    for name, text in {"good": RIGHT, **BUGS}.items():
+    (folder / "good.py").write_text(RIGHT, encoding="utf-8")
+    for name, body in BUGS.items():
+        text = f"import os, time\n{RIGHT}\nright = softmax\ndef softmax(x):\n    {body}\n"
         (folder / f"{name}.py").write_text(text, encoding="utf-8")
+
+
+def seed_that_tries_first(claim: Claim, rows: int) -> int:
+    """A seed whose search tries this number of rows first, after fixed cases that do not have it."""
+    return next(seed for seed in itertools.count() if untried(claim, seed, plan(claim, seed))["rows"][0] == rows)
