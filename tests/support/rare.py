@@ -48,7 +48,7 @@ falsification_tests:
   falsifier: own.py:softmax
   baseline: base.py
   explore: {rows: {boundary: [1, 60]}, level: {choices: [-20.0, 0.0]}}
-  examples: 16
+  examples: 20
   scale: 1
   accept:
     err_ratio: {le: 2.0, why: the same arithmetic}

@@ -117,7 +117,7 @@ def test_a_short_search_is_part_of_every_run_and_two_runs_are_equal(folder: Path
         place = store.sealed(tmp_path / name) / "claims" / rare.CLAIM
         results.append(json.loads((place / "result.json").read_text()))
         assert "Searched 2 further cases" in (place / "README.md").read_text()
-    assert results[0]["search"]["cases"] == claim_in(folder).examples // 8 == 2
+    assert results[0]["search"]["cases"] == claim_in(folder).examples // 10 == 2
     assert results[0]["search"] == results[1]["search"]
     assert results[0]["record"] == results[1]["record"]
 
