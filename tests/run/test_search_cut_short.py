@@ -62,11 +62,9 @@ def test_a_candidate_that_hangs_in_the_search_keeps_its_verdict(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(schedule, "MIN_SECONDS", 6.0)
-    options = Options(["c"], candidate="hangs.py", seed=seed_of(folder), evidence=str(tmp_path), workers=1, search_s=4)
-    began = time.monotonic()
+    options = Options(["c"], candidate="hangs.py", seed=seed_of(folder), evidence=str(tmp_path), workers=1, search_s=3)
     finished = run_session(options, Silent())
-    assert time.monotonic() - began >= 10  # the time limit is longer by the search's share
+    assert finished.seconds >= schedule.MIN_SECONDS + 3  # the time limit is longer by the search's share
     assert finished.sealed.outcome["counts"] == {"PARTIAL": 1}
     assert result_in(tmp_path)["search"]["ended"] == "stopped"
 
@@ -83,10 +81,9 @@ def test_an_interrupted_search_keeps_its_verdict_and_resume_seals_it(folder: Pat
         start_new_session=True,
     )
     ends = time.monotonic() + 60
-    staged = f"*.partial/staging/{rare.CLAIM}/log.txt"  # log.txt is there from the start, result.json with the verdict
-    while not list(tmp_path.glob(staged.replace("log.txt", "result.json"))) and time.monotonic() < ends:
+    while not list(tmp_path.glob(f"*.partial/staging/{rare.CLAIM}/README.md")) and time.monotonic() < ends:
         time.sleep(0.05)
-    time.sleep(1)
+    time.sleep(1)  # README.md is written last; the verdict is sent after it
     os.killpg(process.pid, signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130, told
