@@ -6,6 +6,7 @@ import argparse
 
 PATHS = "contracts: files, folders or builtin:NAME"
 JSON = "one JSON object on stdout"
+SECONDS = {"s": 1, "m": 60, "h": 3600}
 EXIT = """exit codes: 0 survived, 1 red, 2 bad contract or usage, 3 nothing survived"""
 
 
@@ -31,3 +32,11 @@ def natural(text: str) -> int:
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number")
     return int(text)
+
+
+def duration(text: str) -> float:
+    """Parse a time such as 90s, 10m or 2h. Units: -> seconds."""
+    number, unit = text[:-1], text[-1:]
+    if unit not in SECONDS or not number.isdigit() or int(number) < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a time such as 90s, 10m or 2h; give one of these")
+    return float(int(number) * SECONDS[unit])

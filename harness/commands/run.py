@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.commands.arguments import EXIT, JSON, PATHS, natural, positive
+from harness.commands.arguments import EXIT, JSON, PATHS, duration, natural, positive
 from harness.errors import UserError
 from harness.platforms import device_form
 
@@ -42,6 +42,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--no-mutants",
         action="store_true",
         help="run candidate and baseline alone, for a quick look: what is not red is UNVERIFIED",
+    )
+    add(
+        "--search",
+        dest="search_s",
+        type=duration,
+        metavar="TIME",
+        help="after the fixed cases, spend this long (90s, 10m, 2h) on further ones: other sizes, options and values",
     )
     add("--memory-mb", type=positive, metavar="MB", help="memory limit per claim (default: 80 %% of RAM / N)")
     add("--resume", metavar="RUN.partial", help="finish a run that was killed")

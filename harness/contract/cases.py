@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from harness.contract.domain import LISTS
 from harness.contract.sizes import deal, edges
 
 DEFAULT_DTYPE = "float32"
+KNOWN = 4096
+"""At most this many untried values of one parameter are put in an order."""
 
 
 @dataclass(frozen=True)
@@ -165,3 +168,31 @@ def strategy(domain: dict[str, Any]) -> Any:
     if kind == "uniform":
         return st.floats(low, high)
     return st.floats(math.log(low), math.log(high)).map(lambda x: min(max(math.exp(x), low), high))
+
+
+def drawn(domain: dict[str, Any], draw: random.Random) -> Any:
+    """One value of a domain, each as likely as the others."""
+    import math
+
+    (kind, values), *_ = domain.items()
+    if kind == "choices":
+        return draw.choice(values)
+    low, high = values
+    if kind == "boundary":
+        return draw.randint(low, high)
+    if kind == "uniform":
+        return draw.uniform(low, high)
+    return min(max(math.exp(draw.uniform(math.log(low), math.log(high))), low), high)
+
+
+def untried(claim: Claim, seed: int, cases: Sequence[CaseSpec]) -> dict[str, list[int]]:
+    """Per parameter with an interval of whole numbers: those that no case has, in the order in which they are tried."""
+    found = {}
+    for name, domain in claim.explore.items():
+        if "boundary" in domain:
+            low, high = domain["boundary"]
+            held = {case.params[name] for case in cases}
+            draw = random.Random(case_seed(claim, seed, f"untried {name}"))
+            order = draw.sample(range(low, high + 1), min(KNOWN, high + 1 - low))
+            found[name] = [value for value in order if value not in held]
+    return found

@@ -51,6 +51,8 @@ class Options(TypedDict):
     seed: int
     select: str
     no_mutants: bool
+    search_s: NotRequired[float | None]
+    """Seconds by which a search was to lengthen the run."""
 
 
 class Checkpoint(TypedDict):

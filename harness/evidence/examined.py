@@ -8,7 +8,7 @@ from harness.contract.cases import CaseSpec
 from harness.evidence.counterexample import Attempt
 from harness.judging.judgement import Judgement
 from harness.judging.record import Record
-from harness.judging.result import Stages
+from harness.judging.result import Search, Stages
 
 
 @dataclass(frozen=True)
@@ -43,3 +43,5 @@ class Examined:
     record: Record
     judgement: Judgement
     follow_up: FollowUp | None = None
+    search: Search | None = None
+    """None if nothing was searched."""

@@ -46,6 +46,8 @@ def write(
         "seconds": round(seconds, 3),
         "record": found.record,
     }
+    if found.search:
+        result["search"] = found.search
     (folder / "claim.yaml").write_text(entry_yaml(claim), encoding="utf-8")
     if follow_up:
         result["counterexample"] = _save_counterexample(folder, claim, follow_up, judgement.violated)

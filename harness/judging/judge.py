@@ -13,7 +13,7 @@ from harness.judging.findings import IMPLICIT, findings, sample
 from harness.judging.judgement import Judgement, violation
 from harness.judging.limits import Finding, Group, Limit, evaluate, parse
 from harness.judging.mutant_kills import mutant_fate, vacuous, weak
-from harness.judging.record import Entry, Record, Subject
+from harness.judging.record import Entry, Record, Subject, of_fixed_cases
 from harness.judging.result import Fate, Measurements
 from harness.judging.verdict import Verdict
 from harness.measurements.pool import Pool
@@ -49,7 +49,8 @@ def judge(claim: Entry, record: Record) -> Judgement:
         return _without_findings(verdict, f"the baseline did not run: {baseline['reason']}", Cause.BASELINE_FAILED)
     limits = parse(claim["accept"])
     found = findings(claim, record, candidate)
-    mutants = [mutant_fate(name, subject, claim, record) for name, subject in record["mutants"].items()]
+    fixed = of_fixed_cases(record)
+    mutants = [mutant_fate(name, subject, claim, fixed) for name, subject in record["mutants"].items()]
     verdict, reason, cause = _verdict(claim, record, found, limits, mutants)
     return Judgement(
         verdict=verdict,

@@ -67,12 +67,26 @@ class Record(TypedDict):
     cases: list[CaseEntry]
     subjects: dict[str, Subject]
     mutants: dict[str, Subject]
+    searched: NotRequired[list[int]]
+    """Cases that the search added; no mutant ran them."""
     mutants_left_out: NotRequired[bool]
     """True if the run was asked not to run any mutant."""
     error: NotRequired[str]
     """Why the whole claim ended without a result."""
     cause: NotRequired[str]
     """The cause of `error`."""
+
+
+def of_fixed_cases(record: Record) -> Record:
+    """The record without the cases that the search added: what the mutants are judged on."""
+    added = set(record.get("searched", []))
+    if not added:
+        return record
+    subjects: dict[str, Subject] = {
+        name: {**subject, "rows": [row for row in subject["rows"] if row["case"] not in added]}
+        for name, subject in record["subjects"].items()
+    }
+    return {**record, "cases": [c for c in record["cases"] if c["index"] not in added], "subjects": subjects}
 
 
 def lacking(reason: str, cause: str) -> Subject:

@@ -62,6 +62,48 @@ class Smallest(TypedDict):
     shrunk_from: CaseEntry
 
 
+class Edit(TypedDict):
+    """One change of a searched case's array, on one row (a slice along the last axis) or, at -1, on every row."""
+
+    array: str
+    kind: str
+    row: int
+    by: float
+
+
+class Worst(TypedDict):
+    """The case closest to breaking a limit, among the fixed and the searched ones that broke none."""
+
+    case: CaseEntry
+    edits: list[Edit]
+    limit: str
+    margin: float
+    """The value divided by the limit's bound."""
+
+
+class Hit(TypedDict):
+    """The searched case that breaks a limit; the record holds it under its number, without the edits."""
+
+    case: int
+    edits: list[Edit]
+
+
+class Search(TypedDict):
+    """What the search after the fixed cases tried."""
+
+    cases: int
+    ended: str
+    """`bound`, `found`, or `stopped` if the claim's process ended before its search did."""
+    left_out: int
+    """Cases that could not run, or on which the baseline itself breaks a limit."""
+    unconfirmed: int
+    """Cases that broke a limit by no more than round-off explains, or under one seed alone."""
+    raised: str | None
+    """The first exception that the candidate alone raised; it changes no verdict."""
+    worst: Worst | None
+    found: Hit | None
+
+
 class TorchSettings(TypedDict):
     """The settings of torch that decide how it computes, in one process.
 
@@ -101,6 +143,8 @@ class Result(TypedDict):
     """torch's settings in the claim's process when the claim ended; None if it did not run or torch is not there."""
     seconds: float
     record: Record
+    search: NotRequired[Search]
+    """Left out if nothing was searched."""
     counterexample: NotRequired[Smallest]
 
 

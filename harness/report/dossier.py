@@ -21,7 +21,7 @@ from harness.report.spread import Spread, spread
 from harness.report.state import State
 from harness.report.why import root_cause, whys
 from harness.words.glossary import MEANING
-from harness.words.narrative import next_step
+from harness.words.narrative import next_step, search_text
 
 LOG_LINES = 40
 ARRAYS = 24
@@ -97,6 +97,8 @@ class Whole(About, Numbers, Curves):
     root_cause: str | None
     next: str
     cases: int
+    searched: str
+    """What the search tried, in a sentence; empty if nothing was searched."""
     stages: Stages | None
     counterexample: Shown | None
     entry: str
@@ -125,6 +127,7 @@ def dossier(state: State, claim_id: str) -> Dossier:
         "root_cause": root_cause(result),
         "next": next_step(claim, result),
         "cases": len(result["record"]["cases"]),
+        "searched": search_text(result.get("search")),
         **_numbers(claim, result),
         "stages": stages if stages and "stages" in stages else None,
         **curves(result["record"]),

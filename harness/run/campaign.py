@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from harness.run.probe import Lack, Weights, send_weights
 from harness.run.progress import Progress
 from harness.subject.device import place, platform
 from harness.trial.job import Job
-from harness.trial.worker import work
+from harness.trial.worker import SCRATCH, work
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Campaign:
     mutants: Mapping[str, dict[str, str]]
     """Claim id -> mutant name -> `module:name`."""
     mutants_left_out: bool = False
+    search_s: float | None = None
+    """Seconds by which a search may lengthen the run; None if none was asked for."""
 
     @property
     def memory(self) -> int:
@@ -74,6 +77,7 @@ def run_claims(context: Any, campaign: Campaign, claims: list[Claim], progress: 
                 progress.ended(claim.id, "UNVERIFIED", lack.reason)
             else:
                 ready.append(_job(campaign, claim, weights.folder))
+        ready = _with_search(campaign, ready)
         # Start long claims first, so that no worker idles at the end; results are listed in contract order.
         ready.sort(key=lambda job: (-job.claim.budget_s, job.claim.id))
         workers, memory = campaign.workers, campaign.memory
@@ -81,6 +85,8 @@ def run_claims(context: Any, campaign: Campaign, claims: list[Claim], progress: 
             if outcome.problem:
                 _write_unrun(campaign, by_id[outcome.claim], problem=outcome.problem)
             else:
+                if outcome.cut_short:  # its process could not remove this folder
+                    shutil.rmtree(campaign.evidence.folder / "staging" / outcome.claim / SCRATCH, ignore_errors=True)
                 campaign.evidence.deposit(outcome.claim)
             result: Result = store.read_json(campaign.evidence.folder / "claims" / outcome.claim / "result.json")
             progress.ended(outcome.claim, result["verdict"], result["reason"])
@@ -126,6 +132,15 @@ def _job(campaign: Campaign, claim: Claim, weights: str | None) -> Job:
         weights=weights,
         mutants_left_out=campaign.mutants_left_out,
     )
+
+
+def _with_search(campaign: Campaign, jobs: list[Job]) -> list[Job]:
+    """The jobs, each with an equal share of the time for searching; claims without `explore` have one case alone."""
+    searched = [job for job in jobs if job.claim.explore]
+    if campaign.search_s is None or not searched:
+        return jobs
+    share = campaign.search_s * min(campaign.workers, len(searched)) / len(searched)
+    return [replace(job, search_s=share) if job.claim.explore else job for job in jobs]
 
 
 def _write_unrun(

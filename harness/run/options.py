@@ -20,6 +20,8 @@ class Options:
     workers: int | None = None
     select: str = ""
     no_mutants: bool = False
+    search_s: float | None = None
+    """Seconds by which a search may lengthen the run; None if none was asked for."""
     resume: str | None = None
     memory_mb: int | None = None
 
@@ -33,4 +35,5 @@ class Options:
             "seed": self.seed,
             "select": self.select,
             "no_mutants": self.no_mutants,
+            "search_s": self.search_s,
         }

@@ -24,10 +24,10 @@ def resumed(options: Options) -> tuple[Options, store.Run]:
     fresh: Mapping[str, object] = Options(paths=[]).as_json()
     held: Mapping[str, object] = begun["options"]
     for key, requested in options.as_json().items():
-        if requested not in (fresh[key], held[key]):
+        if requested not in (fresh[key], held.get(key)):
             raise UserError(
                 f"--resume {options.resume}: found {key} {requested!r}, but the run began with "
-                f"{held[key]!r} and goes on so; leave it out, or start a new run"
+                f"{held.get(key)!r} and goes on so; leave it out, or start a new run"
             )
     return replace(options, **begun["options"], evidence=str(run.folder.parent)), run
 

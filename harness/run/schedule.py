@@ -31,6 +31,8 @@ class Running:
     line: Connection
     ends: float
     seconds: float
+    held: str = ""
+    """The verdict of a claim whose files are whole while it is searched further."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Outcome:
     claim: str
     verdict: str | None
     problem: Problem | None = None
+    cut_short: bool = False
+    """Whether the claim was stopped in its search, after its verdict."""
 
 
 def server(threads: int) -> Any:
@@ -99,6 +103,9 @@ def run_jobs(
                 if outcome:
                     active.remove(running)
                     yield outcome
+    except KeyboardInterrupt:
+        yield from _kept(active, watch)
+        raise
     finally:
         for running in active:
             _kill(running)
@@ -109,19 +116,15 @@ def _start(context: Any, target: Callable[..., None], job: Any) -> Running:
     process = context.Process(target=target, args=(job, theirs))
     process.start()
     theirs.close()
-    seconds = max(MIN_SECONDS, TIME_FACTOR * job.claim.budget_s)
+    seconds = max(MIN_SECONDS, TIME_FACTOR * job.claim.budget_s) + (job.search_s or 0)
     return Running(job.claim.id, process, ours, time.monotonic() + seconds, seconds)
 
 
 def _poll(running: Running, memory: int, watch: Callable[[str, str], None]) -> Outcome | None:
     alive = running.process.is_alive()  # check first: a process that has died may have left a last message in the pipe
-    with contextlib.suppress(EOFError, OSError):
-        while running.line.poll():
-            kind, text = running.line.recv()
-            if kind == "done":
-                _end(running)
-                return Outcome(running.claim, text)
-            watch(running.claim, text)
+    outcome = _read(running, watch)
+    if outcome:
+        return outcome
     if not alive:
         code = running.process.exitcode
         how = f"signal {-code} ({_signal(-code)})" if code and code < 0 else f"exit code {code}"
@@ -138,7 +141,37 @@ def _poll(running: Running, memory: int, watch: Callable[[str, str], None]) -> O
     return None
 
 
+def _read(running: Running, watch: Callable[[str, str], None]) -> Outcome | None:
+    """Take what the process has sent; returns the outcome if it is done."""
+    with contextlib.suppress(EOFError, OSError):
+        while running.line.poll():
+            kind, text = running.line.recv()
+            if kind == "done":
+                _end(running)
+                return Outcome(running.claim, text)
+            if kind == "held":
+                running.held = text
+            else:
+                watch(running.claim, text)
+    return None
+
+
+def _kept(active: list[Running], watch: Callable[[str, str], None]) -> Iterator[Outcome]:
+    """After an interrupt: the claims that have their verdict, stopped in their search."""
+    for running in list(active):
+        outcome = _read(running, watch)
+        if outcome is None and running.held:
+            _kill(running)
+            outcome = Outcome(running.claim, running.held, cut_short=True)
+        if outcome:
+            active.remove(running)
+            yield outcome
+
+
 def _without(running: Running, cause: Cause, reason: str) -> Outcome:
+    """The outcome of a claim that was stopped: its verdict if it has one, for only its search was cut short."""
+    if running.held:
+        return Outcome(running.claim, running.held, cut_short=True)
     return Outcome(running.claim, None, Problem(reason, cause))
 
 

@@ -84,6 +84,7 @@ def campaign_of(here: store.Run, checked: Checked, options: Options, host: Host)
         memory_mb=options.memory_mb,
         mutants={claim: dict(binding.mutants) for claim, binding in checked.bindings.items()},
         mutants_left_out=options.no_mutants,
+        search_s=options.search_s,
     )
 
 

@@ -34,6 +34,8 @@ class Job:
     weights: str | None = None
     threads: int = 1
     mutants_left_out: bool = False
+    search_s: float | None = None
+    """Seconds for a search after the fixed cases; None if none were asked for."""
 
     @property
     def folder(self) -> Path:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from harness.contract.cases import CaseSpec, no_local_constants, spec, strategy
 from harness.contract.claim import Claim
 from harness.contract.domain import LISTS
+from harness.trial.variant import Variant
 
 
 def shrink(claim: Claim, seed: int, start: CaseSpec, violates: Callable[[CaseSpec], bool], budget_s: float) -> CaseSpec:
@@ -55,6 +57,16 @@ def shrink(claim: Claim, seed: int, start: CaseSpec, violates: Callable[[CaseSpe
     except errors.NoSuchExample:
         return start
     return rebuilt(least)
+
+
+def with_fewest_edits(start: Variant, violates: Callable[[Variant], bool]) -> Variant:
+    """The variant without the edits that it does not need in order to violate, tried one by one."""
+    least = start
+    for edit in start.edits:
+        fewer = replace(least, edits=tuple(each for each in least.edits if each is not edit))
+        if violates(fewer):
+            least = fewer
+    return least
 
 
 def _value(start: CaseSpec, name: str) -> Any:

@@ -14,22 +14,38 @@ from pathlib import Path
 
 import psutil
 
+from harness.evidence.examined import Examined
 from harness.evidence.result import write
 from harness.subject.torch_settings import current, settle
 from harness.trial.examine import examine
 from harness.trial.job import Job
 
+SCRATCH = "scratch"
+
 
 def work(job: Job, line: Connection) -> None:
-    """Run one claim, write its files to staging, and send the stages and the verdict over the pipe `line`."""
+    """Run one claim, write its files to staging, and send the stages and the verdict over the pipe `line`.
+
+    Before a search the files are whole and the verdict is sent as `held`: it stands if this process is stopped. The
+    empty `held` takes it back, for then the files are written again.
+    """
     _die_with_parent(line)
     _redirect(job.staging / "log.txt")
     settle(job.threads)
     started = time.monotonic()
-    with _scratch(job.staging / "scratch"):
-        found = examine(job, lambda stage: line.send(("stage", stage)))
-    seconds = time.monotonic() - started
-    write(job.staging, job.claim, found, device=job.device, seconds=seconds, settings=current())
+
+    def save(found: Examined) -> None:
+        seconds = time.monotonic() - started
+        write(job.staging, job.claim, found, device=job.device, seconds=seconds, settings=current())
+
+    def hold(found: Examined) -> None:
+        save(found)
+        line.send(("held", found.judgement.verdict.value))
+
+    with _scratch(job.staging / SCRATCH):
+        found = examine(job, lambda stage: line.send(("stage", stage)), hold)
+    line.send(("held", ""))
+    save(found)
     sys.stdout.flush()
     sys.stderr.flush()
     line.send(("done", found.judgement.verdict.value))

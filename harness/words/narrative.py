@@ -7,7 +7,7 @@ from typing import Any
 from harness.contract.claim import Claim
 from harness.judging.limits import Group, Limit, parse
 from harness.judging.record import CaseEntry
-from harness.judging.result import Fate, Result, Stages, Violation
+from harness.judging.result import Edit, Fate, Result, Search, Stages, Violation
 from harness.platforms import named
 from harness.words.glossary import MEANING
 
@@ -55,6 +55,9 @@ def failure_lines(claim_id: str, contract: str, result: Result, where: str) -> l
             f"  found     {violation_text(first)}",
             f"  case      {case_text(found['case'])}" + ("" if found["reproducible"] else "  (not reproducible)"),
         ]
+    search = result.get("search")
+    if search and search["found"]:
+        lines.append(f"  search    {search_text(search)}")
     beside = _unlimited(result)
     if beside:
         lines.append(f"  beside    {beside}")
@@ -99,8 +102,39 @@ def _measured(result: Result) -> str:
 
 
 def _subjects(result: Result) -> str:
-    count = len(result["record"]["cases"])
-    return f"\n\n{count} case{'s' if count != 1 else ''}, the same for every subject." if count else ""
+    count = len(result["record"]["cases"]) - len(result["record"].get("searched", []))
+    if not count:
+        return ""
+    searched = search_text(result.get("search"))
+    return f"\n\n{count} case{'s' if count != 1 else ''}, the same for every subject." + (
+        f" {searched}" if searched else ""
+    )
+
+
+def search_text(search: Search | None) -> str:
+    """One line on what the search tried; empty if nothing was searched."""
+    if search is None:
+        return ""
+    if search["ended"] == "stopped":
+        return "The search for further cases was stopped before its end; the verdict is that of the fixed cases."
+    text = f"Searched {search['cases']} further case{'s' if search['cases'] != 1 else ''}, without the mutants"
+    worst = search["worst"]
+    if worst and worst["limit"]:
+        text += f"; the closest to a limit reached {worst['margin']:.2g} of {worst['limit']}"
+    if search["unconfirmed"]:
+        text += f"; {search['unconfirmed']} broke a limit by no more than luck or round-off explains"
+    if search["raised"]:
+        text += f"; the candidate raised {search['raised']}"
+    if search["found"]:
+        edits = "; ".join(edit_text(edit) for edit in search["found"]["edits"])
+        text += ". The last one breaks a limit" + (f", with changed values: {edits}" if edits else "")
+    return text + "."
+
+
+def edit_text(edit: Edit) -> str:
+    """Format one change of an array."""
+    where = "every row" if edit["row"] == -1 else f"row {edit['row']}"
+    return f"`{edit['array']}`, {where}: {edit['kind']} {edit['by']:g}"
 
 
 def _unlimited(result: Result) -> str:

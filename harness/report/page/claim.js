@@ -122,6 +122,7 @@ function aside(line, claim) {
     ["candidate", run.candidate.spec],
     ["device", `${run.device}, asked ${run.device_asked}`],
     ["cases", claim.ran ? String(claim.cases) : "none"],
+    ...(claim.searched ? [["search", claim.searched]] : []),
     ["mutants", line.tried ? `${line.killed} of ${line.tried} killed` : "none tried"],
     ["took", claim.ran ? `${brief(line.seconds)} s` : "–"],
     ["seed", String(run.seed)],
