@@ -57,7 +57,7 @@ def test_autograd_of_our_own_forward_stays_within_the_limits():
 
 def test_the_mutants_five_steps_are_right_when_none_is_exchanged():
     sound = attention._steps(autograd_ops)
-    case = {"q_len": 7, "past": 5, "causal": True, "heads": 6, "kv_heads": 2, "head_dim": 8, "spread": 3.0}
+    case = {"q_len": 7, "past": 5, "causal": True, "group": 3, "kv_heads": 2, "head_dim": 8, "spread": 3.0, "batch": 2}
     seen = gradients.op_backward(
         boundary(sound, "float64", arrays="torch"), Case(dtype="float64"), op="attention", **case
     )
@@ -72,7 +72,7 @@ def test_a_missing_gradient_and_one_too_many_are_named():
     def relu_backward(dout, x):
         return dout * (x > 0), dout
 
-    case = {"q_len": 3, "past": 0, "causal": True, "heads": 2, "kv_heads": 1, "head_dim": 4, "spread": 1.0}
+    case = {"q_len": 3, "past": 0, "causal": True, "group": 2, "kv_heads": 1, "head_dim": 4, "spread": 1.0, "batch": 2}
     seen = gradients.op_backward(
         boundary(SimpleNamespace(attention_backward=attention_backward), arrays="torch"), Case(), op="attention", **case
     )

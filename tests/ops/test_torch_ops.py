@@ -112,10 +112,12 @@ def test_inputs_are_sharp():
     """Rows with a mean square at eps, softmax rows that overflow, and a maximum that moves from block to block."""
     x, _, _ = norm.rmsnorm(Case(seed=1), rows=3, hidden=896, eps=1e-6, std=0.02).args
     assert np.mean(x[2] ** 2) == pytest.approx(1e-6, rel=1e-3)
-    (x,) = softmax.softmax(Case(seed=1), rows=5, length=129).args
+    (x,) = softmax.softmax(Case(seed=1), rows=9, length=129).args
     assert x.max(axis=1).max() > 89 > -89 > x.max(axis=1).min()
-    params = {"q_len": 1, "past": 1024, "causal": False, "heads": 4, "kv_heads": 2, "head_dim": 40, "spread": 3.0}
-    q, k, _ = attention.attention(Case(seed=1), **params).args
+    assert (np.isneginf(x[:, :86]).all(axis=1) & np.isfinite(x[:, 86:]).all(axis=1)).sum() == 1
+    assert (np.ptp(x, axis=1) == 0).sum() == 1
+    params = {"q_len": 1, "past": 1024, "causal": False, "kv_heads": 2, "group": 2, "head_dim": 40, "spread": 3.0}
+    q, k, _ = attention.attention(Case(seed=1), batch=2, **params).args
     blocks = (k[0, 1, :1024] @ q[0, 3, 0]).reshape(8, 128).max(axis=1)
     assert (np.maximum.accumulate(blocks) == blocks).sum() >= 5
 

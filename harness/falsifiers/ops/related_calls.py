@@ -130,10 +130,15 @@ def _named_by(numbers: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 
 def _shifted(case: Case, call: Call) -> Related:
-    """The first argument, its rows around 0, in steps of 1/4 up to 8, plus and minus a number; all sums are exact."""
+    """The first argument, its rows around 0, in steps of 1/4 up to 8, plus and minus a number; all sums are exact.
+
+    Infinite entries, as a mask leaves them, stay.
+    """
     name, x = next(iter(arguments(call).items()))
     wide = x.astype(np.float64)
-    near = np.clip(np.round((wide - wide.mean(axis=-1, keepdims=True)) / STEP) * STEP, -8, 8).astype(x.dtype)
+    level = wide.mean(axis=-1, keepdims=True, where=np.isfinite(wide))
+    near = np.clip(np.round((wide - level) / STEP) * STEP, -8, 8)
+    near = np.where(np.isfinite(wide), near, wide).astype(x.dtype)
     most = SHIFTS[case.dtype]
     shifts = [sign * (most - STEP * int(case.stream("relation").integers(0, 8))) for sign in (1, -1)]
     return Related(
