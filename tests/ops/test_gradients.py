@@ -79,7 +79,12 @@ def test_a_missing_gradient_and_one_too_many_are_named():
     assert list(seen.pairs) == ["dq", "dk", "dv"]
     assert seen.pairs["dv"][0].shape == (0,)
     seen = gradients.op_backward(
-        boundary(SimpleNamespace(relu_backward=relu_backward), arrays="torch"), Case(), op="relu", length=3, std=1.0
+        boundary(SimpleNamespace(relu_backward=relu_backward), arrays="torch"),
+        Case(),
+        op="relu",
+        rows=2,
+        length=3,
+        std=1.0,
     )
     assert list(seen.pairs) == ["dx", "surplus1"]
 

@@ -48,7 +48,7 @@ PLANTED = {
         "SOFTMAX",
         {"permute_columns of softmax"},
         "def softmax(x):\n"
-        "    w, total, top = wide(x), 0.0, -np.inf\n"
+        "    w, total, top = wide(x), 0.0, -1e30\n"
         "    for at in range(0, x.shape[-1], 32):\n"
         "        part = w[..., at : at + 32]\n"
         "        top = np.maximum(top, part.max(-1, keepdims=True))\n"
@@ -187,10 +187,11 @@ def test_joined_axes_are_taken_apart():
         q_len=2,
         past=1,
         causal=True,
-        heads=6,
         kv_heads=2,
+        group=3,
         head_dim=4,
         spread=0.0,
+        batch=2,
     )
     shapes = parse(ATTENTION)
     size = sizes(call, shapes)

@@ -8,7 +8,7 @@ from reordered import KERNELS
 from reordered.attention import numpy_attention, numpy_softmax
 from reordered.norms import numpy_rmsnorm
 
-import harness.candidates.torch.ops.attention as torch_ops
+import harness.candidates.torch as torch_ops
 import harness.falsifiers.baselines.torch_ops as baseline
 from harness.case import Case
 from harness.contract.claim import Claim
