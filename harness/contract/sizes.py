@@ -7,6 +7,8 @@ from typing import Any
 
 TILES = (32, 64, 128)
 """Warps, rows and blocks: a size one below, at and one above each leaves a tail, none, and a tail of one."""
+THREE = (96, 384, 768)
+"""Three blocks: a whole number of them that is no power of two."""
 BEYOND = (256, 512, 1024, 2048, 4096, 32_767, 65_536)
 """Bounds of one thread block, of tables of positions, of int16 and uint16: the next size is tried."""
 ALL = 9
@@ -17,7 +19,8 @@ def edges(low: int, high: int) -> list[int]:
     """The sizes from low to high that are always tried, ascending: both ends, small ones, and the edges between."""
     if high - low < ALL:
         return list(range(low, high + 1))
-    wanted = {low, high, 2, 3, 5, 7, 1000, *(tile + d for tile in TILES for d in (-1, 0, 1)), *(b + 1 for b in BEYOND)}
+    around = {tile + d for tile in TILES for d in (-1, 0, 1)} | {bound + 1 for bound in BEYOND}
+    wanted = {low, high, 2, 3, 5, 7, 1000, *THREE, *around}
     return sorted(size for size in wanted if low <= size <= high)
 
 
@@ -27,8 +30,8 @@ def deal(
     """Give each row of options sizes, until each size of every parameter stands in a row.
 
     The second parameter falls while the first one rises, and so on in turns: where one is large, the next is small, and
-    the work of a case stays bounded. With two sizes or more in `together`, a last row holds those. Rows repeat if there
-    are more sizes, sizes if there are more rows.
+    the work of a case stays bounded. Two sizes or more in `together` add two rows: all at their largest, and all equal,
+    where one axis can be taken for the other unseen. Rows repeat if there are more sizes, sizes if there are more rows.
     """
     count = max(len(rows), *map(len, sizes.values()))
     step = next(s for s in range(round(count * 0.618), count + 2) if s > 0 and math.gcd(s, count) == 1)
@@ -40,5 +43,9 @@ def deal(
             for k, (name, values) in enumerate(sizes.items())
         }
         found.append({**rows[i % len(rows)], **drawn})
-    last = {**found[0], **rows[count % len(rows)], **(together or {})}
-    return [*found, last] if together and len(together) > 1 else found
+    if together and len(together) > 1:
+        equal = min(together.values())
+        found.append({**found[0], **rows[count % len(rows)], **together})
+        if all(sizes[name][0] <= equal for name in together):
+            found.append({**found[1 % count], **rows[(count + 1) % len(rows)], **dict.fromkeys(together, equal)})
+    return found

@@ -30,6 +30,18 @@ def two_settings(subject: Any, case: Case, *, op: str, **params: Any) -> Observa
     return Observation(first=(got[0], _answer(case, first)), second=(got[1], _answer(case, second)))
 
 
+def many_calls(subject: Any, case: Case, *, op: str, calls: int, **params: Any) -> Observation:
+    """Every one of many calls in one process is right, two settings and two sets of data in turn.
+
+    What is kept between calls, in a buffer or a counter of few bits, may be wrong once in a hundred.
+    Shapes: the answer's, stacked (calls, ...).
+    """
+    both = [build(case, (op,), variant, **params) for variant in (0, 1)]
+    want = [_answer(case, call) for call in both]
+    got = [ask(subject, op, both[number % 2]) for number in range(calls)]
+    return Observation(every=(np.stack(got), np.stack([want[number % 2] for number in range(calls)])))
+
+
 def ask(subject: Any, op: str, call: Call) -> np.ndarray:
     """The subject's answer; an option at its neutral value is left out, so that a subject without it can be tried."""
     neutral = {name: p.default for name, p in inspect.signature(call.reference).parameters.items()}

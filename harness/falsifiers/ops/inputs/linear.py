@@ -18,13 +18,15 @@ def linear(
     outer: int,
     bias: bool,
     mean: float = 0.0,
+    batch: int = 0,
 ) -> Call:
     """Normal rows and a weight scaled so that the output is about 1; with a mean, every product is about mean**2.
 
     Variant 1 is other data of the same shape.
-    Shapes: x (rows, inner), weight (outer, inner), bias (outer,).
+    Shapes: x (rows, inner), or (batch, rows, inner) with a batch; weight (outer, inner), bias (outer,).
     """
-    x = case.normal(f"x{variant}", (rows, inner), mean=mean, std=0.5 * mean or 1.0)
+    shape = (batch, rows, inner) if batch else (rows, inner)
+    x = case.normal(f"x{variant}", shape, mean=mean, std=0.5 * mean or 1.0)
     std = 0.5 * mean or inner**-0.5
     weight = case.normal(f"weight{variant}", (outer, inner), mean=mean, std=std)
     return Call((x, weight), linear_forward, {"bias": case.normal(f"bias{variant}", (outer,)) if bias else None})

@@ -11,6 +11,7 @@ from harness.reference.training.targets import LEAST_DECISION, MOST_DECISION, ex
 
 IGNORED = -100
 FAVOUR = 4.0
+RAMP = 100.0
 KINDS = (
     ("right", 0),
     ("missed", 0),
@@ -78,6 +79,8 @@ def _labels(
 
 def _logits(stream: np.random.Generator, targets: np.ndarray, vocab: int, std: float, level: float) -> np.ndarray:
     logits = level + std * stream.standard_normal((*targets.shape, vocab))
+    if level:  # in every second token the largest logits come last: a maximum of the first block overflows
+        logits[:, 1::2] += np.linspace(0, RAMP, vocab)
     # Unequal loss from row to row, so that a mean of row means is not the mean.
     favour = np.linspace(FAVOUR, 0, len(targets))[:, None] * np.ones(targets.shape)
     at = np.where(targets < 0, 0, targets)[..., None]

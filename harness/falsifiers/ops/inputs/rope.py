@@ -24,6 +24,12 @@ SCALINGS: dict[str, dict[str, Any] | None] = {
         "original_max_position_embeddings": ORIGINAL_CONTEXT,
     },
     "yarn": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": ORIGINAL_CONTEXT},
+    "yarn_given": {
+        "rope_type": "yarn",
+        "factor": 8.0,
+        "attention_factor": 1.3,
+        "original_max_position_embeddings": ORIGINAL_CONTEXT,
+    },
     "yarn_mscale": {
         "rope_type": "yarn",
         "factor": 40.0,

@@ -43,6 +43,25 @@ def grid_of_65536(baseline: Any) -> Any:
     return _each_op(baseline, limited)
 
 
+@mutant
+def hundredth_call_is_stale(baseline: Any) -> Any:
+    """Every hundredth call gives what the call before it gave.
+
+    Synthetic: a ring of output buffers whose slot is read before it is written, once a round.
+    """
+
+    def counted(op: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        kept: list[torch.Tensor] = []
+
+        def call(*args: Any, **options: Any) -> torch.Tensor:
+            kept.append(op(*args, **options))
+            return kept[-2].clone() if len(kept) % 100 == 0 else kept[-1]
+
+        return call
+
+    return _each_op(baseline, counted)
+
+
 def _each_op(baseline: Any, wrong: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Any:
     ops = {name: getattr(baseline, name) for name in dir(baseline) if not name.startswith("_")}
     return replace(baseline, **{name: wrong(op) for name, op in ops.items() if isinstance(op, FunctionType)})

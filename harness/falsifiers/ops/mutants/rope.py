@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -213,3 +214,23 @@ def negative_positions_clamped(baseline: Any) -> Any:
     Synthetic: an index into a table must not be negative, so it is clamped.
     """
     return _edited(baseline, lambda x, positions, options: (positions.clamp(min=0), options))
+
+
+@mutant
+def given_attention_factor_scaled(baseline: Any) -> Any:
+    """An explicit attention_factor is multiplied by 0.1 ln(factor) + 1 once more, or that stands in its place.
+
+    Synthetic: the factor is computed in one place and read from the config in another.
+    """
+
+    def edit(x: Tensor, positions: Tensor, options: Options) -> tuple[Tensor, Options]:
+        scaling = options.get("scaling") or {}
+        given = scaling.get("attention_factor")
+        if given is None:
+            raise Inapplicable("no attention_factor is given")
+        return positions, {
+            **options,
+            "scaling": {**scaling, "attention_factor": given * (0.1 * math.log(scaling["factor"]) + 1)},
+        }
+
+    return _edited(baseline, edit)
