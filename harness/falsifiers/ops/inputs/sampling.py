@@ -49,8 +49,8 @@ def argmax(case: Case, variant: int = 0, *, rows: int, vocab: int, padding: int 
 def _logits(stream: np.random.Generator, rows: int, vocab: int, dtype: str, faint: bool) -> np.ndarray:
     """Rows at one of LEVELS in turn, the first one drawn; the maximum beside a boundary, three equal ones after it.
 
-    Of ten rows one is denormal if `faint`, and in one all but two entries are -inf. In odd rows a column before the maximum is one
-    unit of the dtype below it, or one of the next lower precision.
+    Of ten rows one is denormal if `faint`, and in one all but two entries are -inf. In odd rows a column before the
+    maximum is one unit of the dtype below it, or one of the next lower precision.
     """
     logits = stream.standard_normal((rows, vocab))
     boundaries = [at for edge in range(BLOCK, vocab + 1, BLOCK) for at in (edge - 1, edge) if at < vocab]
