@@ -65,7 +65,7 @@ def _rule(rest: dict[str, Any], wanted: str) -> str:
     words = [rest[key] for key in _RULES if is_text(rest.get(key))]
     words += [value for value in rest.values() if is_text(value)]
     # `or`, not a default: an id may be empty.
-    return str(words[0]) if words else wanted or "the source has no rule"
+    return str(words[0]) if words else wanted if wanted.strip() else "the source has no rule"
 
 
 def _why(rest: dict[str, Any], section: str, kind: Kind) -> str:

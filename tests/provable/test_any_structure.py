@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from harness.contract.validate import check
@@ -110,6 +110,7 @@ DOCUMENT = st.dictionaries(KNOWN | TEXT, ANY, max_size=6)
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(document=DOCUMENT, flow=st.sampled_from([False, None, True]), wide=st.booleans())
+@example(document={"metadata": {}, "falsification_tests": {"\r": None}}, flow=False, wide=False)
 def test_any_structure_is_imported_whole_or_named(document: Any, flow: bool | None, wide: bool) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
