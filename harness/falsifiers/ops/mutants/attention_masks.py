@@ -153,3 +153,16 @@ def batch_left_sorted(baseline: Any) -> Any:
         return out if padding is None else out[torch.argsort(padding, stable=True)]
 
     return replace(baseline, attention=attention)
+
+
+@mutant
+def offset_in_int16(baseline: Any) -> Any:
+    """The number of cached keys is kept in 16 bits and is negative past 32,767.
+
+    Synthetic: positions of a prompt fit, and those of a long chat do not.
+    """
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, offset: int = 0, **options: Any) -> Tensor:
+        return baseline.attention(q, k, v, offset=(offset + 2**15) % 2**16 - 2**15, **options)
+
+    return replace(baseline, attention=attention)
