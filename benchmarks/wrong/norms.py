@@ -37,8 +37,9 @@ def padded_lanes_are_centred(wrong, x, weight, bias, eps):
     """The lanes that fill a row up to a power of two hold 0, and their squared distance from the mean is added."""
     w = wide(x)
     centred, size = _centred(w), w.shape[-1]
-    lanes = (1 << (size - 1).bit_length()) - size if wrong else 0
-    total = np.square(centred).sum(axis=-1, keepdims=True) + lanes * np.square(w.mean(axis=-1, keepdims=True))
+    total = np.square(centred).sum(axis=-1, keepdims=True)
+    if wrong:
+        total += ((1 << (size - 1).bit_length()) - size) * np.square(w.mean(axis=-1, keepdims=True))
     return _scaled(centred, total / w.dtype.type(size), weight, bias, eps, x.dtype)
 
 

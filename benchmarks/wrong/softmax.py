@@ -19,7 +19,7 @@ def _divided(weights, x, axis):
 def maximum_follows_the_block(wrong, x, axis=-1):
     """Online: the running maximum is the latest block's, and the sum is rescaled only when it grows."""
     w = _over_last(x, axis)
-    top, total = np.full((*w.shape[:-1], 1), -np.inf, w.dtype), np.zeros((*w.shape[:-1], 1), w.dtype)
+    top, total = np.full((*w.shape[:-1], 1), -1e30, w.dtype), np.zeros((*w.shape[:-1], 1), w.dtype)
     for start in range(0, w.shape[-1], BLOCK):
         block = w[..., start : start + BLOCK]
         own = block.max(axis=-1, keepdims=True)

@@ -29,9 +29,10 @@ def deal(
 ) -> list[dict[str, Any]]:
     """Give each row of options sizes, until each size of every parameter stands in a row.
 
-    The second parameter falls while the first one rises, and so on in turns: where one is large, the next is small, and
-    the work of a case stays bounded. Two sizes or more in `together` add two rows: all at their largest, and all equal,
-    where one axis can be taken for the other unseen. Rows repeat if there are more sizes, sizes if there are more rows.
+    The first parameter rises, the second one falls, the third one starts in the middle, and so on: where one is large,
+    the next is small, and the work of a case stays bounded. Two sizes or more in `together` add two rows: all at their
+    largest, and all equal, where one axis can be taken for the other unseen. Rows repeat if there are more sizes, sizes
+    if there are more rows.
     """
     count = max(len(rows), *map(len, sizes.values()))
     step = next(s for s in range(round(count * 0.618), count + 2) if s > 0 and math.gcd(s, count) == 1)
@@ -39,7 +40,7 @@ def deal(
     for i in range(count):
         at = i * step % count  # neighbouring rows hold the same options, so their sizes lie far apart
         drawn = {
-            name: values[(at if k % 2 == 0 else count - 1 - at) * len(values) // count]
+            name: values[(at, count - 1 - at, (at + count // 2) % count)[k % 3] * len(values) // count]
             for k, (name, values) in enumerate(sizes.items())
         }
         found.append({**rows[i % len(rows)], **drawn})

@@ -33,7 +33,7 @@ def rows(subject: Any, case: Case, *, kind: str, rows: int, columns: int, values
     Units:  values normal, ties (every second number half-way between two codes), or edges (blocks of zeros,
             of one value, of equal maxima with both signs, and of numbers whose step float16 cannot hold).
     """
-    x = case.array("x", lambda: _matrix(case, rows, columns, values).astype(np.float32))
+    x = case.array("x", lambda: _matrix(case, (rows, columns), values, kind).astype(np.float32))
     want = case.once(quantize, x, kind)
     numbers = case.once(dequantize, want, kind)
     got = subject.quantize(x, kind)
@@ -74,13 +74,14 @@ def trained(
     )
 
 
-def _matrix(case: Case, rows: int, columns: int, values: str) -> np.ndarray:
+def _matrix(case: Case, shape: tuple[int, int], values: str, kind: str) -> np.ndarray:
     stream = case.stream("values")
-    x = stream.standard_normal((rows, columns)) * 0.02
+    x = stream.standard_normal(shape) * 0.02
     if values == "ties":
         # The largest number of each block is 8 (or 127) units with a negative sign, so the others are codes and halves.
-        x = stream.integers(-14, 15, (rows, columns)) / 2
-        x[:, ::BLOCK] = -8
+        units = 8 if kind == "Q4_0" else 127
+        x = stream.integers(2 - 2 * units, 2 * units - 1, shape) / 2
+        x[:, ::BLOCK] = -units
     if values == "edges":
         blocks = x.reshape(-1, BLOCK)
         blocks[0::5] = 0
