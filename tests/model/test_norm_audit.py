@@ -14,7 +14,7 @@ from harness.case import Case
 from harness.falsifiers.baselines.transformers import stages
 from harness.falsifiers.inputs.synthetic_model import case_weights, small_config
 from harness.falsifiers.model import norm_audit
-from harness.falsifiers.model.mutants import norm_audit as norm_audit_mutants
+from harness.falsifiers.model.mutants.norm_audit import norms as norm_audit_mutants
 from harness.judging.limits import Sample, evaluate, parse
 from harness.mutant import mutants_of
 from harness.observation import Observation

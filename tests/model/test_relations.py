@@ -6,8 +6,8 @@ import pytest
 from harness.case import Case
 from harness.errors import UserError
 from harness.falsifiers.inputs.synthetic_model import case_weights, small_config
+from harness.falsifiers.inputs.weight_axes import AXES, axis_sizes, permuted
 from harness.falsifiers.model.relations import relation
-from harness.falsifiers.model.weight_axes import AXES, axis_sizes, permuted
 from harness.judging.verdict import Verdict
 from harness.reference.model.decoder import decoder_logits
 from tests.support.laboratory import examine, judged_alone, shipped_in

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from harness.case import Case
+from harness.falsifiers.inputs.cache_requests import Request, Stages, in_chunks, piece_stages, row_stages, run
 from harness.falsifiers.inputs.checkpoint import read_checkpoint
 from harness.falsifiers.inputs.hybrid_model import hybrid_config, hybrid_weights, logits_of
 from harness.falsifiers.inputs.synthetic_model import Config, Weights, case_weights, first_twice, synthetic_config
-from harness.falsifiers.model.cache_requests import Request, Stages, in_chunks, piece_stages, row_stages, run
 from harness.observation import Observation
 from harness.reference.model.decoder_cache import cache_of_one_layer, decode, prefill
 

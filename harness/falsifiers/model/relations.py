@@ -13,7 +13,7 @@ from harness.errors import UserError
 from harness.falsifiers.answer_distance import constant, distance
 from harness.falsifiers.inputs.hybrid_model import hybrid_config, hybrid_weights
 from harness.falsifiers.inputs.synthetic_model import Config, Weights, case_weights, small_config
-from harness.falsifiers.model.weight_axes import AXES, axis_sizes, permuted
+from harness.falsifiers.inputs.weight_axes import AXES, axis_sizes, permuted
 from harness.observation import Observation
 
 MEASURES = {
