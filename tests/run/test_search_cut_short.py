@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -80,12 +81,16 @@ def test_an_interrupted_search_keeps_its_verdict_and_resume_seals_it(folder: Pat
         text=True,
         start_new_session=True,
     )
-    ends = time.monotonic() + 60
-    while not list(tmp_path.glob(f"*.partial/staging/{rare.CLAIM}/README.md")) and time.monotonic() < ends:
-        time.sleep(0.05)
-    time.sleep(5)  # README.md is written last; the verdict is sent after it, and a busy machine takes its time
-    os.killpg(process.pid, signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    try:
+        ends = time.monotonic() + 60
+        while not list(tmp_path.glob(f"*.partial/staging/{rare.CLAIM}/README.md")) and time.monotonic() < ends:
+            time.sleep(0.05)
+        time.sleep(5)  # README.md is written last; the verdict is sent after it, and a busy machine takes its time
+        os.killpg(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130, told
     (partial,) = tmp_path.iterdir()
     kept = partial / "claims" / rare.CLAIM / "result.json"
