@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import seeds
 
@@ -37,6 +39,16 @@ CLAIM = """\
   budget_s: 0.2
   if_fails: look at y
 """
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """The job owns its process; here its settings end with each test."""
+    monkeypatch.setenv("HARNESS_SCRATCH", str(tmp_path))
+    monkeypatch.setattr(seeds, "settle", lambda threads: None)
+    monkeypatch.setattr(seeds, "register", lambda device: None)
+    with np.errstate():
+        yield
 
 
 def lay(folder: Path, limit: str = "1.0e-3") -> Path:
