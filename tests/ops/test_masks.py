@@ -120,7 +120,9 @@ def test_a_kernel_without_masks_is_unverified():
     from types import SimpleNamespace
 
     subject = SimpleNamespace(attention=lambda q, k, v, causal=True, offset=0: q)
-    for name, option in zip(CLAIMS, ("window", "padding", "segments"), strict=True):
+    asks = {"WINDOW": "window", "PADDING": "padding", "PACKED": "segments"}
+    for claim, option in asks.items():
+        name = f"FALSIFY-ATTENTION-{claim}-001"
         found = judged(changed(CLAIMS[name], examples=1), subject, seed=1)
         assert f"does not take `{option}`" in found.reason
 

@@ -62,7 +62,8 @@ def _logits(stream: np.random.Generator, rows: int, vocab: int, dtype: str, fain
     logits += np.array(LEVELS)[(first + np.arange(rows)) % len(LEVELS)][:, None]
     for i, row in enumerate(logits[4::5]):
         if i % 2:
-            row[stream.permutation(vocab)[: vocab - 2]] = -np.inf
+            order = stream.permutation(vocab)
+            row[order[order != row.argmax()][: vocab - 2]] = -np.inf
         elif faint:
             row *= DENORMAL[dtype]
     for i, row in enumerate(logits[1::2]):
