@@ -30,3 +30,11 @@ def cpu(tmp_path_factory):
     done = light(folder, "run", "contracts", "--candidate", "good.py", "--device", "cpu", "--json")
     assert done.returncode == 0, done.stderr
     return folder / as_json(done)["evidence"]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Make the rehearsal device known before any test: torch starts a thread per known device at the first gradient."""
+    if any("rehearsal" in item.nodeid for item in session.items):
+        from harness.subject.device import register
+
+        register("rehearsal")
