@@ -22,6 +22,7 @@ BLOCK = 1024
 
 
 def rmsnorm(x, weight, eps):
+    x, weight = x.contiguous(), weight.contiguous()  # the kernels count on rows that follow one another
     out = torch.empty_like(x)
     rows, width = x.reshape(-1, x.shape[-1]).shape
     rmsnorm_kernel[(rows,)](x, weight, out, width, EPS=eps, BLOCK=triton.next_power_of_2(width), WIDE=wide(x))
@@ -41,6 +42,7 @@ def rmsnorm_kernel(x, weight, out, width, EPS: tl.constexpr, BLOCK: tl.constexpr
 
 
 def softmax(x):
+    x = x.contiguous()
     out = torch.empty_like(x)
     rows, width = x.reshape(-1, x.shape[-1]).shape
     softmax_kernel[(rows,)](x, out, width, BLOCK=triton.next_power_of_2(width), WIDE=wide(x))
@@ -59,6 +61,7 @@ def softmax_kernel(x, out, width, BLOCK: tl.constexpr, WIDE: tl.constexpr):
 
 
 def swiglu(gate, up):
+    gate, up = gate.contiguous(), up.contiguous()
     out = torch.empty_like(gate)
     swiglu_kernel[(triton.cdiv(gate.numel(), BLOCK),)](gate, up, out, gate.numel(), BLOCK=BLOCK, WIDE=wide(gate))
     return out

@@ -34,7 +34,7 @@ falsification_tests:
   prediction: p
   falsifier: harness.falsifiers.ops:parity
   baseline: harness.falsifiers.baselines.torch_ops
-  given: {op: relu, length: 3, std: 1.0, dtype: float32}
+  given: {op: relu, rows: 1, length: 3, std: 1.0, dtype: float32}
   accept: {rel_l2_err: {le: 1.0e-6, why: w}}
   mutants: [harness.falsifiers.ops.mutants.activations.relu:clipped_at_six]
   budget_s: 1

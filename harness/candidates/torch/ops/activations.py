@@ -25,8 +25,9 @@ def silu(x: torch.Tensor) -> torch.Tensor:
 def tanh(x: torch.Tensor) -> torch.Tensor:
     """Hyperbolic tangent, by expm1 of -2|x|: exact near 0, no overflow. Shapes: x any -> the same."""
     wide = widened(x)
-    e = torch.expm1(-2 * wide.abs())
-    return torch.copysign(e / (e + 2), wide).to(x.dtype)
+    e = torch.expm1(-2 * _size(wide))
+    size = -e / (e + 2)
+    return torch.where(wide < 0, -size, size).to(x.dtype)
 
 
 def gelu(x: torch.Tensor) -> torch.Tensor:
@@ -42,20 +43,20 @@ def gelu_tanh(x: torch.Tensor) -> torch.Tensor:
 
 
 def relu(x: torch.Tensor) -> torch.Tensor:
-    """max(x, 0), NaN kept. Shapes: x any -> the same."""
-    return x.clamp(min=0)
+    """max(x, 0), NaN kept; its slope at 0 is 0, where clamp's is 1. Shapes: x any -> the same."""
+    return x.masked_fill(x <= 0, 0)
 
 
 def leaky_relu(x: torch.Tensor, slope: float) -> torch.Tensor:
     """max(x, 0) + slope * min(x, 0). Shapes: x any -> the same."""
     wide = widened(x)
-    return (wide.clamp(min=0) + slope * wide.clamp(max=0)).to(x.dtype)
+    return torch.where(wide > 0, wide, slope * wide).to(x.dtype)
 
 
 def elu(x: torch.Tensor, alpha: float) -> torch.Tensor:
     """max(x, 0) + alpha * (exp(min(x, 0)) - 1). Shapes: x any -> the same."""
     wide = widened(x)
-    return (wide.clamp(min=0) + alpha * torch.expm1(wide.clamp(max=0))).to(x.dtype)
+    return torch.where(wide > 0, wide, alpha * torch.expm1(wide.clamp(max=0))).to(x.dtype)
 
 
 def swiglu(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
@@ -65,5 +66,10 @@ def swiglu(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
 
 
 def _sigmoid(x: torch.Tensor) -> torch.Tensor:
-    e = torch.exp(-x.abs())
+    e = torch.exp(-_size(x))
     return torch.where(x >= 0, torch.ones_like(e), e) / (1 + e)
+
+
+def _size(x: torch.Tensor) -> torch.Tensor:
+    """|x| with slope 1 at 0: autograd's slope of abs is 0 there, and so would be that of everything built on it."""
+    return torch.where(x < 0, -x, x)

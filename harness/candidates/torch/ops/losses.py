@@ -40,7 +40,7 @@ def weighted_bce(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tens
     _check("label", labels, ~labels.isnan(), "a number")
     _check("weight", weights, weights.isfinite() & (weights >= 0), "a finite weight >= 0")
     wide, labels, weights = (widened(x) for x in (logits, labels, weights))
-    softplus = wide.clamp(min=0) + torch.log1p(torch.exp(-wide.abs()))
+    softplus = torch.logaddexp(wide, torch.zeros_like(wide))  # differentiable at 0 too, where abs and clamp are not
     return (weights * (softplus - wide * labels.clamp(0, 1))).mean().to(logits.dtype)
 
 
