@@ -10,6 +10,9 @@ import numpy as np
 
 from harness.dtypes import round_to
 
+EXPANDED = "expanded"
+"""The layout whose arrays are one slice, seen many times; `harness.subject.layout` passes it with stride 0."""
+
 
 class Case:
     """One example, the same for the candidate, the baseline and every mutant.
@@ -52,10 +55,16 @@ class Case:
                 built = self._stored[name]
             else:
                 built = round_to(np.asarray(values() if callable(values) else values), self.dtype)
-            built = np.ascontiguousarray(built)
+            built = np.ascontiguousarray(self._alike(built))
             built.setflags(write=False)
             self.arrays[name] = built
         return self.arrays[name]
+
+    def _alike(self, array: np.ndarray) -> np.ndarray:
+        """In the layout `expanded`, every slice of the first axis is the first: only then can its stride be 0."""
+        if self.layout != EXPANDED or array.ndim < 2:
+            return array
+        return np.broadcast_to(array[:1], array.shape)
 
     def normal(self, name: str, shape: tuple[int, ...], *, std: float = 1.0, mean: float = 0.0) -> np.ndarray:
         """Gaussian array `name`, in the case's dtype."""

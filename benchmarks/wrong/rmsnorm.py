@@ -76,11 +76,15 @@ def weight_by_its_first_call(wrong, memory, x, weight, eps):
     return (w / np.sqrt(np.square(w).mean(axis=-1, keepdims=True) + w.dtype.type(eps)) * wide(gain)).astype(x.dtype)
 
 
+def as_it_lies(x):
+    """The numbers that stand one behind the other from the first on; zeros where the memory ends before."""
+    memory = x.as_strided((x.untyped_storage().nbytes() // x.element_size() - x.storage_offset(),), (1,))[: x.numel()]
+    return torch.cat([memory, memory.new_zeros(x.numel() - memory.numel())]).reshape(x.shape)
+
+
 def strides_ignored(wrong, x, weight, eps):
     """A transposed input is read as if it lay row by row."""
-    w = (x.as_strided(x.shape, torch.empty(x.shape).stride()) if wrong else x).to(
-        torch.float64 if x.dtype == torch.float64 else torch.float32
-    )
+    w = (as_it_lies(x) if wrong else x).to(torch.float64 if x.dtype == torch.float64 else torch.float32)
     scale = torch.rsqrt(w.square().mean(dim=-1, keepdim=True) + eps)
     return (w * scale * weight.to(w.dtype)).to(x.dtype)
 

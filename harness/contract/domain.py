@@ -10,7 +10,7 @@ from harness.contract.problem import DataPath, Mistake, listed, nearest, shown
 from harness.platforms import PLATFORMS
 
 DTYPES = ("float64", "float32", "float16", "bfloat16")
-LAYOUTS = ("contiguous", "strided", "transposed", "offset")
+LAYOUTS = ("contiguous", "strided", "transposed", "offset", "expanded")
 """How the arrays of a call may lie in memory; `harness.subject.layout` makes each."""
 LISTS = ("choices", "each")
 """Kinds of domains that list their values."""

@@ -82,7 +82,7 @@ class Worst(TypedDict):
 
 
 class Hit(TypedDict):
-    """The searched case that breaks a limit; the record holds it under its number, without the edits."""
+    """The searched case that breaks a limit or raises; the record holds it under its number, without the edits."""
 
     case: int
     edits: list[Edit]
@@ -99,7 +99,7 @@ class Search(TypedDict):
     unconfirmed: int
     """Cases that broke a limit by no more than round-off explains, or under one seed alone."""
     raised: str | None
-    """The first exception that the candidate alone raised; it changes no verdict."""
+    """The first exception that the candidate alone raised; on values that no case declares it changes no verdict."""
     worst: Worst | None
     found: Hit | None
 

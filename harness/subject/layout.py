@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from harness.case import EXPANDED
+from harness.subject.arrays import plain, same_bytes
+
 CONTIGUOUS = "contiguous"
 
 
@@ -16,17 +19,30 @@ def laid_out(value: Any, layout: str) -> Any:
     strided:    every second element of a row twice as long
     transposed: the last two axes lie in memory in the other order; a vector is strided
     offset:     rows begin one element late and are one element apart, so that they are not aligned
+    expanded:   one slice of the first axis with stride 0, where all slices are the same, as the case makes them
     What lies between is NaN, or the largest of whole numbers, which is a valid but a wrong id.
     """
     count = value.size if isinstance(value, np.ndarray) else value.numel()
     if layout == CONTIGUOUS or count < 2:
         return value
+    if layout == EXPANDED:
+        return _expanded(value)
     if layout == "transposed" and value.ndim > 1:
         swapped = value.swapaxes(-1, -2)
         return (swapped.copy() if isinstance(value, np.ndarray) else swapped.contiguous()).swapaxes(-1, -2)
     if layout == "offset":
         return _within(value, value.shape[-1] + 1, slice(1, None))
     return _within(value, 2 * value.shape[-1], slice(None, None, 2))
+
+
+def _expanded(value: Any) -> Any:
+    """The first slice seen once for each of the others; the value itself where they differ, or it is a vector."""
+    numbers = plain(value)
+    if value.ndim < 2 or not same_bytes(numbers, np.broadcast_to(numbers[:1], numbers.shape)):
+        return value
+    if isinstance(value, np.ndarray):
+        return np.broadcast_to(value[:1].copy(), value.shape)
+    return value[:1].clone().expand(value.shape)
 
 
 def _within(value: Any, width: int, part: slice) -> Any:

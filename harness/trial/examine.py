@@ -85,8 +85,10 @@ def _searched(job: Job, experiment: Experiment, fixed: Examined, tick: Callable[
         traceback.print_exc()
         return fixed
     found, start = searched.record, searched.variant
-    if found is None or start is None:
+    if found is None:
         return replace(fixed, search=searched.body)
+    if start is None:
+        return Examined(found, judge(job.claim.source, found), None, searched.body)
     tick("shrinking")
     broken = partial(stands, experiment, job.claim, found)
     follow_up = _follow_up(job, experiment, found, start, broken)

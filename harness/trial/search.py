@@ -16,6 +16,7 @@ from harness.contract.cases import CaseSpec, case_seed, drawn, no_local_constant
 from harness.contract.claim import Claim
 from harness.evidence import counterexample
 from harness.judging import result
+from harness.judging.cause import Cause
 from harness.judging.findings import findings
 from harness.judging.limits import Finding, measures
 from harness.judging.record import Record
@@ -23,7 +24,7 @@ from harness.measurements.table import MEASUREMENTS
 from harness.trial.attempt import POOLED, Alone, with_case
 from harness.trial.confirm import confirmed, sound
 from harness.trial.edits import moves
-from harness.trial.ending import ended
+from harness.trial.ending import Ending, end, ended
 from harness.trial.experiment import Experiment, observe
 from harness.trial.variant import Impossible, Variant, plain_arrays, run_alone, stored_arrays
 
@@ -52,7 +53,10 @@ def bound(claim: Claim, seconds: float | None) -> Bound:
 
 @dataclass(frozen=True)
 class Searched:
-    """The result of a search: what the evidence says, and the record with the case that breaks a limit."""
+    """The result of a search: what the evidence says, and the record with the case that breaks a limit or raises.
+
+    There is no variant for a case that raises: it has no arrays to make smaller.
+    """
 
     body: result.Search
     variant: Variant | None = None
@@ -207,9 +211,8 @@ class Search:
         except Impossible:
             self.cases -= 1
             return None
-        except Exception as problem:  # noqa: BLE001  (a crash on a searched case ends neither claim nor search)
-            self.left_out += 1
-            self.raised = self.raised or self._raised(variant, problem, plain)
+        except Exception as problem:  # noqa: BLE001  (the candidate's crash is recorded, not raised)
+            self._crashed(variant, problem, plain)
             return None
         if not sound(self.claim, self.record, variant.spec, run):
             self.left_out += 1
@@ -231,8 +234,32 @@ class Search:
         hit: result.Hit = {"case": variant.spec.index, "edits": list(variant.edits)}
         self.found = Searched(self.body("found", hit), variant, joined)
 
-    def _raised(self, variant: Variant, problem: Exception, plain: Mapping[str, np.ndarray] | None) -> str | None:
-        """What the candidate raised; None if it lacks something, or the baseline raises as well."""
+    def _crashed(self, variant: Variant, problem: Exception, plain: Mapping[str, np.ndarray] | None) -> None:
+        """Keep what the candidate alone raised: on a case of the declared domain it decides, as on a fixed case.
+
+        Edited values may be refused with reason, and memory may end at a size; both are told and decide nothing.
+        """
+        self.left_out += 1
+        ending = self._ending(variant, problem, plain)
+        if ending is None:
+            return
+        self.raised = self.raised or ending.reason
+        if variant.edits or ending.cause is not Cause.RAISED or not self._raises_again(variant):
+            return
+        joined = with_case(self.record, variant.spec, {})
+        joined["subjects"] = {**joined["subjects"], "candidate": end(joined["subjects"]["candidate"], ending)}
+        joined["searched"] = [variant.spec.index]
+        self.found = Searched(self.body("found", {"case": variant.spec.index, "edits": []}), None, joined)
+
+    def _raises_again(self, variant: Variant) -> bool:
+        try:
+            run_alone(self.experiment, self.claim.source, self.record, variant)
+        except Exception:  # noqa: BLE001  (any exception is the answer)
+            return True
+        return False
+
+    def _ending(self, variant: Variant, problem: Exception, plain: Mapping[str, np.ndarray] | None) -> Ending | None:
+        """How the candidate ended; None if it lacks something, or the baseline raises as well."""
         experiment = self.experiment
         if experiment.baseline is None:
             return None
@@ -242,7 +269,7 @@ class Search:
         except Exception:  # noqa: BLE001  (then the case is outside of what the falsifier can make)
             return None
         ending = ended(problem, case, "candidate, searched case")
-        return ending.reason if ending.status == "crashed" else None
+        return ending if ending.status == "crashed" else None
 
     def _tell(self) -> None:
         now = time.monotonic()

@@ -21,10 +21,13 @@ from tests.support.model.small_decoder import MODEL
 
 SIZES = {name: value for name, value in MODEL.items() if name != "model_type"}
 PADDED = {"length": 7, "pad": 2, "steps": 2, "order": [1, 0, 2], "model": SIZES}
+TENANT = {"first": 7, "second": 3, "steps": 2, "batches": [1, 1], "model": SIZES}
 CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "split": (kv_cache.every_split_stages, {"length": 9, "model": SIZES}),
     "chunk": (kv_cache.chunked_stages, {"length": 19, "chunk": 8, "model": SIZES}),
     "padded": (kv_cache.left_padded_stages, PADDED),
+    "tenant": (kv_cache.second_request_stages, {**TENANT, "together": False}),
+    "tenants": (kv_cache.second_request_stages, {**TENANT, "together": True}),
     "layer": (gated_delta_net.forward_stages, {"key_heads": 2, "per_key": 2, "length": 7, "started": True}),
     "layer split": (gated_delta_net.split_stages, {"key_heads": 1, "per_key": 2, "length": 67}),
 }
@@ -35,6 +38,9 @@ WRONG: list[tuple[str, str, str, bool]] = [
     ("chunk_sees_its_future", "chunk", "decode.1", True),
     ("pad_mask_dropped", "padded", "row.0 of 5 tokens, prefill", False),
     ("left_sorted_by_length", "padded", "row.0 of 5 tokens, prefill", False),
+    ("previous_request_kept", "tenant", "later, decode", False),
+    ("one_cache_for_all", "tenants", "earlier, decode", False),
+    ("position_off_by_one", "tenant", "earlier, decode", True),
     ("gate_by_sigmoid", "layer", "token.0.out", True),
     ("decay_grows", "layer", "token.0.state", True),
     ("gates_per_key_head", "layer", "token.0.state", True),

@@ -17,6 +17,7 @@ STRIDES = {
     "strided": (24, 8, 2),
     "transposed": (12, 1, 3),
     "offset": (15, 5, 1),
+    "expanded": (0, 4, 1),
 }
 
 
@@ -24,6 +25,8 @@ STRIDES = {
 @pytest.mark.parametrize("kind", ["float32", "int64"])
 def test_the_numbers_stay_and_the_strides_differ(layout, kind):
     array = np.arange(24).reshape(2, 3, 4).astype(kind)
+    if layout == "expanded":
+        array[1] = array[0]
     ours, theirs = laid_out(array.copy(), layout), laid_out(torch.from_numpy(array.copy()), layout)
     assert np.array_equal(ours, array)
     assert np.array_equal(theirs.numpy(), array)
@@ -45,28 +48,26 @@ def test_arrays_of_one_number_or_none_stay(shape, layout):
     assert tuple(laid_out(torch.ones(shape), layout).shape) == shape
 
 
-@pytest.mark.parametrize("arrays", ["numpy", "torch"])
-def test_a_subject_that_reads_memory_as_it_lies_gets_other_numbers(arrays):
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_subject_that_reads_memory_as_it_lies_gets_other_numbers(layout):
     """vllm-project/vllm#3324: silu_and_mul took any tensor for a contiguous one."""
-    x = np.arange(6, dtype=np.float32).reshape(2, 3)
 
     def as_it_lies(x):
-        return (
-            np.lib.stride_tricks.as_strided(x, x.shape, (12, 4)) + 0
-            if arrays == "numpy"
-            else x.as_strided((2, 3), (3, 1)) + 0
-        )
+        memory = x.as_strided((x.untyped_storage().nbytes() // 4 - x.storage_offset(),), (1,), x.storage_offset())
+        return torch.cat([memory, torch.zeros(6)])[:6].reshape(2, 3)
 
-    for layout in LAYOUTS:
-        subject = Boundary(
-            SimpleNamespace(ARRAYS=arrays, double=as_it_lies),
-            role="candidate",
-            dtype="float32",
-            device="cpu",
-            trace=Trace(),
-            layout=layout,
-        )
-        assert np.array_equal(subject.double(x), x) == (layout == "contiguous")
+    x = Case(layout=layout).array("x", np.arange(1, 7, dtype=np.float32).reshape(2, 3))
+    target = SimpleNamespace(ARRAYS="torch", copy=as_it_lies)
+    subject = Boundary(target, role="candidate", dtype="float32", device="cpu", trace=Trace(), layout=layout)
+    assert np.array_equal(subject.copy(x), x) == (layout == "contiguous")
+
+
+def test_only_slices_that_are_the_same_are_expanded():
+    x = np.arange(6.0).reshape(2, 3)
+    assert laid_out(x, "expanded") is x
+    assert np.array_equal(Case(layout="expanded").array("x", x), x[[0, 0]])
+    assert np.array_equal(Case(layout="strided").array("x", x), x)
+    assert np.array_equal(Case(layout="expanded").array("weight", x[0]), x[0])
 
 
 def test_a_case_has_one_layout():

@@ -18,6 +18,7 @@ from harness.contract.cases import plan
 from harness.contract.claim import Claim
 from harness.contract.validate import check
 from harness.evidence import store, verify
+from harness.judging.cause import Cause
 from harness.judging.judge import judge
 from harness.judging.verdict import Verdict
 from harness.observation import Observation
@@ -122,12 +123,15 @@ def test_a_short_search_is_part_of_every_run_and_two_runs_are_equal(folder: Path
     assert results[0]["record"] == results[1]["record"]
 
 
-def test_what_the_candidate_raises_on_a_searched_case_is_told_and_changes_no_verdict(folder: Path) -> None:
+def test_what_the_candidate_raises_on_a_searched_case_decides_as_on_a_fixed_one(folder: Path) -> None:
     _, found = tried(folder, "raises", 100)
-    assert found.record is None
     assert found.body["raised"] is not None
     assert "no kernel for 13" in found.body["raised"]
-    assert found.body["left_out"] >= 1
+    assert found.body["ended"] == "found"
+    assert found.record is not None
+    judgement = judge(claim_in(folder).source, found.record)
+    assert (judgement.verdict, judgement.cause) == (Verdict.ERROR, Cause.RAISED)
+    assert "no kernel for 13" in judgement.reason
 
 
 @np.errstate(over="ignore")
@@ -178,3 +182,15 @@ def test_an_error_of_one_seed_alone_is_luck_and_a_large_one_is_not() -> None:
     assert lucky.record is None
     assert lucky.body["unconfirmed"] > 0
     assert searched_exponentials(wrong_by(1e-2)).body["ended"] == "found"
+
+
+def test_what_the_candidate_raises_on_edited_values_is_told_and_changes_no_verdict() -> None:
+    def refuses_large_numbers(x: np.ndarray) -> np.ndarray:
+        if np.abs(x).max() > 20:
+            raise ValueError("expected magnitudes up to 20")
+        return np.exp(x)
+
+    found = searched_exponentials(refuses_large_numbers)
+    assert found.record is None
+    assert "up to 20" in str(found.body["raised"])
+    assert found.body["ended"] == "bound"

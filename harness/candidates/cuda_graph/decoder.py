@@ -79,7 +79,4 @@ def load(
         raise NeedsCuda(f"cuda_graph: found device {device}, expected cuda; a CUDA graph is captured there only")
     if config.get("model_type") in eager.HYBRID:
         raise NeedsCuda(f"cuda_graph: found model_type {config['model_type']!r}, expected qwen2 or llama")
-    kind = getattr(torch, dtype)
-    decoder = Decoder(dict(config), {name: torch.as_tensor(w).to(device, kind) for name, w in weights.items()})
-    decoder.adapt(lora or {})
-    return decoder
+    return Decoder.load(config, weights, lora=lora, dtype=dtype, device=device)

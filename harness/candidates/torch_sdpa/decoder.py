@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import torch
 
-from harness.candidates.torch.adapters.lora import Adapter
 from harness.candidates.torch.model import decoder as eager
 from harness.candidates.torch_sdpa._masked import masked
 from harness.candidates.torch_sdpa.ops import rmsnorm
@@ -39,16 +37,4 @@ class Decoder(eager.Decoder):
         return masked(q, k, v, ~hidden)
 
 
-def load(
-    config: Mapping[str, Any],
-    weights: Mapping[str, Any],
-    *,
-    lora: Mapping[str, Adapter] | None = None,
-    dtype: str,
-    device: str,
-) -> Decoder:
-    """Put the weights on `device` in `dtype`. Raises: ValueError as the eager candidate's `load`."""
-    kind = getattr(torch, dtype)
-    decoder = Decoder(dict(config), {name: torch.as_tensor(w).to(device, kind) for name, w in weights.items()})
-    decoder.adapt(lora or {})
-    return decoder
+load = Decoder.load

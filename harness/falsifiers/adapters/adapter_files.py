@@ -29,6 +29,8 @@ MEASURES = {
     "right_refused": "1 if the correct folder raises an error, else 0",
 }
 PROBLEMS = (ValueError, RuntimeError, KeyError, TypeError, AttributeError, OSError)
+LAYERS = 12
+"""So that layers.10 comes before layers.2 in the order of names, and its name begins as that of layers.1 does."""
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 
 
@@ -67,7 +69,7 @@ def read(
 
 def refusals(subject: Any, case: Case, *, model: str, r: int) -> Observation:
     """The subject refuses folders with one fault each, in one line that names the fault, and loads the correct one."""
-    config = _config(model)
+    config = _config(model, layers=2)
     names = adapter_layers(config, "mixed")
     pairs = adapter_pairs(case, config, names, r)
     accepted = unnamed = 0
@@ -160,5 +162,7 @@ def _targets(path: Path) -> list[str]:
         return []
 
 
-def _config(model: str) -> dict[str, Any]:
-    return hybrid_config(layer_types="la") if model == "qwen3_5_text" else small_config(model_type=model)
+def _config(model: str, layers: int = LAYERS) -> dict[str, Any]:
+    if model == "qwen3_5_text":
+        return hybrid_config(layer_types="la" * (layers // 2))
+    return small_config(model_type=model, layers=layers)

@@ -23,7 +23,6 @@ def logit_parity(
     case: Case,
     *,
     model_type: str,
-    layers: int,
     head_dim: int,
     vocab: int,
     rope_theta: float,
@@ -31,6 +30,7 @@ def logit_parity(
     tied: bool,
     biases: bool,
     shape: Mapping[str, int] | None = None,
+    layers: int = 2,
     hidden: int = 64,
     intermediate: int = 96,
     heads: int = 4,
@@ -41,15 +41,14 @@ def logit_parity(
     """Logits of a synthetic model with random weights, at positions 0 .. length-1.
 
     Shapes: tokens (batch, length) -> logits (batch, length, vocab).
-    Units:  shape gives several of the sizes hidden to batch at once, so that a contract can explore them together;
+    Units:  shape gives several of the sizes layers to batch at once, so that a contract can explore them together;
             biases switches Llama's `attention_bias` and `mlp_bias`; a Qwen2 always has q/k/v biases.
     """
     sizes = {"hidden": hidden, "intermediate": intermediate, "heads": heads, "kv_heads": kv_heads}
-    sizes |= {"length": length, "batch": batch, **(shape or {})}
+    sizes |= {"layers": layers, "length": length, "batch": batch, **(shape or {})}
     length, batch = sizes.pop("length"), sizes.pop("batch")
     config = synthetic_config(
         model_type=model_type,
-        layers=layers,
         head_dim=head_dim,
         vocab=vocab,
         rope_theta=rope_theta,

@@ -7,22 +7,24 @@ subject's caches back to it. The expected logits are the reference's for each ro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from harness.case import Case
 from harness.falsifiers.inputs.cache_requests import Request, Stages, in_chunks, piece_stages, row_stages, run
+from harness.falsifiers.inputs.cached_models import cached_model, padded_batch, turns_of, two_requests, whole_prompt
 from harness.falsifiers.inputs.checkpoint import read_checkpoint
-from harness.falsifiers.inputs.hybrid_model import hybrid_config, hybrid_weights, logits_of
-from harness.falsifiers.inputs.synthetic_model import Config, Weights, case_weights, first_twice, synthetic_config
+from harness.falsifiers.inputs.synthetic_model import Config, Weights
 from harness.observation import Observation
 from harness.reference.model.decoder_cache import cache_of_one_layer, decode, prefill
 
 MEASURES = {
     "cached_over_full": "error of cached decoding over error of the subject's own uncached forward pass, same tokens",
 }
+DRIFT_STAGES = 4
+"""How many tokens behind the prompt are stages of `drift`; each runs one prefill of its own."""
 
 
 def every_split(
@@ -42,27 +44,15 @@ def every_split(
     Units:  shape gives length, batch, and sizes of the model together, so that a contract can explore them as one.
     """
     sizes = {"length": length, "batch": batch, **(shape or {})}
-    config, tensors, tokens, want = _whole(case, sizes, weights, model, model_type)
+    config, tensors, tokens, want = whole_prompt(case, **sizes, weights=weights, model=model, model_type=model_type)
     loaded, length = subject.load(config, tensors), tokens.shape[1]
     got = [run(loaded, tokens, [split] + [1] * (length - split)) for split in range(1, length)]
     return Observation(logits=(np.stack(got), np.broadcast_to(want, (length - 1, *want.shape))))
 
 
-def every_split_stages(
-    subject: Any,
-    case: Case,
-    *,
-    replaced: bool = False,
-    length: int = 9,
-    batch: int = 2,
-    shape: Mapping[str, Any] | None = None,
-    weights: str | None = None,
-    model: dict[str, Any] | None = None,
-    model_type: str = "qwen2",
-) -> Stages:
+def every_split_stages(subject: Any, case: Case, *, replaced: bool = False, **asked: Any) -> Stages:
     """(stage, got, want): a prefill of half the tokens, then three single ones; `replaced` as in `piece_stages`."""
-    sizes = {"length": length, "batch": batch, **(shape or {})}
-    config, tensors, tokens, want = _whole(case, sizes, weights, model, model_type)
+    config, tensors, tokens, want = whole_prompt(case, **_asked(every_split, asked))
     half = tokens.shape[1] // 2
     pieces = [half] + [1] * min(3, tokens.shape[1] - half)
     return piece_stages(subject.load(config, tensors), tokens, pieces, want, replaced)
@@ -88,27 +78,15 @@ def chunked(
     """
     sizes = {"length": length, "chunk": chunk, "batch": batch, **(shape or {})}
     chunk = sizes.pop("chunk")
-    config, tensors, tokens, want = _whole(case, sizes, weights, model, model_type)
+    config, tensors, tokens, want = whole_prompt(case, **sizes, weights=weights, model=model, model_type=model_type)
     return Observation(logits=(run(subject.load(config, tensors), tokens, in_chunks(tokens.shape[1], chunk)), want))
 
 
-def chunked_stages(
-    subject: Any,
-    case: Case,
-    *,
-    replaced: bool = False,
-    length: int = 37,
-    chunk: int = 8,
-    batch: int = 2,
-    shape: Mapping[str, Any] | None = None,
-    weights: str | None = None,
-    model: dict[str, Any] | None = None,
-    model_type: str = "qwen2",
-) -> Stages:
+def chunked_stages(subject: Any, case: Case, *, replaced: bool = False, **asked: Any) -> Stages:
     """(stage, got, want): the first chunk, then each other one; `replaced` as in `piece_stages`."""
-    sizes = {"length": length, "chunk": chunk, "batch": batch, **(shape or {})}
-    chunk = sizes.pop("chunk")
-    config, tensors, tokens, want = _whole(case, sizes, weights, model, model_type)
+    params = _asked(chunked, asked)
+    chunk = params.pop("chunk")
+    config, tensors, tokens, want = whole_prompt(case, **params)
     return piece_stages(subject.load(config, tensors), tokens, in_chunks(tokens.shape[1], chunk), want, replaced)
 
 
@@ -133,30 +111,18 @@ def left_padded(
     Units:  shape gives length, pad, order, and sizes of the model together.
     """
     sizes = {"length": length, "pad": pad, "order": order, **(shape or {})}
-    config, tensors, tokens, want, lengths = _padded(case, sizes, steps, weights, model, model_type)
+    about: dict[str, Any] = {"weights": weights, "model": model, "model_type": model_type}
+    config, tensors, tokens, want, lengths = padded_batch(case, **sizes, steps=steps, **about)
     got = run(subject.load(config, tensors), tokens, _padded_pieces(tokens, steps), lengths)
     rows = [(got[i, -(n + steps + 2) :], want[i, -(n + steps + 2) :]) for i, n in enumerate(lengths)]
     return Observation(logits=tuple(np.concatenate(part) for part in zip(*rows, strict=True)))
 
 
-def left_padded_stages(
-    subject: Any,
-    case: Case,
-    *,
-    replaced: bool = False,
-    length: int = 13,
-    pad: int = 5,
-    steps: int,
-    order: Sequence[int] = (0, 1, 2),
-    shape: Mapping[str, Any] | None = None,
-    weights: str | None = None,
-    model: dict[str, Any] | None = None,
-    model_type: str = "qwen2",
-) -> Stages:
+def left_padded_stages(subject: Any, case: Case, *, replaced: bool = False, **asked: Any) -> Stages:
     """(stage, got, want) for each row's prompt and the tokens behind it; with `replaced` every row runs alone."""
-    sizes = {"length": length, "pad": pad, "order": order, **(shape or {})}
-    config, tensors, tokens, want, lengths = _padded(case, sizes, steps, weights, model, model_type)
-    loaded, pieces = subject.load(config, tensors), _padded_pieces(tokens, steps)
+    params = _asked(left_padded, asked)
+    config, tensors, tokens, want, lengths = padded_batch(case, **params)
+    loaded, pieces = subject.load(config, tensors), _padded_pieces(tokens, params["steps"])
     return row_stages(loaded, tokens, pieces, lengths, want, replaced)
 
 
@@ -182,19 +148,32 @@ def second_request(
     Units:  shape gives first, second, batches, and sizes of the model together.
     """
     sizes = {"first": first, "second": second, "batches": batches, **(shape or {})}
-    first, second, batches = (sizes.pop(name) for name in ("first", "second", "batches"))
-    config, tensors = _model(case, weights, {**(model or {}), **sizes}, model_type)
+    about: dict[str, Any] = {"weights": weights, "model": model, "model_type": model_type}
+    config, tensors, asked = two_requests(case, **sizes, steps=steps, **about)
     loaded = subject.load(config, tensors)
-    requests, wants = [], []
-    for name, prompt, batch in (("earlier", first, batches[0]), ("later", second, batches[1])):
-        tokens = case.integers(name, (batch, prompt + steps), 0, config["vocab_size"])
-        wants.append(case.once(_one_shot, config, tensors, tokens, [prompt + steps] * batch))
-        requests.append(Request(loaded, tokens, [prompt] + [1] * steps))
-    turns = [0] + [1, 0] * steps + [1] if together else [0] * (steps + 1) + [1] * (steps + 1)
-    for turn in turns:
+    requests = [Request(loaded, each.tokens, each.pieces) for each in asked]
+    for turn in turns_of(steps, together):
         requests[turn].advance()
     earlier, later = (np.concatenate(request.logits, axis=1) for request in requests)
-    return Observation(earlier=(earlier, wants[0]), later=(later, wants[1]))
+    return Observation(earlier=(earlier, asked[0].want), later=(later, asked[1].want))
+
+
+def second_request_stages(subject: Any, case: Case, *, replaced: bool = False, **asked: Any) -> Stages:
+    """(stage, got, want) for each request's prompt and the tokens behind it; with `replaced` each has its own model."""
+    params = _asked(second_request, asked)
+    turns = turns_of(params["steps"], params.pop("together"))
+    config, tensors, both = two_requests(case, **params)
+    shared = None if replaced else subject.load(config, tensors)
+    requests = [Request(shared or subject.load(config, tensors), each.tokens, each.pieces) for each in both]
+    for turn in turns:
+        requests[turn].advance()
+    stages: Stages = []
+    for each, request in zip(both, requests, strict=True):
+        prompt, behind = request.logits[0], np.concatenate(request.logits[1:], axis=1)
+        length = prompt.shape[1]
+        stages.append((f"{each.name}, prefill", prompt, each.want[:, :length]))
+        stages.append((f"{each.name}, decode", behind, each.want[:, length:]))
+    return stages
 
 
 def far(
@@ -204,7 +183,7 @@ def far(
 
     Shapes: tokens (1, length) -> logits (1, tail, V).
     """
-    config, tensors = _model(case, None, model, "llama")
+    config, tensors = cached_model(case, None, model, "llama")
     tokens = case.integers("tokens", (1, length), 0, config["vocab_size"])
     want = case.once(_behind, config, tensors, tokens, length - tail)
     sizes = in_chunks(length - tail, chunk) + [1] * tail
@@ -237,48 +216,25 @@ def drift(subject: Any, case: Case, *, prompt: int, steps: int, weights: str, ba
     )
 
 
-def _model(case: Case, weights: str | None, model: dict[str, Any] | None, model_type: str) -> tuple[Config, Weights]:
-    if weights is not None:
-        return read_checkpoint(str(weights), case.dtype)
-    if model_type == "qwen3_5_text":
-        config = hybrid_config(**(model or {}))
-        return config, hybrid_weights(case, config)
-    config = synthetic_config(model_type=model_type, **(model or {}))
-    return config, case_weights(case, config)
+def drift_stages(subject: Any, case: Case, *, replaced: bool = False, **asked: Any) -> Stages:
+    """(stage, got, want): the prompt, then the first tokens behind it; `replaced` as in `piece_stages`."""
+    params = _asked(drift, asked)
+    config, tensors = read_checkpoint(str(params["weights"]), case.dtype)
+    start = case.integers("tokens", (params["batch"], params["prompt"]), 0, config["vocab_size"])
+    tokens, want = case.once(_greedy, str(params["weights"]), case.dtype, start, params["steps"])
+    pieces = [params["prompt"]] + [1] * min(DRIFT_STAGES, params["steps"])
+    return piece_stages(subject.load(config, tensors), tokens, pieces, want, replaced)
 
 
-def _whole(
-    case: Case, sizes: dict[str, Any], weights: str | None, model: dict[str, Any] | None, model_type: str
-) -> tuple[Config, Weights, np.ndarray, np.ndarray]:
-    """Config, weights, tokens (batch, length), and the reference's logits; the other sizes are the model's."""
-    length, batch = sizes.pop("length"), sizes.pop("batch")
-    config, tensors = _model(case, weights, {**(model or {}), **sizes}, model_type)
-    tokens = first_twice(case.integers("tokens", (batch, length), 0, config["vocab_size"]))
-    return config, tensors, tokens, case.once(_one_shot, config, tensors, tokens, [length] * batch)
-
-
-def _padded(
-    case: Case, sizes: dict[str, Any], steps: int, weights: str | None, model: dict[str, Any] | None, model_type: str
-) -> tuple[Config, Weights, np.ndarray, np.ndarray, np.ndarray]:
-    """Config, weights, tokens (rows, length + steps + 2), the rows' logits alone, and their prompts' lengths."""
-    length, pad, order = (sizes.pop(name) for name in ("length", "pad", "order"))
-    config, tensors = _model(case, weights, {**(model or {}), **sizes}, model_type)
-    tokens = case.integers("tokens", (len(order), length + steps + 2), 0, config["vocab_size"])
-    lengths = np.maximum(length - pad * np.array(order), 1)
-    want = case.once(_one_shot, config, tensors, tokens, [int(n) + steps + 2 for n in lengths])
-    return config, tensors, tokens, want, lengths
+def _asked(falsifier: Callable[..., Any], params: dict[str, Any]) -> dict[str, Any]:
+    """A case's parameters with the falsifier's own defaults, those that `shape` holds as parameters of their own."""
+    found = {**(falsifier.__kwdefaults__ or {}), **params}
+    shape = found.pop("shape", None) or {}
+    return {**found, **shape}
 
 
 def _padded_pieces(tokens: np.ndarray, steps: int) -> list[int]:
     return [tokens.shape[1] - steps - 2] + [1] * steps + [2]
-
-
-def _one_shot(config: Config, weights: Weights, tokens: np.ndarray, lengths: list[int]) -> np.ndarray:
-    """Reference logits of each row's last `length` tokens alone, NaN before. Shapes: tokens (B, T) -> (B, T, V)."""
-    out = np.full((*tokens.shape, config["vocab_size"]), np.nan)
-    for i, length in enumerate(lengths):
-        out[i, -length:] = logits_of(config)(config, weights, tokens[i : i + 1, -length:])[0]
-    return out
 
 
 def _greedy(folder: str, dtype: str, start: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch.nn.functional import linear, silu
@@ -41,10 +41,7 @@ def load(
     """
     if config.get("model_type") in HYBRID:
         return load_hybrid(config, weights, lora=lora, dtype=dtype, device=device)
-    kind = getattr(torch, dtype)
-    decoder = Decoder(dict(config), {name: torch.as_tensor(w).to(device, kind) for name, w in weights.items()})
-    decoder.adapt(lora or {})
-    return decoder
+    return Decoder.load(config, weights, lora=lora, dtype=dtype, device=device)
 
 
 class Decoder:
@@ -70,6 +67,22 @@ class Decoder:
         self.weights = weights
         self.scales: dict[str, float] = {}
         _check_weights(shapes_of(config), weights)
+
+    @classmethod
+    def load(
+        cls,
+        config: Mapping[str, Any],
+        weights: Mapping[str, Any],
+        *,
+        lora: Mapping[str, Adapter] | None = None,
+        dtype: str,
+        device: str,
+    ) -> Self:
+        """What a candidate offers as `load`, for this class and those derived from it. Raises: as the function."""
+        kind = getattr(torch, dtype)
+        decoder = cls(dict(config), {name: torch.as_tensor(w).to(device, kind) for name, w in weights.items()})
+        decoder.adapt(lora or {})
+        return decoder
 
     @torch.no_grad()
     def logits(self, tokens: torch.Tensor) -> torch.Tensor:

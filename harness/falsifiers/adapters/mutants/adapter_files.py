@@ -129,6 +129,38 @@ def attention_alone_read(baseline: Any) -> Any:
 
 
 @mutant
+def layers_matched_by_their_beginning(baseline: Any) -> Any:
+    """The adapter of layers.1 is given to layers.10 and layers.11 too, whose names begin as its own does.
+
+    Synthetic: a module is looked up with `in` or startswith, right for ten layers.
+    """
+
+    def spread(found: dict[str, Any]) -> dict[str, Any]:
+        more = {name.replace("layers.1.", f"layers.{n}."): found[name] for n in (10, 11) for name in found}
+        return {**more, **found}
+
+    return _reading(baseline, spread)
+
+
+@mutant
+def layers_in_the_order_of_names(baseline: Any) -> Any:
+    """Layers are numbered in the order of their names, where layers.10 comes before layers.2.
+
+    Synthetic: sorted(names) in a converter; the eleventh layer is the first to be out of place.
+    """
+
+    def renumbered(found: dict[str, Any]) -> dict[str, Any]:
+        numbers = {int(name.split(".")[2]) for name in found}
+        if sorted(numbers) == sorted(numbers, key=str):
+            raise Inapplicable("the layers' names are in the order of their numbers")
+        right = dict(zip(sorted(numbers, key=str), sorted(numbers), strict=True))
+        parts = {name: name.split(".") for name in found}
+        return {".".join([*p[:2], str(right[int(p[2])]), *p[3:]]): found[name] for name, p in parts.items()}
+
+    return _reading(baseline, renumbered)
+
+
+@mutant
 def stabilisation_not_read(baseline: Any) -> Any:
     """use_rslora is not looked at (L2: NVIDIA/TensorRT-LLM#1668)."""
 

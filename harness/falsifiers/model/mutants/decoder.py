@@ -133,6 +133,27 @@ def head_overwritten_by_embedding(baseline: Any) -> Any:
     return _loading(baseline, edit)
 
 
+@mutant
+def layers_in_the_order_of_names(baseline: Any) -> Any:
+    """Layers are read in the order of their names, layers.10 before layers.2, and numbered by it.
+
+    Synthetic: sorted(names) in a converter; a model of ten layers shows nothing.
+    """
+
+    def edit(config: Config, weights: Weights) -> tuple[Config, Weights]:
+        order = sorted(range(config["num_hidden_layers"]), key=str)
+        if order == sorted(order):
+            raise Inapplicable("ten layers or fewer: their names are in order")
+        moved = {}
+        for name, tensor in weights.items():
+            head, dot, rest = name.partition("model.layers.")
+            number, _, tail = rest.partition(".")
+            moved[f"{head}{dot}{order.index(int(number))}.{tail}" if dot else name] = tensor
+        return config, moved
+
+    return _loading(baseline, edit)
+
+
 def _loading(baseline: Any, edit: Callable[[Config, Weights], tuple[Config, Weights]]) -> Any:
     """The baseline whose `load` sees edited copies."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from types import FunctionType
 from typing import Any
 
@@ -23,7 +24,11 @@ def tail_left_unprocessed(baseline: Any) -> Any:
 @mutant
 def memory_read_as_it_lies(baseline: Any) -> Any:
     """Every array is taken for a contiguous one: a view's strides are not read (vllm-project/vllm#3324)."""
-    return _each_op(baseline, lambda op: lambda *args, **options: op(*map(_as_it_lies, args), **options))
+
+    def reading(op: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        return wraps(op)(lambda *args, **options: op(*map(_as_it_lies, args), **options))
+
+    return _each_op(baseline, reading)
 
 
 @mutant
@@ -70,8 +75,11 @@ def _each_op(baseline: Any, wrong: Callable[[Callable[..., Any]], Callable[..., 
 def _as_it_lies(value: Any) -> Any:
     if not isinstance(value, torch.Tensor):
         return value
-    rows = torch.empty(value.shape, device="meta").stride()
-    return value.as_strided(value.shape, rows, value.storage_offset())
+    stored = value.untyped_storage().nbytes() // value.element_size() - value.storage_offset()
+    flat = value.new_zeros(value.numel())  # what lies behind the array's own memory is anything
+    within = min(stored, value.numel())
+    flat[:within] = value.as_strided((within,), (1,), value.storage_offset())
+    return flat.reshape(value.shape)
 
 
 def _tail_dropped(op: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
