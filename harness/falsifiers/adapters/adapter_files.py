@@ -30,7 +30,8 @@ MEASURES = {
 }
 PROBLEMS = (ValueError, RuntimeError, KeyError, TypeError, AttributeError, OSError)
 LAYERS = 12
-"""So that layers.10 comes before layers.2 in the order of names, and its name begins as that of layers.1 does."""
+"""Of the model that has adapters on some layers: layers.10 comes before layers.2 in the order of names, and its name
+begins as that of layers.1 does."""
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 
 
@@ -38,7 +39,7 @@ def written(
     subject: Any, case: Case, *, model: str, which: str, r: int, lora_alpha: float, use_rslora: bool
 ) -> Observation:
     """The subject writes an adapter folder, and PEFT reads it into a model of the same config."""
-    config = _config(model)
+    config = _config(model, which)
     pairs = adapter_pairs(case, config, adapter_layers(config, which), r)
     with TemporaryDirectory() as folder:
         subject.save_adapter(folder, config, pairs, r=r, lora_alpha=lora_alpha, use_rslora=use_rslora)
@@ -59,7 +60,7 @@ def read(
     subject: Any, case: Case, *, model: str, which: str, r: int, lora_alpha: float, use_rslora: bool
 ) -> Observation:
     """PEFT writes an adapter folder, and the subject reads it."""
-    config = _config(model)
+    config = _config(model, which)
     pairs = adapter_pairs(case, config, adapter_layers(config, which), r)
     with TemporaryDirectory() as folder:
         files.write(folder, config, pairs, r=r, lora_alpha=lora_alpha, use_rslora=use_rslora)
@@ -69,7 +70,7 @@ def read(
 
 def refusals(subject: Any, case: Case, *, model: str, r: int) -> Observation:
     """The subject refuses folders with one fault each, in one line that names the fault, and loads the correct one."""
-    config = _config(model, layers=2)
+    config = _config(model)
     names = adapter_layers(config, "mixed")
     pairs = adapter_pairs(case, config, names, r)
     accepted = unnamed = 0
@@ -162,7 +163,8 @@ def _targets(path: Path) -> list[str]:
         return []
 
 
-def _config(model: str, layers: int = LAYERS) -> dict[str, Any]:
+def _config(model: str, which: str = "mixed") -> dict[str, Any]:
+    layers = LAYERS if which == "some" else 2
     if model == "qwen3_5_text":
         return hybrid_config(layer_types="la" * (layers // 2))
     return small_config(model_type=model, layers=layers)

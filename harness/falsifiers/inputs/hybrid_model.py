@@ -12,7 +12,7 @@ from harness.reference.model.decoder import decoder_logits
 from harness.reference.model.hybrid import hybrid_logits
 from harness.reference.model.hybrid_config import MODEL_TYPES, weight_shapes
 
-SOME = (1, 3)
+SOME = (1, 2, 10)
 """Layers that have adapters when not every layer has."""
 Config = dict[str, Any]
 Weights = dict[str, np.ndarray]
@@ -65,7 +65,8 @@ def logits_of(config: Config) -> Callable[[Config, Weights, np.ndarray], np.ndar
 def adapter_layers(config: Config, which: str) -> list[str]:
     """Full names of the layers to adapt; `which` is attention, delta, mixed, everything, or some.
 
-    `some` is everything in layers 1 and 3 alone: of 12 layers, 10 and 11 have names that begin as 1's do.
+    `some` is everything in layers 1, 2 and 10 alone: of 12 layers, 10 and 11 have names that begin as 1's do, and the
+    name of 10 comes before that of 2.
     """
     attention = [f"self_attn.{n}_proj" for n in "qkvo"]
     delta = [f"linear_attn.{n}" for n in ("in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a", "out_proj")]

@@ -105,11 +105,14 @@ def save_adapter(
     use_rslora: bool,
 ) -> None:
     """Write a model's adapters with PEFT's own save_pretrained. Units: lora maps a layer's full name to (A, B)."""
-    targets = sorted({name.rsplit(".", 1)[-1] for name in lora})
+    bare = _bare(config)
+    short = {name.rsplit(".", 1)[-1] for name in lora}
+    every = {name for name, _ in bare.named_modules() if name.rsplit(".", 1)[-1] in short}
+    targets = sorted(short if every == set(lora) else lora)
     adapter = LoraConfig(
         r=r, lora_alpha=lora_alpha, use_rslora=use_rslora, target_modules=targets, init_lora_weights=False
     )
-    model = get_peft_model(_bare(config), adapter, autocast_adapter_dtype=False)
+    model = get_peft_model(bare, adapter, autocast_adapter_dtype=False)
     for name, (A, B) in lora.items():
         layer = model.get_base_model().get_submodule(name)
         layer.lora_A["default"].weight.data, layer.lora_B["default"].weight.data = A.clone(), B.clone()
