@@ -11,11 +11,11 @@ if TYPE_CHECKING:  # these modules import NumPy or know torch, which a reader of
     from harness.subject.device_facts import DeviceFacts
     from harness.subject.identity import Identity
 
-SCHEMA = 3
+SCHEMA = 4
 """The version of the evidence's layout.
 
 2: claims have `selected`, `cause` and `root_cause_class`. 3: `host` has `device` and no `driver`; result.json has
-`settings`; claims have `survived_on`, targets have `platform`.
+`settings`; claims have `survived_on`, targets have `platform`. 4: `contracts/` holds the contracts.
 """
 
 

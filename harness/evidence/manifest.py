@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from harness.contract.claim import canonical
+from harness.evidence import tree
 
 NAME = "manifest.json"
 
@@ -32,10 +33,8 @@ def file_digest(path: Path) -> str:
 
 
 def digests(folder: Path, skip: tuple[str, ...] = ()) -> dict[str, str]:
-    """Relative POSIX path -> SHA-256, for every file below `folder`, in sorted order."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file() or p.is_symlink())
-    names = {p.relative_to(folder).as_posix(): p for p in files}
-    return {name: file_digest(path) for name, path in sorted(names.items()) if name not in skip}
+    """Relative POSIX path -> SHA-256, for every regular file below `folder`, in sorted order."""
+    return {name: file_digest(path) for name, path in tree.regular(folder).items() if name not in skip}
 
 
 def write(folder: Path) -> str:
@@ -62,7 +61,7 @@ def check(folder: Path) -> list[str]:
         body = json.loads(raw)
         claimed = body.pop("digest")
         files = dict(body["files"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return [f"{path}: not a manifest; it was changed after sealing"]
     if hashlib.sha256(canonical(body)).hexdigest() != claimed or canonical({**body, "digest": claimed}) + b"\n" != raw:
         return [f"{path}: changed after sealing (its own digest does not match)"]

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.contract.claim import Claim
+from harness.contract.text.writer import dump
 from harness.contract.validate import Checked
 from harness.errors import UserError
-from harness.evidence import store, summary
+from harness.evidence import store, summary, tree
 from harness.evidence.body import Begun, Outcome, RunBody
 from harness.evidence.provenance import code_digests
 from harness.judging.result import Result
@@ -35,6 +36,7 @@ def seal(run: store.Run, begun: Begun, checked: Checked, selected: list[Claim], 
     if checked.ship is not None:
         (run.folder / "ship.yaml").write_bytes(Path(checked.ship.path).read_bytes())
         ship = checked.ship.source
+    _keep_contracts(run.folder / tree.CONTRACTS, checked)
     results = summary.read_results(run.folder)
     found = summary.outcome(
         [(claim.id, claim.contract) for contract in checked.contracts for claim in contract.claims],
@@ -54,3 +56,10 @@ def seal(run: store.Run, begun: Begun, checked: Checked, selected: list[Claim], 
     if begun["code"] != code_digests():
         raise UserError(f"{run.folder}: the code changed while it ran; the evidence is not sealed, run again")
     return Sealed(run.id, run.seal(body), found, results)
+
+
+def _keep_contracts(folder: Path, checked: Checked) -> None:
+    """Write each contract as it was read when the run began; its digest and its claims are held against it."""
+    folder.mkdir(exist_ok=True)
+    for contract in checked.contracts:
+        (folder / f"{contract.id}.yaml").write_text(dump(contract.source), encoding="utf-8")

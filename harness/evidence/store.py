@@ -21,6 +21,8 @@ from harness.evidence.body import RunBody
 
 PARTIAL = ".partial"
 SEAL = "digest.json"
+LARGEST = 1 << 28
+"""Bytes of the largest JSON file that is read; the largest of a whole run of 238 claims has some megabytes."""
 
 
 class ClaimSeal(TypedDict):
@@ -161,8 +163,26 @@ def read_json(path: Path) -> Any:
     Raises: UserError with one line if it is missing or damaged.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        size = path.lstat().st_size
+        if size > LARGEST:
+            raise UserError(f"{path}: {size} bytes, expected at most {LARGEST}; no run writes a file of that size")
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
     except FileNotFoundError:
         raise UserError(f"{path}: not found in the evidence") from None
+    except RecursionError:
+        raise UserError(f"{path}: damaged (nested too deep)") from None
     except ValueError as damaged:
         raise UserError(f"{path}: damaged ({damaged})") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises: ValueError for a key that stands twice, of which other readers may take the first."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
+    return found
+
+
+def _no_number(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON")

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.evidence import manifest, shape, store, summary
+from harness.evidence import manifest, reconcile, shape, store, summary, tree
 from harness.evidence.body import SCHEMA, RunBody
 from harness.judging.cause import root_cause_class
 from harness.judging.judge import judge
@@ -16,7 +16,7 @@ from harness.judging.result import Result
 
 def check(folder: Path) -> list[str]:
     """Every fault of a sealed run, one line each."""
-    faults = manifest.check(folder)
+    faults = [*tree.faults(folder), *manifest.check(folder)]
     if faults:
         return faults  # files that were tampered with cannot be judged again
     try:
@@ -27,10 +27,13 @@ def check(folder: Path) -> list[str]:
         faults = shape.faults(folder)
         if faults:
             return faults  # files that violate their schema cannot be judged again
+        faults = reconcile.faults(folder, body)
+        if faults:
+            return faults  # parts that contradict each other say nothing together
         for claim, path in store.claims(folder):
             faults += _judge_again(claim, path)
         now = summary.recomputed(folder, body)
-    except (UserError, KeyError, TypeError, ValueError) as problem:
+    except (UserError, KeyError, TypeError, ValueError, AttributeError, OSError, RecursionError) as problem:
         return [*faults, f"{folder}: cannot be judged again: {type(problem).__name__}: {problem}"]
     pairs = {
         "counts": (body["counts"], now["counts"]),

@@ -10,10 +10,10 @@ import yaml
 from harness import checkpoint
 from harness.commands import main
 from harness.errors import UserError
-from harness.evidence import merge, provenance, store, verify
+from harness.evidence import merge, provenance, store, summary, verify
 from harness.judging.verdict import ORDER, Verdict
 from tests.support.doubling import DOUBLES, SLOWLY
-from tests.support.second_host import SHIP, dies, forge, reseal
+from tests.support.second_host import SHIP, dies, forge, reseal, rewrite_contract
 
 
 def merged(*folders):
@@ -93,10 +93,6 @@ def test_a_red_contract_of_one_run_blocks_the_survivors_of_another_that_never_ha
     assert verdicts(merged(slow, red)) == {DOUBLES: "ERROR", SLOWLY: "BLOCKED"}
 
 
-def _contract(body):
-    body["contracts"][0]["sha256"] = "0" * 64
-
-
 def _bound_file(body):
     body["contracts"][0]["files"]["own.py"] = "0" * 64
 
@@ -117,30 +113,45 @@ def _weights(body):
     body["weights"] = {"folder": "w", "sha256": "0" * 64}
 
 
-def _moved(body):
-    body["claims"][0]["contract"], body["contracts"] = "slow", body["contracts"][1:]
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (_contract, "not of the same contract doubling as"),
         (_bound_file, "not of the same contract doubling as"),
         (_code, "not of the same code as"),
         (_code, "(falsifiers); only runs of the same code merge"),
         (_candidate, "not of the same candidate as"),
         (_name, "(spec); only runs of the same candidate merge"),
         (_weights, "not of the same weights as"),
-        (_moved, f"{DOUBLES} is a claim of slow, elsewhere of doubling"),
     ],
 )
 def test_what_differs_is_named_and_not_merged(cpu, tmp_path, capsys, change, words):
-    other = forge(cpu, tmp_path, "other", body=change)
+    refused(cpu, forge(cpu, tmp_path, "other", body=change), words, capsys)
+
+
+def refused(cpu, other, words, capsys):
     assert main.main(["gate", str(cpu), str(other), "--target", "doubling"]) == 2
     said = capsys.readouterr()
     assert words in said.err
     assert said.out == ""
     assert len(said.err.splitlines()) == 1
+
+
+def test_another_contract_of_the_same_name_is_not_merged(cpu, tmp_path, capsys):
+    other = forge(cpu, tmp_path, "other")
+    rewrite_contract(other, "doubling", lambda source: source["metadata"].update(title="another"))
+    refused(cpu, other, "not of the same contract doubling as", capsys)
+
+
+def test_a_claim_of_another_contract_is_not_merged(cpu, tmp_path, capsys):
+    other = forge(cpu, tmp_path, "other", keep=lambda claim: False)
+    (other / "contracts" / "slow.yaml").unlink()
+    (other / "contracts" / "doubling.yaml").rename(other / "contracts" / "third.yaml")
+    body = store.read_json(other / "run.json")
+    body["contracts"] = [{**contract, "id": "third"} for contract in body["contracts"] if contract["id"] == "doubling"]
+    body["claims"] = [{**row, "contract": "third"} for row in body["claims"] if row["id"] == DOUBLES]
+    reseal(other, {**body, **summary.recomputed(other, body)})
+    rewrite_contract(other, "third", lambda source: source["metadata"].update(id="third"))
+    refused(cpu, other, f"{DOUBLES} is a claim of third, elsewhere of doubling", capsys)
 
 
 def test_run_json_knows_weights_by_what_they_hold(tmp_path):

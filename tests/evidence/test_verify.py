@@ -9,7 +9,7 @@ from tests.support.command import light
 
 def test_flipping_any_byte_makes_verify_name_the_file(lab, tmp_path):
     folder, found = lab
-    run = tmp_path / "run"
+    run = tmp_path / found["run"]
     shutil.copytree(folder / found["evidence"], run)
     assert verify.check(run) == []
     for path in sorted(p for p in run.rglob("*") if p.is_file()):
@@ -44,7 +44,7 @@ def test_a_verdict_written_by_hand_is_found_even_under_a_fresh_seal(lab, tmp_pat
 
 def test_a_ship_percent_written_by_hand_is_found(lab, tmp_path):
     folder, found = lab
-    run = tmp_path / "run"
+    run = tmp_path / found["run"]
     shutil.copytree(folder / found["evidence"], run)
     text = json.loads((run / "run.json").read_text())
     text["targets"][0]["ship_percent"] = 100.0

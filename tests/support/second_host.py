@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from harness.contract.claim import Contract
 from harness.contract.text.reader import load_yaml
+from harness.contract.text.writer import dump
 from harness.evidence import manifest, store, summary
 from harness.judging.cause import root_cause_class
 from harness.judging.judge import judge
@@ -61,10 +63,24 @@ def forge(
             shutil.rmtree(folder)
     body(text)
     kept = {contract["id"] for contract in text["contracts"]}
+    for path in (target / "contracts").iterdir():
+        if path.stem not in kept:
+            path.unlink()
     text["claims"] = [row for row in text["claims"] if row["contract"] in kept]
     text |= summary.recomputed(target, text)
     reseal(target, text)
     return target
+
+
+def rewrite_contract(run: Path, name: str, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the copy of a contract that a run holds, and its digest in run.json; seal both."""
+    path, body = run / "contracts" / f"{name}.yaml", store.read_json(run / "run.json")
+    source = load_yaml(path)[0]
+    change(source)
+    path.write_text(dump(source), encoding="utf-8")
+    entry = next(contract for contract in body["contracts"] if contract["id"] == name)
+    entry["sha256"] = Contract(str(path), source).digest
+    reseal(run, body)
 
 
 def reseal(target: Path, body: dict[str, Any]) -> None:
