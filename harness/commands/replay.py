@@ -10,18 +10,30 @@ HELP = "run one saved counterexample again on the same bytes"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """COUNTEREXAMPLE [--candidate C]"""
-    parser.add_argument("counterexample", metavar="COUNTEREXAMPLE", help="counterexample.json of a claim")
-    parser.add_argument("--candidate", metavar="C", help="try another candidate on the same bytes")
+    """COUNTEREXAMPLE [--candidate C] [--contracts PATH] [--weights DIR]"""
+    add = parser.add_argument
+    add("counterexample", metavar="COUNTEREXAMPLE", help="counterexample.json of a claim")
+    add("--candidate", metavar="C", help="what to run: the recorded one, or corrected code (default: harness.toml)")
+    add("--contracts", metavar="PATH", help="where the claim is (default: contracts/ here if it has it, else builtin:)")
+    add("--weights", metavar="DIR", help="the model that the run had with --weights")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the case, the bytes compared and the violated limits; 1 if it fails again, 0 if it passes now."""
-    from harness.trial.replay import replay
+    from harness.run import settings
+    from harness.trial.replay import Asked, replay
 
-    again = replay(Path(args.counterexample), args.candidate)
+    found = settings.find([args.contracts or "."])
+    asked = Asked(
+        contracts=args.contracts,
+        candidate=args.candidate or found.get("candidate"),
+        weights=args.weights or found.get("weights"),
+    )
+    again = replay(Path(args.counterexample), asked)
     about = again.about
     print(f"{about['claim']} ({about['contract']}), candidate {again.candidate}, {about['device']}")
+    if again.same_candidate is False:
+        print("  candidate another source than the recorded one")
     print(f"  case      {about['case']['params']} {about['case']['dtype']} seed={about['case']['seed']}")
     print(f"  inputs    {again.arrays} arrays, {'the stored bytes' if again.same_inputs else 'NOT the stored bytes'}")
     print(f"  outputs   {'the same bytes as recorded' if again.same_outputs else 'other bytes than recorded'}")

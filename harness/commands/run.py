@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json({**shown, **sealed.outcome})
     else:
-        print_run(shown, sealed.outcome, sealed.results, finished.seconds)
+        print_run(shown, sealed.outcome, sealed.results, finished.seconds, finished.options.replay)
     _tell_ci(finished, args)
     return exit_code(sealed.outcome["counts"])
 

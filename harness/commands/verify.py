@@ -17,6 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check runs; prints one line per fault and one per run; returns the exit code."""
     from harness.evidence import manifest, store
+    from harness.evidence.reconcile import DRAWS, redraws
     from harness.evidence.verify import check
 
     faulty = False
@@ -30,6 +31,13 @@ def run(args: argparse.Namespace) -> int:
             body = store.read_json(folder / "run.json")
             counts = ", ".join(f"{n} {verdict}" for verdict, n in body["counts"].items())
             files = len(store.read_json(folder / manifest.NAME)["files"])
-            print(f"{folder}: verified, {files} files, {len(body['claims'])} claims judged again: {counts}")
+            judged = sum(1 for _ in store.claims(folder))
+            rest = f" ({len(body['claims']) - judged} did not run)" if len(body["claims"]) > judged else ""
+            print(f"{folder}: verified, {files} files, {judged} claims judged again{rest}: {counts}")
+            if not redraws(body):
+                made = body["versions"].get(DRAWS, "another version")
+                print(
+                    f"{folder}: its cases were not drawn again: made with {DRAWS} {made}, which is not installed here"
+                )
         faulty |= bool(faults)
     return 1 if faulty else 0

@@ -12,6 +12,8 @@ from harness.contract.problem import Problem, listed, nearest
 from harness.contract.ship import NAME
 
 BUILT_IN = "builtin:"
+HERE = "contracts"
+"""The folder in which a project keeps its contracts, where a claim is looked for first."""
 _SUFFIXES = (".yaml", ".yml")
 
 

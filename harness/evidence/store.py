@@ -103,7 +103,7 @@ def resume(folder: Path) -> Run:
 
 
 def sealed(path: Path) -> Path:
-    """The sealed run at a path: the path itself, or the newest sealed run below it.
+    """The sealed run at a path: the path itself, or the one below it that began last, whatever its name.
 
     Raises: UserError if there is none.
     """
@@ -115,10 +115,18 @@ def sealed(path: Path) -> Path:
         raise UserError(f"{path}: an unfinished run; complete it with `harness run --resume {path}`")
     if (path / "run.json").is_file():
         raise UserError(f"{path / manifest.NAME}: not found; this run was never sealed, or its manifest was removed")
-    found = sorted(p for p in path.iterdir() if (p / manifest.NAME).is_file())
+    found = [p for p in path.iterdir() if (p / manifest.NAME).is_file()]
     if not found:
         raise UserError(f"{path}: holds no sealed run; make one with `harness run contracts/`")
-    return found[-1]
+    return max(found, key=_began)
+
+
+def _began(run: Path) -> tuple[str, str]:
+    """When a run began, then its name; a run that cannot be read comes last, so that it is told and not passed over."""
+    with contextlib.suppress(UserError, ValueError, TypeError, KeyError):
+        began = datetime.fromisoformat(read_json(run / "run.json")["began"])
+        return began.astimezone(UTC).isoformat(), run.name
+    return "~", run.name
 
 
 def sealed_runs(paths: Iterable[Path]) -> list[Path]:

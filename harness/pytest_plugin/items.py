@@ -169,8 +169,9 @@ class ClaimItem(pytest.Item):
         """The failure in the lines of `harness run`: what was violated, where, and how to replay it."""
         from harness.words.narrative import failure_lines
 
-        folder = self.config.stash[SESSION].run.folder.with_suffix("")  # its name once it is sealed
-        lines = failure_lines(self.claim.id, self.claim.contract, self.result, str(folder))
+        session = self.config.stash[SESSION]
+        folder = session.run.folder.with_suffix("")  # its name once it is sealed
+        lines = failure_lines(self.claim.id, self.claim.contract, self.result, str(folder), session.replay)
         if self.result["verdict"] == Verdict.ERROR.value:
             lines.append(f"  log       {folder}/claims/{self.claim.id}/log.txt")
         return "\n".join(lines)

@@ -43,13 +43,15 @@ def print_json(value: Any) -> None:
     print()
 
 
-def print_run(shown: Mapping[str, str], found: Outcome, results: Mapping[str, Result], seconds: float) -> None:
-    """Print the failures, then the table of claims, then the targets."""
+def print_run(
+    shown: Mapping[str, str], found: Outcome, results: Mapping[str, Result], seconds: float, replay: str
+) -> None:
+    """Print the failures, then the table of claims, then the targets; `replay` is what a replay must be told."""
     out = console()
     rows = found["claims"]
     for row in rows:
         if Verdict(row["verdict"]).red and row["id"] in results:
-            lines = narrative.failure_lines(row["id"], row["contract"], results[row["id"]], shown["evidence"])
+            lines = narrative.failure_lines(row["id"], row["contract"], results[row["id"]], shown["evidence"], replay)
             out.print("\n" + "\n".join(lines), markup=False, soft_wrap=True)
     out.print()
     out.print(claims_table(rows))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 
+from harness.contract.location import BUILT_IN, HERE
 from harness.evidence import body
+from harness.subject.candidate import BASELINE, built_in
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,15 @@ class Options:
     """Seconds by which a search may lengthen the run; None if none was asked for."""
     resume: str | None = None
     memory_mb: int | None = None
+
+    @property
+    def replay(self) -> str:
+        """What `harness replay` must be told beside the counterexample: evidence names no code that it may run."""
+        words = [] if self.candidate in (BASELINE, *built_in()) else ["--candidate", self.candidate]
+        own = [path for path in self.paths if not path.startswith(BUILT_IN) and Path(path).parts[:1] != (HERE,)]
+        words += ["--contracts", own[0]] if len(own) == 1 else []
+        words += ["--weights", self.weights] if self.weights else []
+        return "".join(f" {shlex.quote(word)}" for word in words)
 
     def as_json(self) -> body.Options:
         """The options that decide what is computed; a resumed run takes them from the killed run."""

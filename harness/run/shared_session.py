@@ -34,7 +34,7 @@ class SharedSession:
 
         Raises: UserError for an unknown candidate or device.
         """
-        self.home = Path.cwd()
+        self.home, self.replay = Path.cwd(), options.replay
         self.checked = checked
         with _environment_kept():
             self.context = schedule.server(threads=1)

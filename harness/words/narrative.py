@@ -44,8 +44,8 @@ def claim_page(claim: Claim, result: Result, stages: Stages | None) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def failure_lines(claim_id: str, contract: str, result: Result, where: str) -> list[str]:
-    """Format a failure as a few lines for a terminal."""
+def failure_lines(claim_id: str, contract: str, result: Result, where: str, options: str = "") -> list[str]:
+    """Format a failure as a few lines for a terminal; `options` are those that a replay needs."""
     lines = [f"{result['verdict']} {claim_id} ({contract})", f"  because   {result['reason']}"]
     found = result.get("counterexample")
     if found:
@@ -66,7 +66,7 @@ def failure_lines(claim_id: str, contract: str, result: Result, where: str) -> l
     if result["if_fails"]:
         lines.append(f"  look      {result['if_fails']}")
     if found:
-        lines.append(f"  again     harness replay {where}/claims/{claim_id}/counterexample.json")
+        lines.append(f"  again     harness replay {where}/claims/{claim_id}/counterexample.json{options}")
     return lines
 
 
@@ -162,7 +162,7 @@ def _failure(claim: Claim, result: Result) -> list[str]:
     return [
         "## Smallest counterexample",
         f"{case_text(found['case'])}\n\n" + "\n".join(lines) + again + hint,
-        "Show it again: `harness replay counterexample.json` in this folder.",
+        "Show it again: `harness replay counterexample.json --candidate C`, with the candidate's name.",
     ]
 
 

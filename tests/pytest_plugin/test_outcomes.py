@@ -108,8 +108,8 @@ def test_a_failure_shows_its_counterexample_and_the_way_back_to_it(tmp_path: Pat
     assert "FALSIFIED FALSIFY-RMSNORM-EPS-001" in said
     assert re.search(r"found +out\[", said)
     assert "pytest_plugin.py" not in said, "a traceback of ours"
-    again = next(line for line in said.splitlines() if "harness replay" in line).split()[-1]
-    replayed = harness(tmp_path, "replay", again)
+    again = next(line for line in said.splitlines() if "harness replay" in line).split()[3:]
+    replayed = harness(tmp_path, "replay", *again)
     assert replayed.returncode == 1, replayed.stdout + replayed.stderr
     assert "the stored bytes" in replayed.stdout
     assert verdicts(sealed(tmp_path))["FALSIFY-RMSNORM-F64-001"] == "UNVERIFIED"  # -x: it did not run
