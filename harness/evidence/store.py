@@ -118,14 +118,14 @@ def sealed(path: Path) -> Path:
     found = [p for p in path.iterdir() if (p / manifest.NAME).is_file()]
     if not found:
         raise UserError(f"{path}: holds no sealed run; make one with `harness run contracts/`")
-    return max(found, key=_began)
+    return max(found, key=began)
 
 
-def _began(run: Path) -> tuple[str, str]:
+def began(run: Path) -> tuple[str, str]:
     """When a run began, then its name; a run that cannot be read comes last, so that it is told and not passed over."""
     with contextlib.suppress(UserError, ValueError, TypeError, KeyError):
-        began = datetime.fromisoformat(read_json(run / "run.json")["began"])
-        return began.astimezone(UTC).isoformat(), run.name
+        when = datetime.fromisoformat(read_json(run / "run.json")["began"])
+        return when.astimezone(UTC).isoformat(), run.name
     return "~", run.name
 
 
