@@ -47,6 +47,10 @@ COMMANDS = (
 )
 """In the order in which `--help` lists them. A command is a module with NAME, HELP, arguments(parser) and run(args),
 and optionally EPILOG, the last paragraph of its help."""
+READERS = {command.NAME for command in (verify, report, compare, inspect)}
+"""Commands that read evidence or files and run nothing: they import nothing from the working folder."""
+LOOKING_UP = {command.NAME for command in (gate, explain)}
+"""Commands that also look up what the contracts at hand name."""
 
 
 def parser() -> Parser:
@@ -64,8 +68,6 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; report a user's mistake as one line on stderr."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if argv is None:  # the console script puts its own folder on sys.path instead of the working directory
-        import_from(os.getcwd())
     try:
         top = parser()
         if "_ARGCOMPLETE" in os.environ:
@@ -77,6 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command is None:
             top.print_help()
             return 2
+        if argv is None:
+            _settle_path(args.command)
         return int(args.execute(args))
     except UserError as problem:
         print(f"harness: {problem}", file=sys.stderr)
@@ -93,6 +97,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 141
+
+
+def _settle_path(command: str) -> None:
+    """The working folder first on the path for commands that run the user's code; not at all for readers of evidence.
+
+    A command that reads contracts too has it last: nothing in the folder can then answer for a module of ours.
+    """
+    if command not in READERS:
+        import_from(os.getcwd(), last=command in LOOKING_UP)
 
 
 if __name__ == "__main__":

@@ -54,14 +54,16 @@ def settle_short_names() -> None:
         on_path(top)
 
 
-def import_from(folder: str | Path) -> None:
-    """Put the working folder first on the path, as Python does for `python -m harness`.
+def import_from(folder: str | Path, *, last: bool = False) -> None:
+    """Put the working folder first on the path, as Python does for a script; or last, where no code of it is to run.
 
     `package.module:NAME` then means the same in the console command, in `python -m harness` and in pytest. Python's
     option that turns this off (`-P`, PYTHONSAFEPATH) turns it off here too.
     """
-    if not sys.flags.safe_path and sys.path[:1] not in ([""], [str(folder)]):
-        sys.path.insert(0, str(folder))
+    if sys.flags.safe_path:
+        return
+    sys.path[:] = [each for each in sys.path if each not in ("", str(folder))]
+    sys.path.insert(len(sys.path) if last else 0, str(folder))
 
 
 def in_the_way(folder: str | Path) -> tuple[str, str] | None:
