@@ -80,7 +80,10 @@ def test_an_interrupted_search_keeps_its_verdict_and_resume_seals_it(folder: Pat
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A test session in the background of a shell has interrupts ignored, and its children too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+    told = "still running after five interrupts"
     try:
         ends = time.monotonic() + 60
         while not list(tmp_path.glob(f"*.partial/staging/{rare.CLAIM}/README.md")) and time.monotonic() < ends:
