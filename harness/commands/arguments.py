@@ -19,6 +19,22 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message} (see `{self.prog} --help`)")
 
 
+def signed_by(parser: argparse.ArgumentParser) -> None:
+    """--key PUB (may be given more than once) and --require-signature."""
+    parser.add_argument(
+        "--key", action="append", default=[], metavar="PUB", help="a signature must be by one of these public keys"
+    )
+    parser.add_argument("--require-signature", action="store_true", help="a run without a signature is a fault")
+
+
+def refuse_without_key(args: argparse.Namespace) -> None:
+    """Raises: UserError if a signature is required and nobody's key is given: anyone could have signed."""
+    from harness.errors import UserError
+
+    if args.require_signature and not args.key:
+        raise UserError("--require-signature: found no --key, expected the public key of who may sign")
+
+
 def positive(text: str) -> int:
     """Parse a whole number of at least 1."""
     number = natural(text)

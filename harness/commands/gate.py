@@ -8,7 +8,7 @@ from datetime import timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from harness.commands.arguments import JSON
+from harness.commands.arguments import JSON, refuse_without_key, signed_by
 
 if TYPE_CHECKING:
     from harness.evidence.release import Ruling
@@ -19,7 +19,7 @@ EPILOG = "exit codes: 0 open, 1 red or not verified, 2 usage or runs that do not
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """EVIDENCE... --target T [--contracts DIR] [--min-ship PERCENT] [--max-age DURATION] [--json]"""
+    """EVIDENCE... --target T [--contracts DIR] [--min-ship PERCENT] [--max-age DURATION] [--key PUB] ..."""
     add = parser.add_argument
     add("evidence", nargs="+", metavar="EVIDENCE", help="runs of one candidate, from any hosts; they are merged")
     add("--target", required=True, action="append", metavar="T", help="may be given more than once")
@@ -31,6 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="open from this ship-%% on if nothing is red (default: all)",
     )
     add("--max-age", type=_duration, metavar="DURATION", help="older evidence is STALE: 90m, 24h, 7d")
+    signed_by(parser)
     add("--json", action="store_true", help=JSON)
 
 
@@ -42,7 +43,9 @@ def run(args: argparse.Namespace) -> int:
     from harness.evidence.release import Question, rule_on
     from harness.report.terminal import print_json
 
-    found = rule_on(Question(args.evidence, args.target, args.contracts, args.min_ship, args.max_age))
+    refuse_without_key(args)
+    keys = (tuple(args.key), args.require_signature)
+    found = rule_on(Question(args.evidence, args.target, args.contracts, args.min_ship, args.max_age, *keys))
     if args.json:
         print_json(_as_json(found))
     else:

@@ -16,6 +16,7 @@ from harness.commands import (
     import_contracts,
     init,
     inspect,
+    keygen,
     mutants,
     replay,
     report,
@@ -43,6 +44,7 @@ COMMANDS = (
     inspect,
     explain,
     completion,
+    keygen,
     init,
 )
 """In the order in which `--help` lists them. A command is a module with NAME, HELP, arguments(parser) and run(args),

@@ -52,6 +52,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--memory-mb", type=positive, metavar="MB", help="memory limit per claim (default: 80 %% of RAM / N)")
     add("--resume", metavar="RUN.partial", help="finish a run that was killed")
+    add("--sign", metavar="KEY", help="sign the sealed run with this key (`harness keygen`)")
     add("--junitxml", metavar="FILE", help="also write the outcome as JUnit XML")
     add("--json", action="store_true", help=JSON)
 
@@ -61,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
     Raises: UserError for a bad contract, candidate, device or selection.
     """
+    from harness.evidence import signature
     from harness.evidence.summary import exit_code
     from harness.report.progress import TerminalProgress
     from harness.report.terminal import print_json, print_run
@@ -68,8 +70,11 @@ def run(args: argparse.Namespace) -> int:
     from harness.run.progress import Silent
 
     _refuse_inside_a_run(args.junitxml)
+    key = signature.private_key(args.sign) if args.sign else None  # a mistake is told before anything runs
     finished = session.run_session(_options(args), Silent() if args.json else TerminalProgress())
     sealed = finished.sealed
+    if key:
+        signature.sign(sealed.folder, key)
     shown = {
         "run": sealed.id,
         "evidence": str(sealed.folder),
@@ -91,7 +96,7 @@ def _options(args: argparse.Namespace) -> Any:
 
     if not args.paths and not args.resume:
         raise UserError("run: no PATH given; try `harness run contracts/` or `harness run builtin:ops`")
-    apart = ("command", "execute", "json", "junitxml")
+    apart = ("command", "execute", "json", "junitxml", "sign")
     given = {name: value for name, value in vars(args).items() if value is not None and name not in apart}
     return Options(**(settings.find(args.paths) | given))
 

@@ -5,24 +5,28 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from harness.commands.arguments import refuse_without_key, signed_by
+
 NAME = "verify"
 HELP = "hash every file again and judge every claim again"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """EVIDENCE..."""
+    """EVIDENCE... [--key PUB] [--require-signature]"""
     parser.add_argument("evidence", nargs="+", metavar="EVIDENCE", help="sealed runs, or folders of them")
+    signed_by(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Check runs; prints one line per fault and one per run; returns the exit code."""
-    from harness.evidence import manifest, store
+    from harness.evidence import manifest, signature, store
     from harness.evidence.reconcile import DRAWS, redraws
     from harness.evidence.verify import check
 
+    refuse_without_key(args)
     faulty = False
     for folder in store.sealed_runs(map(Path, args.evidence)):
-        faults = check(folder)
+        faults = check(folder) or signature.faults(folder, args.key, args.require_signature)
         for fault in faults:
             print(fault)
         if faults:

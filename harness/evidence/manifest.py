@@ -11,6 +11,8 @@ from harness.contract.claim import canonical
 from harness.evidence import tree
 
 NAME = "manifest.json"
+OUTSIDE = (NAME, tree.SIGNATURE)
+"""What the manifest does not list: itself, and the signature over it."""
 
 
 class Files(TypedDict):
@@ -39,7 +41,7 @@ def digests(folder: Path, skip: tuple[str, ...] = ()) -> dict[str, str]:
 
 def write(folder: Path) -> str:
     """Write the manifest of all files in the folder; returns its digest."""
-    sealed: Files = {"schema": 1, "files": digests(folder, skip=(NAME,))}
+    sealed: Files = {"schema": 1, "files": digests(folder, skip=OUTSIDE)}
     body: Manifest = {**sealed, "digest": hashlib.sha256(canonical(sealed)).hexdigest()}
     (folder / NAME).write_bytes(canonical(body) + b"\n")
     return body["digest"]
@@ -65,7 +67,7 @@ def check(folder: Path) -> list[str]:
         return [f"{path}: not a manifest; it was changed after sealing"]
     if hashlib.sha256(canonical(body)).hexdigest() != claimed or canonical({**body, "digest": claimed}) + b"\n" != raw:
         return [f"{path}: changed after sealing (its own digest does not match)"]
-    found = digests(folder, skip=(NAME,))
+    found = digests(folder, skip=OUTSIDE)
     wrong = [f"{folder / n}: missing, though sealed" for n in sorted(set(files) - set(found))]
     wrong += [f"{folder / n}: not in the manifest, added after sealing" for n in sorted(set(found) - set(files))]
     wrong += [

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.contract.problem import nearest
 from harness.errors import UserError
-from harness.evidence import stale, store
+from harness.evidence import signature, stale, store
 from harness.evidence.body import Merged, RunBody
 from harness.evidence.merge import merge, plan
 from harness.evidence.verify import check
@@ -30,6 +30,10 @@ class Question:
     min_ship: Fraction | None = None
     """The ship-% that opens the gate; None: every ship-blocking criterion must be discharged."""
     max_age: timedelta | None = None
+    keys: tuple[str, ...] = ()
+    """Public keys; a signature must be by one of them."""
+    signed: bool = False
+    """Whether every run must be signed."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,11 @@ def rule_on(question: Question) -> Ruling:
     Raises: UserError if the runs cannot be merged, or have no ship.yaml or no such target.
     """
     folders = store.sealed_runs(map(Path, question.evidence))
-    faults = [fault for folder in folders for fault in check(folder)]
+    faults = [
+        fault
+        for folder in folders
+        for fault in check(folder) or signature.faults(folder, question.keys, question.signed)
+    ]
     if faults:
         return Ruling(folders, faults, [], NOTHING, [])
     runs: list[tuple[Path, RunBody]] = [(folder, store.read_json(folder / "run.json")) for folder in folders]

@@ -15,7 +15,7 @@ from harness.evidence.store import read_json
 
 FOLDER = Path(__file__).parent
 SHARED = "shared.schema.json"
-FILES = ("run", "manifest", "result", "counterexample", "stages", "digest")
+FILES = ("run", "manifest", "result", "counterexample", "stages", "digest", "signature")
 """Each file `NAME.json` of a run has the schema `NAME.schema.json`."""
 
 

@@ -7,7 +7,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-RUN = frozenset({"run.json", "manifest.json", "ship.yaml"})
+SIGNATURE = "signature.json"
+RUN = frozenset({"run.json", "manifest.json", "ship.yaml", SIGNATURE})
 CLAIM = frozenset(
     {
         "claim.yaml",
