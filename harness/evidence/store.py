@@ -36,6 +36,8 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._deposited: dict[str, dict[str, str]] = {}
+        """Claim -> the digests of its files when it ended, kept where nothing that is tested can write."""
         (folder / "claims").mkdir(parents=True, exist_ok=True)
 
     @property
@@ -57,6 +59,7 @@ class Run:
         if target.exists():
             shutil.rmtree(target)
         os.replace(source, target)
+        self._deposited[claim] = manifest.digests(target)
         return target
 
     def finished(self) -> set[str]:
@@ -64,7 +67,18 @@ class Run:
         return {path.name for path in sorted((self.folder / "claims").iterdir()) if whole(path)}
 
     def seal(self, body: RunBody) -> Path:
-        """Write run.json and the manifest, then remove `.partial` from the folder's name."""
+        """Write run.json and the manifest, then remove `.partial` from the folder's name.
+
+        Raises: UserError if a claim's files are not what they were when the claim ended.
+        """
+        for claim, digests in self._deposited.items():
+            path = self.folder / "claims" / claim
+            if manifest.digests(path) != digests:
+                raise UserError(
+                    f"{path}: changed after the claim ended; something that ran here writes into the evidence. "
+                    "It is not sealed: find what wrote there, and run again",
+                    code=1,
+                )
         shutil.rmtree(self.folder / "staging", ignore_errors=True)
         write_json(self.folder / "run.json", body)
         manifest.write(self.folder)

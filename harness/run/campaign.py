@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from harness.run.probe import Lack, Weights, send_weights
 from harness.run.progress import Progress
 from harness.subject.device import place, platform
 from harness.trial.job import Job
-from harness.trial.worker import SCRATCH, work
+from harness.trial.worker import work
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def run_claims(context: Any, campaign: Campaign, claims: list[Claim], progress: 
     by_id = {claim.id: claim for claim in claims}
     began = time.monotonic()
     progress.begin(len(claims))
+    # What a program is asked and answers lies outside of the evidence, which it is not to find beside its request.
+    outside = tempfile.TemporaryDirectory(prefix="harness-run-", ignore_cleanup_errors=True)
     try:
         ready = []
         for claim in claims:
@@ -76,7 +79,7 @@ def run_claims(context: Any, campaign: Campaign, claims: list[Claim], progress: 
                 _write_unrun(campaign, claim, candidate=lacking(lack.reason, lack.cause.value))
                 progress.ended(claim.id, "UNVERIFIED", lack.reason)
             else:
-                ready.append(_job(campaign, claim, weights.folder))
+                ready.append(_job(campaign, claim, weights.folder, Path(outside.name)))
         ready = _with_search(campaign, ready)
         # Start long claims first, so that no worker idles at the end; results are listed in contract order.
         ready.sort(key=lambda job: (-job.claim.budget_s, job.claim.id))
@@ -85,13 +88,13 @@ def run_claims(context: Any, campaign: Campaign, claims: list[Claim], progress: 
             if outcome.problem:
                 _write_unrun(campaign, by_id[outcome.claim], problem=outcome.problem)
             else:
-                if outcome.cut_short:  # its process could not remove this folder
-                    shutil.rmtree(campaign.evidence.folder / "staging" / outcome.claim / SCRATCH, ignore_errors=True)
                 campaign.evidence.deposit(outcome.claim)
+            shutil.rmtree(Path(outside.name) / outcome.claim, ignore_errors=True)
             result: Result = store.read_json(campaign.evidence.folder / "claims" / outcome.claim / "result.json")
             progress.ended(outcome.claim, result["verdict"], result["reason"])
     finally:
         progress.end()
+        outside.cleanup()
     return time.monotonic() - began
 
 
@@ -120,8 +123,9 @@ def _weights(context: Any, campaign: Campaign, claims: list[Claim]) -> dict[str,
     return {builder: Weights(folder=str(folder)) for builder in builders}
 
 
-def _job(campaign: Campaign, claim: Claim, weights: str | None) -> Job:
+def _job(campaign: Campaign, claim: Claim, weights: str | None, outside: Path) -> Job:
     return Job(
+        scratch=outside / claim.id,
         claim=claim,
         staging=campaign.evidence.staging(claim.id).resolve(),
         seed=campaign.seed,

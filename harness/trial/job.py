@@ -36,6 +36,8 @@ class Job:
     mutants_left_out: bool = False
     search_s: float | None = None
     """Seconds for a search after the fixed cases; None if none were asked for."""
+    scratch: Path = Path("scratch")
+    """Where a program finds its requests: outside of the evidence, made and removed by the claim's process."""
 
     @property
     def folder(self) -> Path:

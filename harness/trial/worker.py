@@ -20,8 +20,6 @@ from harness.subject.torch_settings import current, settle
 from harness.trial.examine import examine
 from harness.trial.job import Job
 
-SCRATCH = "scratch"
-
 
 def work(job: Job, line: Connection) -> None:
     """Run one claim, write its files to staging, and send the stages and the verdict over the pipe `line`.
@@ -29,7 +27,7 @@ def work(job: Job, line: Connection) -> None:
     Before a search the files are whole and the verdict is sent as `held`: it stands if this process is stopped. The
     empty `held` takes it back, for then the files are written again.
     """
-    _die_with_parent(line)
+    _die_with_parent(line, job.scratch)
     _redirect(job.staging / "log.txt")
     settle(job.threads)
     started = time.monotonic()
@@ -42,7 +40,7 @@ def work(job: Job, line: Connection) -> None:
         save(found)
         line.send(("held", found.judgement.verdict.value))
 
-    with _scratch(job.staging / SCRATCH):
+    with _scratch(job.scratch):
         found = examine(job, lambda stage: line.send(("stage", stage)), hold)
     line.send(("held", ""))
     save(found)
@@ -53,11 +51,11 @@ def work(job: Job, line: Connection) -> None:
 
 @contextlib.contextmanager
 def _scratch(folder: Path) -> Iterator[None]:
-    """A folder for files that a candidate writes between calls.
+    """A folder for files that a candidate writes between calls, outside of the evidence and open to this user alone.
 
-    It is removed afterwards; if the claim is stopped, it is removed with the claim's staging folder.
+    It is removed afterwards; if the claim is stopped, the run removes it.
     """
-    folder.mkdir()
+    folder.mkdir(mode=0o700)
     os.environ["HARNESS_SCRATCH"] = str(folder)
     try:
         yield
@@ -75,7 +73,7 @@ def _redirect(path: Path) -> None:
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
 
 
-def _die_with_parent(line: Connection) -> None:
+def _die_with_parent(line: Connection, scratch: Path) -> None:
     """End this process and its children when the parent dies.
 
     Otherwise a run killed with SIGKILL would leave processes that still write to its staging folder.
@@ -88,6 +86,9 @@ def _die_with_parent(line: Connection) -> None:
             with contextlib.suppress(psutil.Error):
                 for child in psutil.Process().children(recursive=True):
                     child.kill()
+            shutil.rmtree(scratch, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                scratch.parent.rmdir()
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -107,3 +107,32 @@ def test_one_claim_s_crash_leaves_the_others_alone_and_no_folder_behind(tmp_path
     assert "killed by signal 6 (SIGABRT) on `tanh`" in found["FALSIFY-TANH-001"]["reason"]
     assert found["FALSIFY-RELU-001"]["verdict"] == "PARTIAL", found["FALSIFY-RELU-001"]
     assert not list((tmp_path / "evidence").rglob("scratch"))
+
+
+FORGES = """
+import json
+from pathlib import Path
+for path in Path.cwd().rglob("claims/*/result.json"):
+    held = json.loads(path.read_text())
+    path.write_text(json.dumps({**held, "verdict": "DISCHARGED"}))
+"""
+
+
+def test_a_program_that_rewrites_a_finished_verdict_leaves_the_run_unsealed(tmp_path: Path) -> None:
+    """Two claims, one at a time: while the second runs, the program changes what the first found."""
+    spec = program(tmp_path, FORGES + RELU)
+    either = ["-k", "FALSIFY-RELU-001 or FALSIFY-TANH-001", "-j", "1"]
+    done = harness(tmp_path, *options(tmp_path, spec), *either)
+    assert done.returncode == 1
+    assert "changed after the claim ended; something that ran here writes into the evidence" in done.stderr
+    assert not list((tmp_path / "evidence").glob("*/manifest.json"))
+
+
+def test_requests_lie_outside_of_the_evidence(tmp_path: Path) -> None:
+    spec = program(tmp_path, "import sys; open('where', 'w').write(sys.argv[-1])\n" + RELU)
+    harness(tmp_path, *options(tmp_path, spec))
+    where = Path((tmp_path / "where").read_text())
+    assert not where.is_relative_to(tmp_path / "evidence")
+    assert "harness-run-" in str(where)
+    assert not where.exists()
+    assert not where.parent.parent.exists()
