@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import socket
 from collections.abc import Callable
@@ -220,3 +221,55 @@ def test_a_run_made_on_a_machine_that_draws_other_cases_is_not_called_forged(run
     manifest.write(run)
     assert verify.check(run) == []
     reseal(run, store.read_json(run / "run.json"))
+
+
+ODD = (None, True, 0, -1, 1e308, "", "x", [], {}, [[]], {"a": {}}, "nan", "../../etc", "\u202e")
+
+
+def spoil(node: Any, draw: random.Random) -> Any:
+    """The data with one value exchanged, dropped or doubled, anywhere."""
+    if isinstance(node, dict) and node and draw.random() < 0.9:
+        key = draw.choice(list(node))
+        if draw.random() < 0.1:
+            return {k: v for k, v in node.items() if k != key}
+        return {**node, key: spoil(node[key], draw)}
+    if isinstance(node, list) and node and draw.random() < 0.9:
+        at = draw.randrange(len(node))
+        if draw.random() < 0.1:
+            return [*node, node[at]]
+        return [*node[:at], spoil(node[at], draw), *node[at + 1 :]]
+    return draw.choice(ODD)
+
+
+@pytest.mark.parametrize("name", ["run.json", f"claims/{DOUBLES}/result.json", f"claims/{DOUBLES}/digest.json"])
+def test_no_change_of_the_data_ends_in_a_traceback(run: Path, name: str) -> None:
+    path = run / name
+    held = json.loads(path.read_text(encoding="utf-8"))
+    draw = random.Random(name)
+    quiet = 0
+    for _ in range(150):
+        store.write_json(path, spoil(held, draw))
+        if name.startswith("claims/") and path.name != store.SEAL:
+            seal_claim(path.parent)
+        manifest.write(run)
+        quiet += not verify.check(run)  # a word in a reason that nothing else holds may change
+    assert quiet < 40
+
+
+@pytest.mark.parametrize("name", [f"claims/{DOUBLES}/claim.yaml", "contracts/doubling.yaml", "ship.yaml"])
+def test_no_change_of_the_texts_ends_in_a_traceback(run: Path, name: str) -> None:
+    path = run / name
+    held = path.read_bytes()
+    draw = random.Random(name)
+    for _ in range(100):
+        changed = bytearray(held)
+        for _ in range(draw.randint(1, 4)):
+            at = draw.randrange(len(changed))
+            changed[at : at + draw.randint(0, 3)] = bytes(
+                draw.choices(b"{}[]:-&*!|> \n\t\"'0a\xff\x00", k=draw.randint(0, 3))
+            )
+        path.write_bytes(bytes(changed))
+        if name.startswith("claims/"):
+            seal_claim(path.parent)
+        manifest.write(run)
+        assert isinstance(verify.check(run), list)
