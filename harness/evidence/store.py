@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -21,6 +22,8 @@ from harness.evidence.body import RunBody
 
 PARTIAL = ".partial"
 SEAL = "digest.json"
+LOCK = "writer.lock"
+"""In an unsealed run: locked by the process that writes it, whose number it holds."""
 LARGEST = 1 << 28
 """Bytes of the largest JSON file that is read; the largest of a whole run of 238 claims has some megabytes."""
 
@@ -80,11 +83,32 @@ class Run:
                     code=1,
                 )
         shutil.rmtree(self.folder / "staging", ignore_errors=True)
+        (self.folder / LOCK).unlink(missing_ok=True)
         write_json(self.folder / "run.json", body)
         manifest.write(self.folder)
         target = self.folder.with_name(self.id)
         os.replace(self.folder, target)
         return target
+
+
+@contextlib.contextmanager
+def writing(run: Path) -> Iterator[None]:
+    """Hold the run against a second writer; the lock ends with this process, however it ends.
+
+    Raises: UserError naming the process that writes the run already.
+    """
+    lock = os.open(run / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.read(lock, 20).decode("ascii", "replace") or "another"
+            raise UserError(f"{run}: process {pid} is writing this run; wait until it ends, or stop it") from None
+        os.ftruncate(lock, 0)
+        os.write(lock, str(os.getpid()).encode())
+        yield
+    finally:
+        os.close(lock)
 
 
 def whole(claim: Path) -> bool:

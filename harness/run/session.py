@@ -49,12 +49,13 @@ def run_session(options: Options, progress: Progress) -> Finished:
     if held:  # keep the original start time, so that resuming cannot defeat --max-age
         begun["began"] = store.read_json(held.folder / "run.json")["began"]
     here = held or store.begin(Path(options.evidence))
-    done = kept(here, begun) if held else set()
-    running: Running = {"status": "running", "id": here.id, **begun}
-    store.write_json(here.folder / "run.json", running)
-    todo = [claim for claim in selected if claim.id not in done]
-    seconds = campaign.run_claims(context, campaign_of(here, checked, options, host), todo, progress)
-    return Finished(seal(here, begun, checked, selected, seconds), options, begun["device"], seconds)
+    with store.writing(here.folder):
+        done = kept(here, begun) if held else set()
+        running: Running = {"status": "running", "id": here.id, **begun}
+        store.write_json(here.folder / "run.json", running)
+        todo = [claim for claim in selected if claim.id not in done]
+        seconds = campaign.run_claims(context, campaign_of(here, checked, options, host), todo, progress)
+        return Finished(seal(here, begun, checked, selected, seconds), options, begun["device"], seconds)
 
 
 def found_host(context: Any, options: Options, folder: str) -> Host:

@@ -53,3 +53,22 @@ def test_resume_refuses_when_the_candidate_changed(tmp_path):
     done = light(tmp_path, "run", "--resume", str(partial))
     assert done.returncode == 2
     assert "candidate changed since the run began" in done.stderr
+
+
+def test_a_run_has_one_writer_at_a_time(tmp_path):
+    mixed(tmp_path, "doubles", "slowly")
+    command = [*HARNESS, "run", "c", "--candidate", "good.py", "-j", "1"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment(**NUMPY_ALONE), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    root = tmp_path / "evidence"
+    ends = time.monotonic() + 60
+    while not list(root.glob("*/staging/*")) and time.monotonic() < ends:
+        time.sleep(0.02)
+    (partial,) = root.glob("*.partial")
+    second = light(tmp_path, "run", "--resume", str(partial))
+    assert process.poll() is None, "the first run ended before the second could be refused"
+    assert second.returncode == 2
+    assert f"process {process.pid} is writing this run" in second.stderr
+    assert process.wait() == 0
+    assert verify.check(store.sealed(root)) == []
