@@ -7,7 +7,9 @@ import argparse
 PATHS = "contracts: files, folders or builtin:NAME"
 JSON = "one JSON object on stdout"
 SECONDS = {"s": 1, "m": 60, "h": 3600}
-EXIT = """exit codes: 0 survived, 1 red, 2 bad contract or usage, 3 nothing survived"""
+EXIT = (
+    """exit codes: 0 survived, 1 red, 2 bad contract or usage, 3 nothing survived, 4 the evidence cannot be written"""
+)
 
 
 class Parser(argparse.ArgumentParser):

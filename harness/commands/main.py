@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -49,6 +50,8 @@ COMMANDS = (
 )
 """In the order in which `--help` lists them. A command is a module with NAME, HELP, arguments(parser) and run(args),
 and optionally EPILOG, the last paragraph of its help."""
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+KEPT = "finished claims are kept in the .partial folder; make room, then `harness run --resume` it"
 READERS = {command.NAME for command in (verify, report, compare, inspect)}
 """Commands that read evidence or files and run nothing: they import nothing from the working folder."""
 LOOKING_UP = {command.NAME for command in (gate, explain)}
@@ -99,6 +102,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 141
+    except OSError as problem:
+        if problem.errno not in UNWRITABLE:
+            raise
+        print(f"harness: {problem.strerror}: {problem.filename or 'the evidence'}; {KEPT}", file=sys.stderr)
+        return 4
 
 
 def _settle_path(command: str) -> None:
