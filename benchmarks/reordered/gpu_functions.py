@@ -139,8 +139,9 @@ def online_softmax(x: Tensor, axis: int, block: int = 64) -> Tensor:
     total = torch.zeros_like(top)
     for part in x.split(block, dim=axis):
         new = torch.maximum(top, part.amax(dim=axis, keepdim=True))
-        kept = torch.where(top == new, torch.ones_like(top), exp_by_exp2(top - new))
-        total, top = total * kept + exp_by_exp2(part - new).sum(dim=axis, keepdim=True), new
+        base = torch.where(new == -math.inf, torch.zeros_like(new), new)  # -inf - -inf is NaN: all masked so far
+        kept = torch.where(top == new, torch.ones_like(top), exp_by_exp2(top - base))
+        total, top = total * kept + exp_by_exp2(part - base).sum(dim=axis, keepdim=True), new
     return exp_by_exp2(x - top) / total
 
 
