@@ -10,7 +10,7 @@ from typing import Any
 from harness.judging.cause import MEANING, root_cause_class
 
 EVIDENCE = Path(__file__).resolve().parents[2] / "harness" / "evidence"
-FILES = ("run", "result", "counterexample", "stages", "digest", "manifest")
+FILES = ("run", "result", "counterexample", "stages", "digest", "manifest", "signature")
 SHARED = "shared"
 INTRODUCTION = """# Evidence
 

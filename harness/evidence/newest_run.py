@@ -39,9 +39,9 @@ def evidence_lines(claim: Claim, runs: Path) -> Iterator[tuple[int, str]]:
 def run_of(runs: Path, claim: str) -> tuple[Path, ClaimRow] | None:
     """The newest sealed run in which a claim ran, and its row in run.json; None if there is none."""
     inside = runs.is_dir() and not (runs / manifest.NAME).is_file()
-    folders = sorted(runs.iterdir(), key=store.began, reverse=True) if inside else [runs]
-    for run_ in folders:
-        if (run_ / manifest.NAME).is_file() and (run_ / "claims" / claim / "result.json").is_file():
+    folders = [path for path in (runs.iterdir() if inside else [runs]) if (path / manifest.NAME).is_file()]
+    for run_ in sorted(folders, key=store.began, reverse=True):
+        if (run_ / "claims" / claim / "result.json").is_file():
             body: RunBody = store.read_json(run_ / "run.json")
             return run_, next(row for row in body["claims"] if row["id"] == claim)
     return None

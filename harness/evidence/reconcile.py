@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from harness.contract.claim import Claim, Contract, canonical
-from harness.contract.text.reader import load_yaml
-from harness.evidence import counterexample, store, tree
+from harness.evidence import counterexample, manifest, store, tree
 from harness.evidence.body import RunBody
 from harness.judging.record import Record
 from harness.judging.result import Result
@@ -23,8 +21,7 @@ def contracts(run: Path) -> dict[str, Contract]:
     """The contracts that a run holds a copy of, by id."""
     found = {}
     for path in sorted((run / tree.CONTRACTS).iterdir()):
-        source = load_yaml(path)[0]
-        found[path.stem] = Contract(str(path), source)
+        found[path.name.removesuffix(".json")] = Contract(str(path), store.read_json(path))
     return found
 
 
@@ -70,9 +67,9 @@ def _contracts(run: Path, body: RunBody, held: dict[str, Contract]) -> Iterator[
     named = {entry["id"]: entry for entry in body["contracts"]}
     for name in sorted(set(named) ^ set(held)):
         wrong = "missing" if name in named else "a contract that run.json does not name"
-        yield f"{run / tree.CONTRACTS / name}.yaml: {wrong}"
+        yield f"{run / tree.CONTRACTS / name}.json: {wrong}"
     for name, contract in held.items():
-        digest = hashlib.sha256(canonical(contract.source)).hexdigest()
+        digest = manifest.file_digest(Path(contract.path))
         if name in named and named[name]["sha256"] != digest:
             yield f"{contract.path}: SHA-256 {digest[:12]}…, run.json says {named[name]['sha256'][:12]}…"
     if any(set(named) ^ set(held)):

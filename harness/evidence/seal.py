@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.contract.claim import Claim
-from harness.contract.text.writer import dump
+from harness.contract.claim import Claim, canonical
 from harness.contract.validate import Checked
 from harness.errors import UserError
 from harness.evidence import store, summary, tree
@@ -59,7 +58,10 @@ def seal(run: store.Run, begun: Begun, checked: Checked, selected: list[Claim], 
 
 
 def _keep_contracts(folder: Path, checked: Checked) -> None:
-    """Write each contract as it was read when the run began; its digest and its claims are held against it."""
+    """Write each contract as it was read when the run began; the file's SHA-256 is the contract's digest.
+
+    It is JSON, so that nothing that looks for contracts takes it for one.
+    """
     folder.mkdir(exist_ok=True)
     for contract in checked.contracts:
-        (folder / f"{contract.id}.yaml").write_text(dump(contract.source), encoding="utf-8")
+        (folder / f"{contract.id}.json").write_bytes(canonical(contract.source))

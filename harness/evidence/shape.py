@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema_rs
 
 from harness.contract.problem import DataPath, listed, nearest, shown
+from harness.evidence import tree
 from harness.evidence.store import read_json
 
 FOLDER = Path(__file__).parent
@@ -22,7 +23,7 @@ FILES = ("run", "manifest", "result", "counterexample", "stages", "digest", "sig
 def faults(run: Path) -> list[str]:
     """Every violation of the schemas in a run's JSON files: file, path inside it, what was found and expected."""
     found: list[str] = []
-    for file in sorted(run.rglob("*.json")):
+    for file in sorted(file for file in run.rglob("*.json") if file.parent != run / tree.CONTRACTS):
         if file.stem in FILES:
             found += [f"{file}: {fault}" for fault in of_body(read_json(file), file.stem)]
         else:

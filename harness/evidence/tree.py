@@ -83,7 +83,7 @@ def _folder(inside: tuple[str, ...], name: str) -> bool:
 
 def _file(inside: tuple[str, ...], name: str) -> bool:
     if inside == (CONTRACTS,):
-        return name.endswith(".yaml")
+        return name.endswith(".json")
     if not inside:
         return name in RUN
     return len(inside) == 2 and name in CLAIM

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypedDict, final
@@ -20,6 +21,7 @@ from harness.report.curve import Curves, curves
 from harness.report.spread import Spread, spread
 from harness.report.state import State
 from harness.report.why import root_cause, whys
+from harness.subject.candidate import BASELINE, PROGRAM, built_in
 from harness.words.glossary import MEANING
 from harness.words.narrative import next_step, search_text
 
@@ -226,8 +228,15 @@ def _counterexample(place: Path, result: Result) -> Shown | None:
         **found,
         "arrays": dict(list(shown.items())[:ARRAYS]),
         "more_arrays": max(len(shown) - ARRAYS, 0),
-        "replay": f"harness replay {(place / 'counterexample.json').as_posix()}",
+        "replay": f"harness replay {(place / 'counterexample.json').as_posix()}{_named(saved['candidate'])}",
     }
+
+
+def _named(candidate: str) -> str:
+    """The option that names the candidate; the words of a command line are left out: this one comes from evidence."""
+    if candidate in (BASELINE, *built_in()):
+        return ""
+    return f" --candidate {shlex.quote('exec:...' if candidate.startswith(f'{PROGRAM}:') else candidate)}"
 
 
 def _log(place: Path) -> str:

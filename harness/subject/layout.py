@@ -41,7 +41,8 @@ def _expanded(value: Any) -> Any:
     if value.ndim < 2 or not same_bytes(numbers, np.broadcast_to(numbers[:1], numbers.shape)):
         return value
     if isinstance(value, np.ndarray):
-        return np.broadcast_to(value[:1].copy(), value.shape)
+        # Unlike np.broadcast_to, writable: a kernel that edits its input is found by that, not by an exception.
+        return np.lib.stride_tricks.as_strided(value[:1].copy(), value.shape, (0, *value.strides[1:]))
     return value[:1].clone().expand(value.shape)
 
 

@@ -19,9 +19,10 @@ from harness.evidence import counterexample, store
 from harness.evidence.counterexample import Counterexample
 from harness.judging.limits import Finding
 from harness.judging.result import Result
+from harness.platforms import PLATFORMS
 from harness.subject import binding, candidate
 from harness.subject.boundary import Unsupported
-from harness.subject.device import find
+from harness.subject.device import platform
 from harness.subject.identity import identity
 from harness.subject.torch_settings import settle
 from harness.trial.attempt import attempt
@@ -67,7 +68,7 @@ def replay(path: Path, asked: Asked) -> Replay:
         claim=claim,
         staging=folder,
         seed=about["seed"],
-        device=find(about["device"]).device,
+        device=_device(path, about["device"]),
         candidate=chosen,
         candidate_folder=".",
         weights=_weights(claim, about, asked.weights),
@@ -110,6 +111,12 @@ def _claim_at_hand(contracts: str | None, recorded: Claim) -> Claim:
             )
         return claim
     raise UserError(f"{recorded.id}: found in none of {', '.join(places)}; name its contract with --contracts PATH")
+
+
+def _device(path: Path, name: str) -> str:
+    if platform(name) not in PLATFORMS:
+        raise UserError(f"{path}: found device {name!r}, expected {', '.join(PLATFORMS)}")
+    return name
 
 
 def _recorded(path: Path, about: Counterexample) -> str:

@@ -123,7 +123,7 @@ def test_a_mutant_that_did_not_run_keeps_the_credit_at_half(shop: Any, tmp_path:
 
 def test_verify_computes_the_credit_of_a_platform_again(shop: Any, tmp_path: Path) -> None:
     _, cpu, _ = shop
-    edited = tmp_path / "edited"
+    edited = tmp_path / cpu.name
     shutil.copytree(cpu, edited)
     text = (edited / "ship.yaml").read_text(encoding="utf-8").replace("platform: cuda", "platform: cpu")
     (edited / "ship.yaml").write_text(text, encoding="utf-8")
@@ -132,7 +132,7 @@ def test_verify_computes_the_credit_of_a_platform_again(shop: Any, tmp_path: Pat
     for key, value in (("survived_on", ["cuda"]), ("survived_on", [])):
         body = store.read_json(cpu / "run.json")
         body["claims"][0][key] = value
-        forged = tmp_path / str(len(value))
+        forged = tmp_path / str(len(value)) / cpu.name
         shutil.copytree(cpu, forged)
         reseal(forged, body)
         assert verify.check(forged) == [f"{forged / 'run.json'}: claims differ from what the claims give"]

@@ -87,12 +87,13 @@ FORGERIES: dict[str, tuple[Forgery, str]] = {
     ),
     "an easier claim": (easier_claim, "is not the entry of the contract"),
     "an easier contract": (
-        lambda run: (run / "contracts" / "doubling.yaml").write_text(
-            (run / "contracts" / "doubling.yaml").read_text(encoding="utf-8").replace("title:", "title: x"), "utf-8"
+        lambda run: (run / "contracts" / "doubling.json").write_text(
+            (run / "contracts" / "doubling.json").read_text(encoding="utf-8").replace('"title":"', '"title":"x'),
+            "utf-8",
         ),
         "run.json says",
     ),
-    "a contract left out": (lambda run: (run / "contracts" / "slow.yaml").unlink(), "slow.yaml: missing"),
+    "a contract left out": (lambda run: (run / "contracts" / "slow.json").unlink(), "slow.json: missing"),
     "a case left out": (lambda run: result(run, lambda r: drop_a_case(r["record"])), "give other cases"),
     "another case": (
         lambda run: result(run, lambda r: r["record"]["cases"][0].update(seed=1)),
@@ -256,7 +257,7 @@ def test_no_change_of_the_data_ends_in_a_traceback(run: Path, name: str) -> None
     assert quiet < 40
 
 
-@pytest.mark.parametrize("name", [f"claims/{DOUBLES}/claim.yaml", "contracts/doubling.yaml", "ship.yaml"])
+@pytest.mark.parametrize("name", [f"claims/{DOUBLES}/claim.yaml", "contracts/doubling.json", "ship.yaml"])
 def test_no_change_of_the_texts_ends_in_a_traceback(run: Path, name: str) -> None:
     path = run / name
     held = path.read_bytes()

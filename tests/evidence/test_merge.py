@@ -144,8 +144,8 @@ def test_another_contract_of_the_same_name_is_not_merged(cpu, tmp_path, capsys):
 
 def test_a_claim_of_another_contract_is_not_merged(cpu, tmp_path, capsys):
     other = forge(cpu, tmp_path, "other", keep=lambda claim: False)
-    (other / "contracts" / "slow.yaml").unlink()
-    (other / "contracts" / "doubling.yaml").rename(other / "contracts" / "third.yaml")
+    (other / "contracts" / "slow.json").unlink()
+    (other / "contracts" / "doubling.json").rename(other / "contracts" / "third.json")
     body = store.read_json(other / "run.json")
     body["contracts"] = [{**contract, "id": "third"} for contract in body["contracts"] if contract["id"] == "doubling"]
     body["claims"] = [{**row, "contract": "third"} for row in body["claims"] if row["id"] == DOUBLES]

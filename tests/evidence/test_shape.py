@@ -119,7 +119,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_real_run_has_every_kind_of_file_and_keeps_to_their_schemas(run: Path) -> None:
-    assert {path.stem for path in run.rglob("*.json")} == set(shape.FILES)
+    files = {path.stem for path in run.rglob("*.json") if path.parent.name != "contracts"}
+    assert files == set(shape.FILES) - {"signature"}  # a run is signed where someone has a key
     assert shape.faults(run) == []
     assert verify.check(run) == []
 

@@ -68,7 +68,7 @@ THIRD_PARTY = {
     "provable": {"yaml"},
     "words": set(),
     "subject": {"numpy", "torch", "cloudpickle"},
-    "evidence": {"numpy", "safetensors", "jsonschema_rs"},
+    "evidence": {"numpy", "safetensors", "jsonschema_rs", "cryptography"},
     "trial": {"numpy", "psutil", "hypothesis"},
     "run": {"numpy", "psutil", "torch", "hypothesis"},
     "report": {"rich", "jinja2", "vl_convert"},
@@ -80,11 +80,11 @@ THIRD_PARTY = {
     "candidates": {"numpy", "torch", "transformers", "tokenizers", "safetensors", "ml_dtypes"},
     "falsifiers": {"numpy"},
     "falsifiers/baselines": {"numpy", "torch", "transformers", "tokenizers", "safetensors", "gguf", "peft"}
-    | {"huggingface_hub"},
+    | {"huggingface_hub", "ml_dtypes"},
     "falsifiers/mutants": {"numpy", "torch", "safetensors"},
     "template": {"numpy"},
 }
-LATE_ONLY = {"torch", "transformers", "jinja2", "vl_convert", "argcomplete", "cloudpickle"}
+LATE_ONLY = {"torch", "transformers", "jinja2", "vl_convert", "argcomplete", "cloudpickle", "cryptography"}
 """Heavy or optional: the engine asks for them inside the function that needs them. `run/warm.py` loads torch early,
 in the server from which claims are forked; that is its purpose."""
 

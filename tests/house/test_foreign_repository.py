@@ -88,7 +88,8 @@ def test_their_failure_is_found_and_replayed(installed: Path, tmp_path: Path, wa
     found, evidence = repository.verdicts(way, "contracts/", "--candidate", "candidates.wrong:Kernel", code=1)
     assert found == {DOTTED: "FALSIFIED", BY_PATH: "FALSIFIED"}
     for claim in found:
-        assert "the same bytes as recorded" in repository.run(way, "replay", str(evidence / "claims" / claim), code=1)
+        words = ["replay", str(evidence / "claims" / claim), "--candidate", "candidates.wrong:Kernel"]
+        assert "the same bytes as recorded" in repository.run(way, *words, code=1)
 
 
 @pytest.mark.parametrize(("way", "order"), ONCE)

@@ -76,7 +76,8 @@ def test_logits_come_in_the_runs_dtype_and_inputs_stay(target: Any, dtype: str) 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_every_mutant_is_far_outside_the_limits(name: str) -> None:
     wrong = MUTANTS[name](decoder)
-    change = {"heads": 10, "kv_heads": 2} if name == "groups_above_four" else {}
+    needs = {"groups_above_four": {"heads": 10, "kv_heads": 2}, "layers_in_the_order_of_names": {"layers": 11}}
+    change = needs.get(name, {})
     assert error(wrong, "float64", **change) >= 1e-3
     assert error(wrong, "float32", **change) >= 10 * 2 * error(decoder, "float32", **change)
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import time
 
 import pytest
@@ -113,7 +114,7 @@ def test_the_falsified_page_has_its_story_plots_and_replay_command(page, report)
     assert "errs as the known-wrong version slightly does" in text
     assert "was ● DISCHARGED".replace(" ", "") in text.replace(" ", "")
     command = page.execute_script("return document.querySelector('.replay pre').textContent")
-    done = harness(folder, *command.split()[1:])
+    done = harness(folder, *shlex.split(command)[1:])
     assert "rel_l2_err" in done.stdout, done.stderr
     saved = json.loads((folder / command.split()[2]).read_text())
     facts = page.execute_script("return [...document.querySelectorAll('.columns section dd')].map(e => e.textContent)")

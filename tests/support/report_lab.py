@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from harness.contract.claim import Claim
+from harness.contract.claim import Claim, canonical
 from harness.evidence import manifest, store, summary
 from tests.support.command import as_json, light
 
@@ -148,11 +148,13 @@ def multiplied(source: Path, target: Path, count: int) -> Path:
     entries = {row["id"]: store.entry(source / "claims" / row["id"]) for row in rows}
     files = {row["id"]: {p.name: p.read_bytes() for p in (source / "claims" / row["id"]).iterdir()} for row in rows}
     many = []
+    entered: dict[str, list[dict[str, Any]]] = {contract["id"]: [] for contract in body["contracts"]}
     for i in range(count):
         row = rows[i % len(rows)]
         name, read = f"{row['id']}-{i:04d}", entries[row["id"]]
         again = Claim(read.contract, read.path, read.line, {**read.source, "id": name})
         swaps = {row["id"].encode(): name.encode(), read.digest.encode(): again.digest.encode()}
+        entered[read.contract].append(again.source)
         copied = target / "claims" / name
         copied.mkdir(parents=True)
         for file, content in files[row["id"]].items():
@@ -160,6 +162,11 @@ def multiplied(source: Path, target: Path, count: int) -> Path:
                 (copied / file).write_bytes(_swapped(content, swaps))
         store.write_json(copied / store.SEAL, {"files": manifest.digests(copied, skip=(store.SEAL,))})
         many.append({**row, "id": name})
+    for contract in body["contracts"]:
+        path = target / "contracts" / f"{contract['id']}.json"
+        path.write_bytes(canonical({**store.read_json(path), "falsification_tests": entered[contract["id"]]}))
+        contract["sha256"] = manifest.file_digest(path)
+    body["versions"]["hypothesis"] = "another"  # the claims have the cases of the claim that they are copies of
     body = {**body, "id": target.name, "claims": many, "selected": [row["id"] for row in many]}
     store.write_json(target / "run.json", {**body, **summary.recomputed(target, body)})
     manifest.write(target)

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.contract.claim import Contract
+from harness.contract.claim import Contract, canonical
 from harness.contract.text.reader import load_yaml
-from harness.contract.text.writer import dump
 from harness.evidence import manifest, store, summary
 from harness.judging.cause import root_cause_class
 from harness.judging.judge import judge
@@ -74,10 +73,10 @@ def forge(
 
 def rewrite_contract(run: Path, name: str, change: Callable[[dict[str, Any]], None]) -> None:
     """Change the copy of a contract that a run holds, and its digest in run.json; seal both."""
-    path, body = run / "contracts" / f"{name}.yaml", store.read_json(run / "run.json")
-    source = load_yaml(path)[0]
+    path, body = run / "contracts" / f"{name}.json", store.read_json(run / "run.json")
+    source = store.read_json(path)
     change(source)
-    path.write_text(dump(source), encoding="utf-8")
+    path.write_bytes(canonical(source))
     entry = next(contract for contract in body["contracts"] if contract["id"] == name)
     entry["sha256"] = Contract(str(path), source).digest
     reseal(run, body)

@@ -104,10 +104,10 @@ def test_a_rare_bug_is_red_stored_verified_and_replayed(folder: Path, bug: str, 
     arrays = load_file(place / "counterexample.safetensors")
     assert len(arrays["in.x"]) == 13 if bug == "one_size" else (arrays["in.x"].max(-1) <= -300).any()
     assert bool(result["search"]["found"]["edits"]) == (bug == "one_range")
-    again = light(folder, "replay", str(place))
+    again = light(folder, "replay", str(place), "--contracts", "c", "--candidate", f"{bug}.py")
     assert again.returncode == 1
     assert "the same bytes as recorded" in again.stdout
-    assert light(folder, "replay", str(place), "--candidate", "good.py").returncode == 0
+    assert light(folder, "replay", str(place), "--contracts", "c", "--candidate", "good.py").returncode == 0
 
 
 def test_a_short_search_is_part_of_every_run_and_two_runs_are_equal(folder: Path, tmp_path: Path) -> None:

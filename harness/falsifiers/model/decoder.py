@@ -70,9 +70,9 @@ def logit_parity_stages(
     With `replaced` every stage gets the reference's values as input, so that each shows only its own error.
     Shapes: as in `reference.model.decoder.stage_names`, without the stages that the subject does not return.
     """
-    model |= shape or {}
-    length, batch = model.pop("length"), model.pop("batch", 2)
-    config = synthetic_config(**model)
+    sizes = {**(logit_parity.__kwdefaults__ or {}), **model, **(shape or {})}
+    length, batch = sizes.pop("length"), sizes.pop("batch")
+    config = synthetic_config(**{name: value for name, value in sizes.items() if name != "shape"})
     weights, tokens = case_weights(case, config), case_tokens(case, config, batch, length)
     return _stages(subject, case, config, weights, tokens, replaced)
 
