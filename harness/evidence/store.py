@@ -190,9 +190,16 @@ def claims(run: Path) -> Iterator[tuple[str, Path]]:
 
 
 def entry(claim: Path) -> Claim:
-    """A claim's contract entry, read from the `claim.yaml` in its folder."""
-    held = load_yaml(claim / "claim.yaml")[0]
-    return Claim(held["contract"], held["path"], held["line"], held["claim"])
+    """A claim's contract entry, read from the `claim.yaml` in its folder.
+
+    Raises: UserError if it is missing or no entry.
+    """
+    path = claim / "claim.yaml"
+    try:
+        held = load_yaml(path)[0]
+        return Claim(held["contract"], held["path"], held["line"], {**held["claim"]})
+    except (OSError, KeyError, TypeError):
+        raise UserError(f"{path}: not found or not the entry of a claim, which a run writes there") from None
 
 
 def write_json(path: Path, value: Any) -> None:

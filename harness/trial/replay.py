@@ -15,7 +15,7 @@ from harness.contract.claim import Claim
 from harness.contract.location import BUILT_IN, HERE
 from harness.contract.validate import check
 from harness.errors import UserError
-from harness.evidence import counterexample, store
+from harness.evidence import counterexample, shape, store
 from harness.evidence.counterexample import Counterexample
 from harness.judging.limits import Finding
 from harness.judging.result import Result
@@ -63,6 +63,9 @@ def replay(path: Path, asked: Asked) -> Replay:
     folder = path if path.is_dir() else path.parent
     claim = _claim_at_hand(asked.contracts, store.entry(folder))
     result: Result = store.read_json(folder / "result.json")
+    for name, content in (("counterexample", about), ("result", result)):
+        for fault in shape.of_body(content, name):
+            raise UserError(f"{folder / name}.json: {fault}")
     chosen = asked.candidate or _recorded(path, about)
     job = Job(
         claim=claim,

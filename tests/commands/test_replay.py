@@ -3,6 +3,8 @@
 import json
 import shutil
 
+import pytest
+
 from harness.evidence import store
 from tests.support.command import light
 from tests.support.doubling import DOUBLES
@@ -24,6 +26,14 @@ def test_replay_shows_the_same_bytes_and_a_mended_candidate_passes(lab, tmp_path
     assert "violates  nothing" in mended.stdout
     assert "candidate another source than the recorded one" in mended.stdout
     assert "another source" not in again.stdout
+
+
+@pytest.fixture(scope="module")
+def red(lab, tmp_path_factory):
+    """A sealed run whose claim is FALSIFIED."""
+    root = tmp_path_factory.mktemp("red")
+    light(lab[0], "run", "contracts", "--candidate", "bad.py", "--evidence", str(root))
+    return store.sealed(root)
 
 
 PLANTED = "from pathlib import Path\nPath('{}').write_text('x')\ndef double(x):\n    return x * 2.001\n"
@@ -48,10 +58,9 @@ def test_code_that_evidence_names_is_never_run(lab, tmp_path):
     assert not (tmp_path / "was_run").exists()
 
 
-def test_a_claim_that_is_not_the_recorded_one_is_refused(lab, tmp_path):
+def test_a_claim_that_is_not_the_recorded_one_is_refused(lab, red, tmp_path):
     folder, _ = lab
-    light(folder, "run", "contracts", "--candidate", "bad.py", "--evidence", str(tmp_path / "e"))
-    saved = str(store.sealed(tmp_path / "e") / "claims" / DOUBLES / "counterexample.json")
+    saved = str(red / "claims" / DOUBLES / "counterexample.json")
     other = tmp_path / "other"
     shutil.copytree(folder / "contracts", other)
     text = (other / "doubling.yaml").read_text()
@@ -61,3 +70,26 @@ def test_a_claim_that_is_not_the_recorded_one_is_refused(lab, tmp_path):
     assert f"{DOUBLES} is not the claim that was recorded" in refused.stderr
     lost = light(folder, "replay", saved, "--candidate", "bad.py", "--contracts", "builtin:ops/softmax.yaml")
     assert f"{DOUBLES}: found in none of builtin:ops/softmax.yaml" in lost.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("counterexample.json", "{}", "found no 'claim'"),
+        ("counterexample.json", "[]", "expected"),
+        ("counterexample.json", "", "damaged counterexample"),
+        ("counterexample.safetensors", "", "damaged counterexample"),
+        ("claim.yaml", "x", "not the entry of a claim"),
+        ("claim.yaml", None, "not the entry of a claim"),
+        ("result.json", "{}", "found no 'id'"),
+        ("result.json", None, "not found"),
+    ],
+)
+def test_what_is_damaged_is_one_line(lab, red, tmp_path, file, text, told):
+    folder, _ = lab
+    claim = shutil.copytree(red / "claims" / DOUBLES, tmp_path / DOUBLES)
+    (claim / file).unlink() if text is None else (claim / file).write_text(text)
+    done = light(folder, "replay", str(claim), "--candidate", "bad.py")
+    assert done.returncode == 2, done.stdout
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
