@@ -44,8 +44,8 @@ COMMANDS = (
     mutants,
     inspect,
     explain,
-    completion,
     keygen,
+    completion,
     init,
 )
 """In the order in which `--help` lists them. A command is a module with NAME, HELP, arguments(parser) and run(args),
