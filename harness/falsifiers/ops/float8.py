@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from harness.case import Case
+from harness.dtypes import FORMATS as DTYPES
 from harness.observation import Observation
 from harness.reference.ops.float8 import FORMATS, from_float8, to_float8
 
@@ -18,8 +19,8 @@ def rounded(subject: Any, case: Case, *, kind: str, rows: int, columns: int, val
 
     Shapes: x (rows, columns) -> bytes (rows, columns); numbers (256,).
     Units:  kind is e4m3fn or e5m2. values are `normal` (of standard deviation 1), `ties` (the middle between two
-            neighbours of the format, and the numbers of the dtype just below and above it), or `small` (below the
-            least normal number). Magnitudes end at the format's largest number.
+            neighbours of the format, and numbers of the dtype one or two units in the last place beside it), or
+            `small` (below the least normal number). Magnitudes end at the format's largest number.
     """
     x = case.array("x", lambda: _values(case, (rows, columns), kind, values))
     every = np.arange(256, dtype=np.uint8)
@@ -46,6 +47,6 @@ def _values(case: Case, shape: tuple[int, int], kind: str, values: str) -> np.nd
     numbers = from_float8(codes, kind).astype(np.float64)
     finite = numbers[np.isfinite(numbers)]
     middle = stream.choice((finite[1:] + finite[:-1]) / 2, shape)
-    # One part in 256 is exact in bfloat16 beside the middle of a format with 3 bits.
-    beside = 1 + stream.integers(-1, 2, shape) / 128
+    # One or two units in the last place of the case's dtype: a conversion that drops bits first takes them for ties.
+    beside = 1 + stream.integers(-1, 2, shape) * 2.0 ** -DTYPES[case.dtype].mantissa
     return np.asarray(middle * beside * stream.choice([-1.0, 1.0], shape))

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from harness.mutant import mutant, replace
+from harness.mutant import Inapplicable, mutant, replace
 
 MANTISSA = {"e4m3fn": 3, "e5m2": 2}
 
@@ -34,6 +34,18 @@ def rounded_twice(baseline: Any) -> Any:
         )
 
     return _before(baseline, once_more)
+
+
+@mutant
+def rounded_to_bfloat16_first(baseline: Any) -> Any:
+    """Numbers pass through bfloat16, which makes ties of what lies just beside one. Synthetic: activations are so."""
+
+    def to_float8(x: torch.Tensor, kind: str) -> torch.Tensor:
+        if x.dtype == torch.bfloat16:
+            raise Inapplicable("the numbers are in bfloat16 already")
+        return baseline.to_float8(x.bfloat16(), kind)
+
+    return replace(baseline, to_float8=to_float8)
 
 
 @mutant
