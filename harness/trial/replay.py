@@ -74,7 +74,8 @@ def replay(path: Path, asked: Asked) -> Replay:
         device=_device(path, about["device"]),
         candidate=chosen,
         candidate_folder=".",
-        weights=_weights(claim, about, asked.weights),
+        # A candidate `hf:DIR` brings the weights that it was run on.
+        weights=_weights(claim, about, asked.weights or (chosen[3:] if chosen.startswith("hf:") else None)),
     )
     candidate.load(chosen)
     settle(job.threads)
