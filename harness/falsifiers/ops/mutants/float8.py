@@ -38,7 +38,7 @@ def rounded_twice(baseline: Any) -> Any:
 
 @mutant
 def rounded_to_bfloat16_first(baseline: Any) -> Any:
-    """Numbers pass through bfloat16, which makes ties of what lies just beside one. Synthetic: activations are so."""
+    """Numbers pass through bfloat16, which makes ties of what is beside one. Synthetic: activations have it often."""
 
     def to_float8(x: torch.Tensor, kind: str) -> torch.Tensor:
         if x.dtype == torch.bfloat16:
