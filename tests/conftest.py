@@ -32,6 +32,21 @@ def cpu(tmp_path_factory):
     return folder / as_json(done)["evidence"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--whole", action="store_true", help="run all of what is marked sample(n), as `make trust` does")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what only `make trust` runs."""
+    from tests.support.sample import left_out
+
+    if config.getoption("--whole"):
+        return
+    gone = left_out(items, config.args)
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in gone])
+    items[:] = [item for item in items if item.nodeid not in gone]
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Make the rehearsal device known before any test: torch starts a thread per known device at the first gradient."""
     if any("rehearsal" in item.nodeid for item in session.items):

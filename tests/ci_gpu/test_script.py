@@ -28,6 +28,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.sample(0)
 def test_killed_at_a_random_second_it_goes_on_and_loses_no_finished_part(house: Path, tmp_path: Path) -> None:
     (tmp_path / "good.py").write_text(CANDIDATE, encoding="utf-8")
     for name, claims in (("one", ["doubles"]), ("two", ["doubles", "slowly"])):

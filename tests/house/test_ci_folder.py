@@ -152,6 +152,7 @@ def runner(tmp_path):
 GIVEN = {"candidate": "good.py", "device": "cpu"}
 
 
+@pytest.mark.sample(0)
 def test_the_action_runs_reports_and_gates(runner):
     action = Action(runner, **GIVEN, target="doubling", min_ship="60", max_age="1h", args='-k "doubles or slowly"')
     assert action.run() == 0, action.said
@@ -231,6 +232,7 @@ def _variables(job, **given):
     return {**GITLAB["variables"], **GITLAB[job].get("variables", {}), "CI_JOB_NAME_SLUG": job, **given}
 
 
+@pytest.mark.sample(0)
 def test_the_gitlab_jobs_run_and_gate(runner):
     given = {"HARNESS_CANDIDATE": "good.py", "HARNESS_TARGET": "doubling", "HARNESS_SELECT": "doubles or slowly"}
     code, said = runner.shell(_script("harness-cpu", "before_script"), **_variables("harness-cpu"))

@@ -80,6 +80,7 @@ def survivors(claims: dict[str, dict[str, Any]]) -> set[str]:
 SWIGLU = {"SWIGLU-001", "SWIGLU-SPECIAL-001", "RELATIONS-SWIGLU-001"}
 
 
+@pytest.mark.sample(0)
 def test_c_program_survives_and_its_twin_that_ignores_eps_is_falsified(tmp_path: Path) -> None:
     folder = house(tmp_path)
     subprocess.run(["make", "-C", "examples/exec_c"], cwd=folder, check=True, capture_output=True)
@@ -93,6 +94,7 @@ def test_c_program_survives_and_its_twin_that_ignores_eps_is_falsified(tmp_path:
     assert red == BY_EPS
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("which", [0, 1], ids=["ops", "model"])
 def test_python_program_survives(tmp_path: Path, which: int) -> None:
     code, claims = run(commands(EXAMPLES / "exec_python" / "program.py")[which], house(tmp_path))
@@ -100,6 +102,7 @@ def test_python_program_survives(tmp_path: Path, which: int) -> None:
     assert survivors(claims) == [SWIGLU, {"DECODER-LOGITS-001"}][which]
 
 
+@pytest.mark.sample(0)
 def test_torch_port_survives_and_a_wrong_eps_is_named_by_its_stage(tmp_path: Path) -> None:
     folder = house(tmp_path)
     (command,) = commands(EXAMPLES / "torch_decoder.py")
@@ -121,6 +124,7 @@ def broken(path: Path, right: str, wrong: str) -> None:
     path.write_text(text.replace(right, wrong), encoding="utf-8")
 
 
+@pytest.mark.sample(0)
 def test_numpy_kernels_survive_and_a_hard_coded_eps_is_falsified(tmp_path: Path) -> None:
     folder = house(tmp_path)
     (command,) = commands(EXAMPLES / "kernels.py")
@@ -134,7 +138,8 @@ def test_numpy_kernels_survive_and_a_hard_coded_eps_is_falsified(tmp_path: Path)
     assert red == BY_EPS
 
 
-@pytest.mark.parametrize("kind", ["qwen3", "qwen3_5_text"])
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("kind", ["qwen3_5_text", "qwen3"])
 def test_a_folder_survives_and_another_s_weights_are_falsified(tmp_path: Path, kind: str) -> None:
     folder = house(tmp_path)
     example = folder / "examples" / "hf_checkpoint.py"
@@ -171,6 +176,7 @@ def triton(folder: Path, *claims: str, interpret: bool = True) -> tuple[int, dic
     return run("TRITON_INTERPRET=1 " * interpret + command, folder, "-k", f"({' or '.join(claims)}) and not relations")
 
 
+@pytest.mark.sample(0)
 @needs_triton
 def test_triton_kernels_survive_in_the_interpreter_and_broken_ones_are_falsified(tmp_path: Path) -> None:
     folder = house(tmp_path)

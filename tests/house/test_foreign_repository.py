@@ -63,6 +63,7 @@ class Repository:
         return seen, self.folder / found["evidence"]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(("way", "order"), WAYS)
 def test_their_contract_runs_on_their_packages(installed: Path, tmp_path: Path, way: str, order: str) -> None:
     repository = Repository(tmp_path / "repository", installed, order)
@@ -82,6 +83,7 @@ def test_their_contract_runs_on_their_packages(installed: Path, tmp_path: Path, 
     assert "0 alive" in shown
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("way", "order"), ONCE)
 def test_their_failure_is_found_and_replayed(installed: Path, tmp_path: Path, way: str, order: str) -> None:
     repository = Repository(tmp_path / "repository", installed, order)
@@ -92,6 +94,7 @@ def test_their_failure_is_found_and_replayed(installed: Path, tmp_path: Path, wa
         assert "the same bytes as recorded" in repository.run(way, *words, code=1)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("way", "order"), ONCE)
 def test_our_own_contracts_and_commands_use_ours(installed: Path, tmp_path: Path, way: str, order: str) -> None:
     repository = Repository(tmp_path / "repository", installed, order, torch=True)
@@ -115,6 +118,7 @@ def commands_use_ours(repository: Repository, way: str) -> None:
     repository.run(way, "validate", "builtin:")
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("order", ORDERS)
 def test_pytest_runs_their_contract_beside_their_tests(installed: Path, tmp_path: Path, order: str) -> None:
     repository = Repository(tmp_path / "repository", installed, order)
@@ -151,6 +155,7 @@ def test_what_is_not_theirs_is_missing_in_one_line(installed: Path, tmp_path: Pa
         assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("way", "name"), [("console", "yaml"), ("module", "rich")])
 def test_a_file_of_theirs_that_hides_a_library_is_told_in_one_line(
     installed: Path, tmp_path: Path, way: str, name: str
@@ -163,6 +168,7 @@ def test_a_file_of_theirs_that_hides_a_library_is_told_in_one_line(
     assert done.returncode == 2
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("file", "planted", "use_ours"),
     [

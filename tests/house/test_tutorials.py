@@ -19,6 +19,7 @@ NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 SEED = re.compile(r"seed=\d+")
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("page", PAGES)
 def test_a_tutorial_does_what_it_says(page: str, tmp_path: Path) -> None:
     ran = 0

@@ -27,6 +27,7 @@ def run(path: Path, folder: Path, capsys: Any, *more: str) -> tuple[int, dict[st
     return code, {claim["id"]: claim for claim in told["claims"]}
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("kind", ["f32", "q4_0", "f16"])
 def test_a_file_that_is_right_survives(kind: str, tmp_path: Path, capsys: Any) -> None:
     path = tmp_path / "model.gguf"

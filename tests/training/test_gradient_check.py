@@ -65,6 +65,7 @@ def test_a_gradient_that_should_be_zero_is_falsified_in_float64_too(tmp_path: Pa
     assert found.violated[0]["measure"] == "zero_gradient_share"
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_trainer_with_one_mistake_is_falsified_by_the_name_of_the_tensor(name: str, tmp_path: Path) -> None:
     mistake, claim, tensor = MISTAKES[name]

@@ -117,6 +117,7 @@ def settle(found: Any, tensor: str | None) -> None:
         assert tensor in found.violated[0]["pair"]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", ENDPOINT_MISTAKES)
 def test_an_endpoint_trainer_with_one_mistake_is_falsified_by_its_tensor(name: str, tmp_path: Path) -> None:
     mistake, tensor = ENDPOINT_MISTAKES[name]
@@ -125,6 +126,7 @@ def test_an_endpoint_trainer_with_one_mistake_is_falsified_by_its_tensor(name: s
     settle(judged_alone("FALSIFY-ENDPOINT-GRADIENTS-001", tmp_path, source, explore=explore, examples=1), tensor)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", ENTRY_MISTAKES)
 def test_an_encoder_decoder_with_one_mistake_is_falsified_by_its_tensor(name: str, tmp_path: Path) -> None:
     mistake, tensor = ENTRY_MISTAKES[name]
@@ -133,6 +135,7 @@ def test_an_encoder_decoder_with_one_mistake_is_falsified_by_its_tensor(name: st
     settle(judged_alone("FALSIFY-SEQ2SEQ-ENTRIES-001", tmp_path, source, explore=explore, examples=1), tensor)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", RUN_MISTAKES)
 def test_a_run_with_one_mistake_is_falsified_in_words_that_name_the_tensor(name: str, tmp_path: Path) -> None:
     claim, mistake, tensor = RUN_MISTAKES[name]
