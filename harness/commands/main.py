@@ -30,6 +30,7 @@ from harness.commands.completer import answer
 from harness.contract.names.packages import import_from, in_the_way
 from harness.contract.problem import nearest
 from harness.errors import UserError
+from harness.words.plain import say
 
 COMMANDS = (
     validate,
@@ -88,24 +89,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             _settle_path(args.command)
         return int(args.execute(args))
     except UserError as problem:
-        print(f"harness: {problem}", file=sys.stderr)
+        say(f"harness: {problem}", stderr=True)
         return problem.code
     except (ImportError, AttributeError):
         hidden = in_the_way(os.getcwd())
         if hidden is None:
             raise
         name, file = hidden
-        print(f"harness: {file} hides the module `{name}` that Harness needs; rename it", file=sys.stderr)
+        say(f"harness: {file} hides the module `{name}` that Harness needs; rename it", stderr=True)
         return 2
     except KeyboardInterrupt:
-        print("harness: interrupted; finished claims are kept in the .partial folder (--resume)", file=sys.stderr)
+        say("harness: interrupted; finished claims are kept in the .partial folder (--resume)", stderr=True)
         return 130
     except BrokenPipeError:
         return 141
     except OSError as problem:
         if problem.errno not in UNWRITABLE:
             raise
-        print(f"harness: {problem.strerror}: {problem.filename or 'the evidence'}; {KEPT}", file=sys.stderr)
+        say(f"harness: {problem.strerror}: {problem.filename or 'the evidence'}; {KEPT}", stderr=True)
         return 4
 
 

@@ -8,7 +8,6 @@ import json
 import os
 import secrets
 import shutil
-import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from harness.contract.text.reader import load_yaml
 from harness.errors import UserError
 from harness.evidence import manifest
 from harness.evidence.body import RunBody
+from harness.words.plain import say
 
 PARTIAL = ".partial"
 SEAL = "digest.json"
@@ -179,7 +179,7 @@ def sealed_runs(paths: Iterable[Path]) -> list[Path]:
     if not found:
         raise UserError(f"{', '.join(map(str, files))}: no run; give an evidence folder, as `harness run` printed it")
     for path in files:
-        print(f"harness: {path}: a file and no run; skipped", file=sys.stderr)
+        say(f"harness: {path}: a file and no run; skipped", stderr=True)
     return list(dict.fromkeys(found))
 
 
