@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,9 @@ LOCK = "writer.lock"
 """In an unsealed run: locked by the process that writes it, whose number it holds."""
 LARGEST = 1 << 28
 """Bytes of the largest JSON file that is read; the largest of a whole run of 238 claims has some megabytes."""
+
+SURROGATE = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
+"""The escape of half a character."""
 
 
 class ClaimSeal(TypedDict):
@@ -219,7 +223,11 @@ def read_json(path: Path) -> Any:
         size = path.lstat().st_size
         if size > LARGEST:
             raise UserError(f"{path}: {size} bytes, expected at most {LARGEST}; no run writes a file of that size")
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
+        text = path.read_text(encoding="utf-8")
+        found = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        if SURROGATE.search(text):
+            json.dumps(found, ensure_ascii=False).encode()  # a lone one is no text, and no schema can be asked about it
+        return found
     except FileNotFoundError:
         raise UserError(f"{path}: not found in the evidence") from None
     except RecursionError:
