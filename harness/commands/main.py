@@ -51,7 +51,9 @@ COMMANDS = (
 )
 """In the order in which `--help` lists them. A command is a module with NAME, HELP, arguments(parser) and run(args),
 and optionally EPILOG, the last paragraph of its help."""
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+REFUSED = (errno.EACCES, errno.EPERM)
+"""Told by exit code 4 too where a run's own folder was refused, whose mode was changed meanwhile."""
 KEPT = "finished claims are kept in the .partial folder; make room, then `harness run --resume` it"
 READERS = {command.NAME for command in (verify, report, compare, inspect)}
 """Commands that read evidence or files and run nothing: they import nothing from the working folder."""
@@ -104,10 +106,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 141
     except OSError as problem:
-        if problem.errno not in UNWRITABLE:
+        if not _unwritable(problem):
             raise
         say(f"harness: {problem.strerror}: {problem.filename or 'the evidence'}; {KEPT}", stderr=True)
         return 4
+
+
+def _unwritable(problem: OSError) -> bool:
+    """Whether evidence could not be written."""
+    from harness.evidence.store import PARTIAL
+
+    return problem.errno in UNWRITABLE or (problem.errno in REFUSED and PARTIAL in str(problem.filename))
 
 
 def _settle_path(command: str) -> None:

@@ -123,8 +123,16 @@ def whole(claim: Path) -> bool:
 
 
 def begin(root: Path) -> Run:
-    """Begin a new run below `root`."""
-    return Run(root / (new_id() + PARTIAL))
+    """Begin a new run below `root`.
+
+    Raises: UserError with code 4 if there can be no folder.
+    """
+    try:
+        return Run(root / (new_id() + PARTIAL))
+    except OSError as problem:
+        raise UserError(
+            f"--evidence {root}: {problem.strerror}; expected a folder that can be written; nothing was run", code=4
+        ) from None
 
 
 def new_id() -> str:

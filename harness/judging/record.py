@@ -82,7 +82,7 @@ MOST = 2_000
 
 
 def shortened(reason: str) -> str:
-    """A reason of at most MOST characters that UTF-8 can carry: what it lacks is counted, a lone surrogate is escaped."""
+    """A reason of at most MOST characters: what it lacks is counted, and a lone surrogate is escaped."""
     found = reason[: MOST + 1].encode("utf-8", "backslashreplace").decode()
     if len(found) <= MOST:
         return found

@@ -129,7 +129,7 @@ def _in_one_line(text: object) -> str:
 def command(level: str, message: str, places: Mapping[str, object]) -> str:
     """A workflow command of GitHub Actions: `::error file=...,line=...,title=...::message`."""
     given = ",".join(f"{name}={_property(value)}" for name, value in places.items() if value is not None)
-    return f"::{level} {given}::{_data(block(message))}"
+    return f"::{level} {given}::{_data(unheeded(block(message)))}"
 
 
 def _data(text: str) -> str:
@@ -137,4 +137,4 @@ def _data(text: str) -> str:
 
 
 def _property(value: object) -> str:
-    return _data(line(value)).replace(":", "%3A").replace(",", "%2C")
+    return _data(printed(value)).replace(":", "%3A").replace(",", "%2C")
