@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from tests.support import hostile
 from tests.support.repository import environment
+from tests.words import hostile
 
 PRINTING = """
 import os, sys

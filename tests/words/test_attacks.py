@@ -17,10 +17,10 @@ from safetensors.numpy import save_file
 from harness.evidence import manifest, store
 from harness.judging.record import MOST
 from harness.run.log import HALF
-from tests.support import hostile
 from tests.support.browser import chromium, complaints, require, visit, wait
 from tests.support.command import as_json, light, started
 from tests.support.repository import NUMPY_ALONE
+from tests.words import hostile
 
 OWN = re.compile(r"::(error|warning) (file=[^,:]+,)?(line=\d+,)?title=[^,:]*::(?P<text>.*)")
 """An annotation as the harness writes it."""

@@ -13,7 +13,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from harness.words import plain
-from tests.support.hostile import COMMANDS, HOSTILE, obeyed
+from tests.words.hostile import COMMANDS, HOSTILE, obeyed
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINE = (
@@ -111,6 +111,23 @@ def test_a_command_of_the_harness_holds_its_text() -> None:
 
 def test_data_is_cleaned_to_its_leaves() -> None:
     assert plain.data({"a\x1b": ["\u202e", ("x\n",), 3, None]}) == {r"a\x1b": [r"\u202e", ["x\n"], 3, None]}
+
+
+def test_a_table_of_rich_is_text_too(capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.table import Table
+
+    from harness.report.terminal import console
+
+    table = Table(box=None)
+    table.add_column("a", no_wrap=True)
+    for text in HOSTILE:
+        table.add_row(text)
+    out = console(width=400)
+    out.print(table)
+    out.print(*HOSTILE, soft_wrap=True)
+    printed = capsys.readouterr().out
+    assert obeyed(printed) == []
+    assert printed.count(HOSTILE[1]) == 2, "markup and emoji codes stand as they are written"
 
 
 def _streams(tree: ast.AST) -> list[int]:
