@@ -24,6 +24,7 @@ BY_THEMSELVES = {
     "words/plain.py": "the sanitiser itself",
     "report/ci/github.py": "prints what `plain.command` made",
     "report/terminal.py": "gives the streams to rich, in a console that `plain` cleans",
+    "trial/overheard.py": "flushes the streams that it keeps apart",
     "trial/ending.py": "writes tracebacks into the claim's log",
     "trial/worker.py": "turns a claim's output into its log",
     "commands/completion.py": "prints a shell's script, with no text from outside",
