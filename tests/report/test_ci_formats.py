@@ -106,6 +106,8 @@ def test_junit_survives_what_xml_cannot_carry(cpu):
     reason = 'a\x00\x1b[31m<b>"&\ud800\uffff]]>'
     document = junit.document(*of_verdict(cpu, Verdict.FALSIFIED, reason))
     assert case(document, DOUBLES).result[0].message == r'FALSIFIED: a\x00\x1b[31m<b>"&\ud800\uffff]]>'
+    text = case(junit.document(*of_verdict(cpu, Verdict.PARTIAL, reason)), DOUBLES).result[0].text
+    assert text.startswith(r'PARTIAL: a\x00\x1b[31m<b>"&\ud800\uffff]]>')
 
 
 def test_run_writes_junit_and_refuses_to_write_it_into_a_sealed_run(cpu, tmp_path):

@@ -75,6 +75,7 @@ def test_a_run_prints_text_and_its_own_annotations_alone(run: tuple[Path, Comple
     assert r"\x1b]0;owned\x07" in said
     assert r"\x3a:stop-commands" in done.stderr, "what the candidate printed on import is told"
     assert len([line for line in said.splitlines() if line.startswith("::")]) == 1
+    assert not [line for line in said.splitlines() if line.startswith("\\x3a:")], "a reason adds no line of its own"
     assert store.read_json(evidence / "run.json")["counts"] == {"ERROR": 1, "DISCHARGED": 1}
 
 
@@ -103,15 +104,17 @@ def fenced_commands(page: str) -> list[str]:
 def test_every_other_command_prints_text(folder: Path, run: tuple[Path, object], wrong: Path) -> None:
     first = run[0]
     at_hand = ("--contracts", "contracts")
+    github = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(folder / "gate.md")}
     clean(light(folder, "validate", "contracts"), 0)
     clean(light(folder, "validate", "contracts", "--json"), 0)
     clean(light(folder, "verify", str(first), str(wrong)), 0)
     for json_ in ((), ("--json",)):
         clean(light(folder, "compare", str(first), str(wrong), *json_), 1)
         clean(light(folder, "mutants", str(first), *json_), 0)
-        gated = light(folder, "gate", str(wrong), "--target", "all", *at_hand, *json_, GITHUB_ACTIONS="true")
+        gated = light(folder, "gate", str(wrong), "--target", "all", *at_hand, *json_, **github)
         clean(gated, gated.returncode)
         assert gated.returncode in (1, 3)
+    tokens_of((folder / "gate.md").read_text(encoding="utf-8"))
     for word in (DOUBLES, "words", "X1", "all", hostile.TITLE):
         found = light(folder, "explain", word, *at_hand)
         clean(found, found.returncode)
