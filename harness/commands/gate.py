@@ -41,15 +41,15 @@ def run(args: argparse.Namespace) -> int:
     Raises: UserError if the runs do not merge, or have no such target.
     """
     from harness.evidence.release import Question, rule_on
-    from harness.report.terminal import print_json
+    from harness.words.plain import say, say_json
 
     refuse_without_key(args)
     keys = (tuple(args.key), args.require_signature)
     found = rule_on(Question(args.evidence, args.target, args.contracts, args.min_ship, args.max_age, *keys))
     if args.json:
-        print_json(_as_json(found))
+        say_json(_as_json(found))
     else:
-        print("\n".join(_refusal(found, args.target) if found.faults else _lines(found)))
+        say(*(_refusal(found, args.target) if found.faults else _lines(found)))
     _tell_github(found, args.json)
     return found.code
 

@@ -6,9 +6,9 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
-import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from harness.contract.text.reader import load_yaml
 from harness.errors import UserError
 from harness.evidence import manifest
 from harness.evidence.body import RunBody
+from harness.words.plain import say
 
 PARTIAL = ".partial"
 SEAL = "digest.json"
@@ -26,6 +27,9 @@ LOCK = "writer.lock"
 """In an unsealed run: locked by the process that writes it, whose number it holds."""
 LARGEST = 1 << 28
 """Bytes of the largest JSON file that is read; the largest of a whole run of 238 claims has some megabytes."""
+
+SURROGATE = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
+"""The escape of half a character."""
 
 
 class ClaimSeal(TypedDict):
@@ -119,8 +123,16 @@ def whole(claim: Path) -> bool:
 
 
 def begin(root: Path) -> Run:
-    """Begin a new run below `root`."""
-    return Run(root / (new_id() + PARTIAL))
+    """Begin a new run below `root`.
+
+    Raises: UserError with code 4 if there can be no folder.
+    """
+    try:
+        return Run(root / (new_id() + PARTIAL))
+    except OSError as problem:
+        raise UserError(
+            f"--evidence {root}: {problem.strerror}; expected a folder that can be written; nothing was run", code=4
+        ) from None
 
 
 def new_id() -> str:
@@ -179,7 +191,7 @@ def sealed_runs(paths: Iterable[Path]) -> list[Path]:
     if not found:
         raise UserError(f"{', '.join(map(str, files))}: no run; give an evidence folder, as `harness run` printed it")
     for path in files:
-        print(f"harness: {path}: a file and no run; skipped", file=sys.stderr)
+        say(f"harness: {path}: a file and no run; skipped", stderr=True)
     return list(dict.fromkeys(found))
 
 
@@ -219,7 +231,11 @@ def read_json(path: Path) -> Any:
         size = path.lstat().st_size
         if size > LARGEST:
             raise UserError(f"{path}: {size} bytes, expected at most {LARGEST}; no run writes a file of that size")
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
+        text = path.read_text(encoding="utf-8")
+        found = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        if SURROGATE.search(text):
+            json.dumps(found, ensure_ascii=False).encode()  # a lone one is no text, and no schema can be asked about it
+        return found
     except FileNotFoundError:
         raise UserError(f"{path}: not found in the evidence") from None
     except RecursionError:

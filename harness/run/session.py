@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from harness.run.probe import Mistake, send_host
 from harness.run.progress import Progress
 from harness.run.resume import kept, resumed
 from harness.subject.device import platform
+from harness.words.plain import say
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,7 @@ def campaign_of(here: store.Run, checked: Checked, options: Options, host: Host)
 
 def _contracts(options: Options) -> Checked:
     checked = check([Path(path) for path in options.paths])
-    for problem in checked.problems:
-        print(problem, file=sys.stderr)
+    say(*checked.problems, stderr=True)
     errors = sum(problem.severity == "error" for problem in checked.problems)
     if errors:
         raise UserError(f"{errors} error{'s' if errors > 1 else ''} in the contracts; nothing was run")
