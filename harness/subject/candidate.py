@@ -76,6 +76,11 @@ def _built(spec: str, builder: Callable[..., Any]) -> Any:
     return made
 
 
+def own_weights(spec: str) -> str | None:
+    """The folder of the weights that a candidate brings and is judged on: DIR of `hf:DIR`; None for every other."""
+    return spec.removeprefix("hf:") if spec.startswith("hf:") else None
+
+
 def reader(spec: str, scheme: str) -> ModuleType:
     """The package that opens candidates of a scheme.
 
