@@ -81,6 +81,12 @@ def own_weights(spec: str) -> str | None:
     return spec.removeprefix("hf:") if spec.startswith("hf:") else None
 
 
+def opened(spec: str, folder: Path) -> Path | None:
+    """The folder or file that a candidate `hf:DIR` or `gguf:FILE` is opened from; None for every other."""
+    scheme, _, rest = spec.partition(":")
+    return folder / rest if scheme in OPENED else None
+
+
 def reader(spec: str, scheme: str) -> ModuleType:
     """The package that opens candidates of a scheme.
 

@@ -155,6 +155,11 @@ def _cell(text: str) -> str:
     return line.replace("&", "&amp;").replace("<", "&lt;").replace("\\", "\\\\").replace("|", "\\|")
 
 
+def fenced(lines: Sequence[str]) -> list[str]:
+    """A block of the summary with lines of plain text."""
+    return [_fenced("\n".join(lines))]
+
+
 def _fenced(text: str) -> str:
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{fence}text\n{text}\n{fence}"
