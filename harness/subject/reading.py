@@ -55,10 +55,10 @@ class Reading:
                 if path in self._written or not os.path.isfile(path):
                     continue
                 about = os.stat(path)
-                size += about.st_size
-                if size > MOST_BYTES:
+                if size + about.st_size > MOST_BYTES:
                     left_out += 1
                     continue
+                size += about.st_size
                 key = (path, about.st_mtime_ns, about.st_size)
                 if key not in self._known:
                     self._known[key] = file_digest(Path(path))
