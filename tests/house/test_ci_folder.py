@@ -196,15 +196,10 @@ def test_the_action_gates_what_it_is_told_and_nothing_else(runner):
     told = {"paths": "", "target": "doubling", "contracts": "contracts/doubling.yaml contracts/slow.yaml"}
     right = Action(runner, **told, candidate="good.py")
     assert right.run() == 0, right.said
-    assert right.runner.said()[-1][-6:] == [
-        *("--contracts", "contracts/doubling.yaml", "--contracts", "contracts/slow.yaml", "--candidate", "good.py")
-    ]
-    page = right.files["GITHUB_STEP_SUMMARY"].read_text()
-    assert "candidate  good.py, SHA-256 " in page
-    (runner.folder / "bad.py").write_text("def double(x):\n    return x * 2.001\n")
-    wrong = Action(runner, **told, candidate="bad.py")
-    assert wrong.run() == 3
-    assert "is of candidate good.py" in wrong.said
+    here = "--contracts contracts/doubling.yaml --contracts contracts/slow.yaml --candidate good.py"
+    assert runner.said()[-1][-6:] == here.split()
+    assert "candidate  good.py, SHA-256 " in right.files["GITHUB_STEP_SUMMARY"].read_text()
+    assert Action(runner, **told, candidate="torch").run() == 3
     (runner.folder / "good.py").unlink()
     assert Action(runner, **told, candidate="good.py").run() == 3
     assert Action(runner, **told, candidate="good.py", trust_missing="true").run() == 0
