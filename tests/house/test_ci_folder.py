@@ -194,8 +194,7 @@ def test_the_action_gates_what_it_is_told_and_nothing_else(runner):
     run = store.sealed(runner.folder / "evidence")
     forge(run, runner.folder / "evidence", "gpu", keep=lambda claim: claim == DOUBLES)
     told = {"paths": "", "target": "doubling", "contracts": "contracts/doubling.yaml contracts/slow.yaml"}
-    right = Action(runner, **told, candidate="good.py")
-    assert right.run() == 0, right.said
+    assert (right := Action(runner, **told, candidate="good.py")).run() == 0, right.said
     here = "--contracts contracts/doubling.yaml --contracts contracts/slow.yaml --candidate good.py"
     assert runner.said()[-1][-6:] == here.split()
     assert "candidate  good.py, SHA-256 " in right.files["GITHUB_STEP_SUMMARY"].read_text()
