@@ -47,6 +47,16 @@ class Run:
         """Claim -> the digests of its files when it ended, kept where nothing that is tested can write."""
         (folder / "claims").mkdir(parents=True, exist_ok=True)
 
+    def hold(self) -> None:
+        """Keep the digests of the claims that a killed run finished and whose files match them, before anything runs.
+
+        `seal` compares them as it does those of `deposit`.
+        """
+        for path in sorted((self.folder / "claims").iterdir()):
+            found = manifest.digests(path)
+            if whole(path):
+                self._deposited[path.name] = found
+
     @property
     def id(self) -> str:
         return self.folder.name.removesuffix(PARTIAL)
@@ -69,9 +79,10 @@ class Run:
         self._deposited[claim] = manifest.digests(target)
         return target
 
-    def finished(self) -> set[str]:
-        """Ids of deposited claims whose files match their digests."""
-        return {path.name for path in sorted((self.folder / "claims").iterdir()) if whole(path)}
+    @property
+    def held(self) -> frozenset[str]:
+        """Ids of the claims whose digests this process holds."""
+        return frozenset(self._deposited)
 
     def seal(self, body: RunBody) -> Path:
         """Write run.json and the manifest, then remove `.partial` from the folder's name.
@@ -80,10 +91,12 @@ class Run:
         """
         for claim, digests in self._deposited.items():
             path = self.folder / "claims" / claim
-            if manifest.digests(path) != digests:
+            found = manifest.digests(path) if path.is_dir() else {}
+            for name in sorted(each for each in {*found, *digests} if found.get(each) != digests.get(each)):
+                then, now = (f"{each.get(name, 'none')[:12]}" for each in (digests, found))
                 raise UserError(
-                    f"{path}: changed after the claim ended; something that ran here writes into the evidence. "
-                    "It is not sealed: find what wrote there, and run again",
+                    f"{path / name}: changed after the claim ended (SHA-256 {then}, now {now}); something that ran "
+                    "here writes into the evidence. It is not sealed: find what wrote there, and run again",
                     code=1,
                 )
         shutil.rmtree(self.folder / "staging", ignore_errors=True)
@@ -141,7 +154,7 @@ def new_id() -> str:
 
 
 def resume(folder: Path) -> Run:
-    """Open a killed run in order to complete it.
+    """Open a killed run in order to complete it; what its finished claims hold now is what may be sealed.
 
     Raises: UserError if the folder is not an unfinished run.
     """
@@ -149,7 +162,9 @@ def resume(folder: Path) -> Run:
         raise UserError(
             f"--resume {folder}: expected an unfinished run, a folder named <run-id>{PARTIAL} with run.json"
         )
-    return Run(folder)
+    run = Run(folder)
+    run.hold()
+    return run
 
 
 def sealed(path: Path) -> Path:

@@ -21,6 +21,7 @@ from harness.run.options import Options
 from harness.run.probe import Mistake, send_host
 from harness.run.progress import Progress
 from harness.run.resume import kept, resumed
+from harness.subject.candidate import own_weights
 from harness.subject.device import platform
 from harness.words.plain import say
 
@@ -72,15 +73,13 @@ def found_host(context: Any, options: Options, folder: str) -> Host:
 def campaign_of(here: store.Run, checked: Checked, options: Options, host: Host) -> campaign.Campaign:
     """The settings with which the claims of these contracts run and write to the evidence `here`."""
     on_host = platform(host["device"]) in ON_HOST
-    # A candidate `hf:DIR` reads its weights from DIR.
-    own = options.candidate.removeprefix("hf:") if options.candidate.startswith("hf:") else None
     return campaign.Campaign(
         evidence=here,
         seed=options.seed,
         candidate=options.candidate,
         device=host["device"],
         device_missing=host["device_missing"],
-        weights=options.weights or own,
+        weights=options.weights or own_weights(options.candidate),
         workers=options.workers or (os.cpu_count() or 1 if on_host else 1),
         memory_mb=options.memory_mb,
         mutants={claim: dict(binding.mutants) for claim, binding in checked.bindings.items()},

@@ -75,8 +75,7 @@ def replay(path: Path, asked: Asked) -> Replay:
         device=_device(path, about["device"]),
         candidate=chosen,
         candidate_folder=".",
-        # A candidate `hf:DIR` brings the weights that it was run on.
-        weights=_weights(claim, about, asked.weights or (chosen[3:] if chosen.startswith("hf:") else None)),
+        weights=_weights(claim, about, asked.weights or candidate.own_weights(chosen)),
     )
     settle(job.threads)
     try:
