@@ -10,7 +10,6 @@ import numpy as np
 from harness.case import Case
 from harness.dtypes import round_to
 from harness.falsifiers.inputs.checkpoint import read_checkpoint
-from harness.falsifiers.inputs.hybrid_model import logits_of
 from harness.falsifiers.inputs.synthetic_model import Config, Weights, case_tokens, case_weights, synthetic_config
 from harness.observation import Observation
 from harness.reference.model.decoder import decoder_forward, decoder_logits, stage_names
@@ -83,7 +82,7 @@ def checkpoint_parity(subject: Any, case: Case, *, weights: str, length: int, ba
     Shapes: tokens (batch, length) -> logits (batch, length, vocab).
     Raises: UserError naming the key or tensor if the reference cannot run the folder's checkpoint.
     """
-    config, tensors = read_checkpoint(str(weights), case.dtype, hybrid=True)
+    config, tensors = read_checkpoint(str(weights), case.dtype, any_family=True)
     tokens = case_tokens(case, config, batch, length)
     want = case.once(_checkpoint_logits, str(weights), case.dtype, tokens)
     return Observation(logits=(subject.load(config, tensors).logits(tokens), want))
@@ -99,8 +98,8 @@ def checkpoint_parity_stages(
 
 # One entry per dtype, because a claim's cases alternate between dtypes and reading the folder is slow.
 def _checkpoint_logits(folder: str, dtype: str, tokens: np.ndarray) -> np.ndarray:
-    config, weights = read_checkpoint(folder, dtype, hybrid=True)
-    return logits_of(config)(config, weights, tokens)
+    config, weights = read_checkpoint(folder, dtype, any_family=True)
+    return decoder_logits(config, weights, tokens)
 
 
 def _stages(subject: Any, case: Case, config: Config, weights: Weights, tokens: np.ndarray, replaced: bool) -> Stages:
