@@ -85,7 +85,7 @@ def _projected(
         gate = at("gate", gate)
     q = at("q_proj", q)
     k = at("k_proj", read.linear("k", h) * a.key_factor)
-    return q, k, at("v_proj", read.linear("v", h)), gate
+    return q, k, k if a.value_of_key else at("v_proj", read.linear("v", h)), gate
 
 
 def _positioned(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from harness.reference.model.gated_delta_net_config import GatedDeltaNetConfig
@@ -76,6 +76,8 @@ class Attention:
     temperature: tuple[float, int] | None = None
     """(beta, original context): queries at position p are multiplied by 1 + beta ln(1 + floor(p / context))."""
     key_factor: float = 1.0
+    value_of_key: bool = False
+    """There is no projection of values: they are the keys before their norm."""
     latent: Latent | None = None
     kind = "attention"
 
@@ -84,24 +86,34 @@ class Attention:
 class Mamba2:
     """A selective state space layer with a scalar decay per head (arXiv:2405.21060)."""
 
-    inner: int
     heads: int
     head_dim: int
     groups: int
+    """Sets of B and C; head h reads set h // (heads / groups)."""
     state: int
     taps: int
     conv_bias: bool = True
-    bias: bool = False
+    in_bias: bool = False
+    out_bias: bool = False
     norm: Norm | None = None
-    """The norm of y * silu(z); None if y is only gated."""
+    """Of each of `groups` parts of a row; None if a row is only gated."""
     norm_before_gate: bool = False
-    norm_groups: int = 1
-    """The norm covers each of so many equal parts of a row."""
     act: str = "silu"
-    step_limits: tuple[float, float] = (0.0, float("inf"))
-    multipliers: tuple[float, ...] = ()
-    """Factors of z, x, B, C and dt of the input projection."""
+    steps: tuple[float, float] = (0.0, float("inf"))
+    """The smallest and the largest step."""
+    factors: tuple[float, ...] = (1.0,) * 5
+    """Of the gate, x, B, C and step of the input projection."""
     kind = "mamba"
+
+    @property
+    def inner(self) -> int:
+        """Channels of all heads."""
+        return self.heads * self.head_dim
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Rows of the gate, x, B, C and step in the input projection."""
+        return (self.inner, self.inner, self.groups * self.state, self.groups * self.state, self.heads)
 
 
 Mixer = Attention | GatedDeltaNetConfig | Mamba2
@@ -142,6 +154,9 @@ class Experts:
     scale: float = 1.0
     router_bias: bool = False
     shared: FeedForward | None = None
+    latent: int | None = None
+    """Width between two projections around the experts; the router reads the row itself."""
+    latent_bias: bool = False
     shared_gate: bool = False
     """The shared expert's output is multiplied by the sigmoid of a row's product with one vector."""
     kind = "experts"
@@ -164,6 +179,8 @@ class Block:
     """Factor of what is added to the residual stream."""
     mixer_factors: tuple[tuple[float, float], ...] = ()
     """Factors of each mixer's input and output; empty for ones."""
+    scalar: bool = False
+    """A stored number multiplies what the block gives."""
     parallel: bool = False
     """The feed-forward reads the block's input, and not what the mixer made of it."""
 
@@ -180,5 +197,3 @@ class Decoder:
     embed_factor: float = 1.0
     logit_factor: float = 1.0
     logit_softcap: float | None = None
-    head_bias: bool = False
-    notes: tuple[str, ...] = field(default=(), compare=False)

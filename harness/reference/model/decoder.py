@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from harness.reference.model.attention import Places, attention
-from harness.reference.model.declaration import Attention, Block, Experts, Mamba2, Mixer
+from harness.reference.model.declaration import Attention, Block, Experts, Mamba2, Mixer, Norm
 from harness.reference.model.families import declare
 from harness.reference.model.feed_forward import experts, feed_forward
 from harness.reference.model.gated_delta_net import gated_delta_net_forward
+from harness.reference.model.mamba2 import mamba2_forward
 from harness.reference.model.norms import apply_norm
 from harness.reference.model.tensors import Reader, Stored
 from harness.reference.precision import wide
@@ -162,10 +163,7 @@ def _block(
 ) -> tuple[np.ndarray, tuple[Kept, ...]]:
     """x (B, n, C) -> (B, n, C): mixers, then feed-forward; each reads what its norm gives, and is added to x."""
 
-    def normed(norm: Any, role: str, name: str, x: np.ndarray) -> np.ndarray:
-        return x if norm is None else at(name, apply_norm(norm, read, role, x))
-
-    h = normed(block.before_mixer, "before_mixer", "input_norm", x)
+    h = _normed(block.before_mixer, read, "before_mixer", at, "input_norm", x)
     factors = block.mixer_factors or ((1.0, 1.0),) * len(block.mixers)
     mixed, left = np.zeros(1), list[Kept]()
     for mixer, (into, out), old in zip(block.mixers, factors, kept, strict=True):
@@ -174,14 +172,24 @@ def _block(
         left.append(new)
     added = x
     if block.mixers:
-        mixed = normed(block.after_mixer, "after_mixer", "mixer_norm", mixed)
+        mixed = _normed(block.after_mixer, read, "after_mixer", at, "mixer_norm", mixed)
         added = at("attn_residual", x + mixed * block.residual)
-    if block.feed is None:
-        return added, tuple(left)
-    h = normed(block.before_feed, "before_feed", "post_norm", x if block.parallel else added)
+    if block.feed is not None:
+        added = _fed(block, read, x if block.parallel else added, added, at)
+    return at("scaled", added * read("scalar")) if block.scalar else added, tuple(left)
+
+
+def _fed(block: Block, read: Reader, x: np.ndarray, added: np.ndarray, at: Stage) -> np.ndarray:
+    """The feed-forward of x, added to the residual stream."""
+    h = _normed(block.before_feed, read, "before_feed", at, "post_norm", x)
+    assert block.feed is not None
     fed = experts(block.feed, read, h, at) if isinstance(block.feed, Experts) else feed_forward(block.feed, read, h, at)
-    fed = normed(block.after_feed, "after_feed", "feed_norm", fed)
-    return at("mlp_residual", added + fed * block.residual), tuple(left)
+    fed = _normed(block.after_feed, read, "after_feed", at, "feed_norm", fed)
+    return at("mlp_residual", added + fed * block.residual)
+
+
+def _normed(norm: Norm | None, read: Reader, role: str, at: Stage, name: str, x: np.ndarray) -> np.ndarray:
+    return x if norm is None else at(name, apply_norm(norm, read, role, x))
 
 
 def _mix(
@@ -190,7 +198,8 @@ def _mix(
     if isinstance(mixer, Attention):
         return attention(mixer, read, h, places, kept, at, blind=blind)
     if isinstance(mixer, Mamba2):
-        raise NotImplementedError
+        out, kept = mamba2_forward(mixer, read, h, places.real[:, -places.new :], kept)
+        return at("mamba", out), kept
     names = [role.removeprefix(read.prefix) for role in read.stored.parts if role.startswith(f"{read.prefix}delta.")]
     layer = {name.removeprefix("delta."): read(name) for name in names}
     state, conv_state = kept if kept is not None else (None, None)

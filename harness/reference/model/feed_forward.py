@@ -42,14 +42,16 @@ def experts(e: Experts, read: Reader, h: np.ndarray, at: At) -> np.ndarray:
     """Each row by its chosen experts, weighted and summed, and by the shared one. Shapes: h (B, n, C) -> (B, n, C)."""
     logits = at("router", read.linear("router", h))
     weights = at(ROUTED, routed(e, logits, read("router.correction") if e.correction else None))
-    flat, share = h.reshape(-1, h.shape[-1]), weights.reshape(-1, e.count)
+    inner = h if e.latent is None else at("latent_in", read.linear("latent_in", h))
+    flat, share = inner.reshape(-1, inner.shape[-1]), weights.reshape(-1, e.count)
     out = np.zeros_like(flat)
     for number in range(e.count):
         rows = np.flatnonzero(share[:, number])
         if rows.size:
             own = feed_forward(e.expert, read, flat[rows], lambda _, value: value, "experts.", number)
             out[rows] += share[rows, number, None] * own
-    out = at("experts", out.reshape(h.shape))
+    out = out.reshape(inner.shape)
+    out = at("experts", out if e.latent is None else read.linear("latent_out", out))
     if e.shared is None:
         return out
     shared = feed_forward(e.shared, read, h, lambda _, value: value, "shared.")

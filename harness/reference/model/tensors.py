@@ -25,7 +25,7 @@ def roles(decoder: Decoder) -> dict[str, Shape]:
     found |= dict(_norm("final_norm", decoder.final_norm, C))
     if not decoder.tied:
         found["head.weight"] = (V, C)
-    return found | ({"head.bias": (V,)} if decoder.head_bias else {})
+    return found
 
 
 def _block(block: Block, C: int) -> Roles:
@@ -45,6 +45,8 @@ def _block(block: Block, C: int) -> Roles:
     elif isinstance(block.feed, Experts):
         yield from _experts(block.feed, C)
     yield from _norm("after_feed", block.after_feed, C)
+    if block.scalar:
+        yield "scalar", (1,)
 
 
 def _norm(role: str, norm: Norm | None, width: int) -> Roles:
@@ -70,7 +72,8 @@ def _attention(a: Attention, C: int) -> Roles:
     yield from _linear("q", (2 if a.gated else 1) * H * D, source, "q" in a.biases)
     if low is None:
         yield from _linear("k", KV * D, C, "k" in a.biases)
-        yield from _linear("v", KV * a.value_dim, C, "v" in a.biases)
+        if not a.value_of_key:
+            yield from _linear("v", KV * a.value_dim, C, "v" in a.biases)
     else:
         yield from _linear("kv_down", low.rank + low.rotated, C, "kv_down" in a.biases)
         yield from _norm("kv_norm", low.norm, low.rank)
@@ -83,15 +86,15 @@ def _attention(a: Attention, C: int) -> Roles:
 
 
 def _mamba(m: Mamba2, C: int) -> Roles:
-    mixed = m.inner + 2 * m.groups * m.state
-    yield from _linear("mamba.in", m.inner + mixed + m.heads, C, m.bias)
+    mixed = sum(m.sizes[1:4])
+    yield from _linear("mamba.in", sum(m.sizes), C, m.in_bias)
     yield "mamba.conv.weight", (mixed, 1, m.taps)
     if m.conv_bias:
         yield "mamba.conv.bias", (mixed,)
     for name in ("dt_bias", "A_log", "D"):
         yield f"mamba.{name}", (m.heads,)
     yield from _norm("mamba.norm", m.norm, m.inner)
-    yield from _linear("mamba.out", C, m.inner, m.bias)
+    yield from _linear("mamba.out", C, m.inner, m.out_bias)
 
 
 def _feed(prefix: str, f: FeedForward, C: int) -> Roles:
@@ -104,7 +107,10 @@ def _experts(e: Experts, C: int) -> Roles:
     yield from _linear("router", e.count, C, e.router_bias)
     if e.correction:
         yield "router.correction", (e.count,)
-    for role, shape in _feed("experts.", e.expert, C):
+    if e.latent is not None:
+        yield from _linear("latent_in", e.latent, C, e.latent_bias)
+        yield from _linear("latent_out", C, e.latent, e.latent_bias)
+    for role, shape in _feed("experts.", e.expert, e.latent or C):
         yield role, (e.count, *shape)
     if e.shared is not None:
         yield from _feed("shared.", e.shared, C)

@@ -17,6 +17,7 @@ WITHOUT_EFFECT = frozenset(
     attention_dropout hidden_dropout resid_pdrop embd_pdrop residual_dropout embedding_dropout attn_dropout
     hidden_dropout_prob output_router_logits router_aux_loss_coef aux_loss_alpha seq_aux router_jitter_noise
     use_mamba_kernels rescale_prenorm_residual time_step_min time_step_max time_step_floor mtp_num_hidden_layers
+    num_nextn_predict_layers pretraining_tp
     """.split()
 )
 """Keys that training, generation or storage reads, and no forward pass."""
@@ -114,7 +115,8 @@ class Keys:
         if kind is not None and kind in parameters:
             if parameters[kind] is None:
                 return None
-            parameters = parameters[kind]
+            # transformers looks for `truncate` beside the layer types, and so never finds it.
+            parameters = {key: value for key, value in parameters[kind].items() if key != "truncate"}
         theta = self._theta(parameters)
         share = parameters.get("partial_rotary_factor", self.get("partial_rotary_factor", 1.0))
         scaling = self._scaling(parameters)
@@ -137,6 +139,7 @@ class Keys:
 
     def _scaling(self, parameters: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
         """The scaling's keys as sorted pairs. Raises: ValueError for an unknown kind, or a key that it does not know."""
+        outer = self.get("original_max_position_embeddings", None)
         kind = parameters.get("rope_type", parameters.get("type", "default"))
         if kind not in SCALINGS:
             raise ValueError(f"config: found rope_type {kind!r}, expected one of {', '.join(SCALINGS)}")
@@ -148,7 +151,7 @@ class Keys:
             return ()
         found = {key: parameters[key] for key in SCALINGS[kind] if parameters.get(key) is not None}
         if "original_max_position_embeddings" in SCALINGS[kind]:
-            context = self.get("original_max_position_embeddings", None) or found.get("original_max_position_embeddings")
+            context = outer or found.get("original_max_position_embeddings")
             found["original_max_position_embeddings"] = context or self.count("max_position_embeddings")
         frozen = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
         return tuple(sorted({**frozen, "rope_type": kind}.items()))

@@ -19,6 +19,7 @@ INNER = {
     **{role: f"self_attn.{role}_proj" for role in "qkvo"},
     **{role: f"self_attn.{role}" for role in ("q_norm", "k_norm", "sinks")},
     **{role: f"mlp.{role}_proj" for role in ("gate", "up", "down")},
+    "scalar": "layer_scalar",
     "delta": "linear_attn",
     "mamba": "mamba",
     "router": "mlp.gate",
@@ -73,7 +74,7 @@ def _part(names: Names, role: str, shape: Shape, prefix: str, decoder: Decoder, 
     where, rest = names.get(role), ""
     if where is None:
         where, rest = _module(names, role)
-    vector = rest == "bias" or len(shape) == 1
+    vector = role.endswith("bias") or len(shape) == 1
     if isinstance(where, Slice):
         name = prefix + where.name + (f".{rest}" if rest and not _whole(where.name) else "")
         whole = _unsliced(shape, where, vector)

@@ -39,7 +39,6 @@ def decoder_of(keys: Keys, blocks: tuple[Block, ...], norm: Norm, tied: bool = F
 
 def llama(keys: Keys) -> Stored:
     """Source: transformers' LlamaForCausalLM; arXiv:2302.13971."""
-    keys.only("pretraining_tp", 1)
     norm, biases = Norm(keys.positive("rms_norm_eps", 1e-6)), ALL if keys.flag("attention_bias") else frozenset()
     block = pre_norm(attention_of(keys, biases), feed_of(keys, bias=keys.flag("mlp_bias")), norm)
     return stored("llama", keys, decoder_of(keys, (block,) * keys.count("num_hidden_layers"), norm))

@@ -49,9 +49,14 @@ def _attentions(keys: Keys, norm: Norm) -> tuple[Attention, ...]:
     return tuple(sliding if kind == "sliding_attention" else base for kind in types)
 
 
+def experts_of(keys: Keys) -> int:
+    """The number of experts, under the name of either generation of configs."""
+    return keys.count("num_experts", keys.get("num_local_experts", None))
+
+
 def mixtures(keys: Keys, layers: int) -> tuple[Feed, ...]:
     """Experts in every `decoder_sparse_step`-th layer but those in `mlp_only_layers`; dense layers else."""
-    count, step = keys.count("num_experts"), keys.count("decoder_sparse_step", 1)
+    count, step = experts_of(keys), keys.count("decoder_sparse_step", 1)
     dense, without = feed_of(keys), keys.get("mlp_only_layers", [])
     mixture = Experts(
         count,
@@ -70,8 +75,7 @@ def qwen3_5_text(keys: Keys) -> Stored:
 
 def qwen3_5_moe_text(keys: Keys) -> Stored:
     """Source: transformers' Qwen3_5MoeForCausalLM."""
-    mixture = _shared(keys, renormalise=True)
-    return _mixed("qwen3_5_moe_text", keys, (mixture,) * keys.count("num_hidden_layers"), fused_experts(mixture))
+    return _mixed("qwen3_5_moe_text", keys, (_shared(keys, renormalise=True),) * keys.count("num_hidden_layers"))
 
 
 def qwen3_next(keys: Keys) -> Stored:
@@ -85,7 +89,7 @@ def qwen3_next(keys: Keys) -> Stored:
 def _shared(keys: Keys, *, renormalise: bool) -> Experts:
     """Experts and a shared one behind a gate of its own."""
     return Experts(
-        keys.count("num_experts"),
+        experts_of(keys),
         keys.count("num_experts_per_tok"),
         feed_of(keys, "moe_intermediate_size"),
         renormalise=renormalise,
@@ -94,18 +98,7 @@ def _shared(keys: Keys, *, renormalise: bool) -> Experts:
     )
 
 
-def fused_experts(mixture: Experts) -> Names:
-    """All experts in one tensor, the gate's rows before the up projection's."""
-    width = mixture.expert.width
-    name = "mlp.experts.gate_up_proj"
-    return {
-        "experts.gate.weight": Slice(name, range(width), 2 * width),
-        "experts.up.weight": Slice(name, range(width, 2 * width), 2 * width),
-        "experts.down.weight": "mlp.experts.down_proj",
-    }
-
-
-def _mixed(kind: str, keys: Keys, feeds: tuple[Feed, ...], names: Names | None = None, *, fused: bool = False) -> Stored:
+def _mixed(kind: str, keys: Keys, feeds: tuple[Feed, ...], *, fused: bool = False) -> Stored:
     """Attention with an output gate, or a gated delta net, as `layer_types` says; gains are stored minus 1."""
     keys.beside_rope = frozenset({"mrope_section", "mrope_interleaved"})
     layers, norm = keys.count("num_hidden_layers"), Norm(keys.positive("rms_norm_eps", 1e-6), plus_one=True)
@@ -119,8 +112,7 @@ def _mixed(kind: str, keys: Keys, feeds: tuple[Feed, ...], names: Names | None =
         Block((attention if kind == MIXED[0] else delta,), feed, before_mixer=norm, before_feed=norm)
         for kind, feed in zip(types, feeds, strict=True)
     )
-    together = {**(names or {}), **(_together(delta) if fused else {})}
-    return stored(kind, keys, decoder_of(keys, blocks, norm), together)
+    return stored(kind, keys, decoder_of(keys, blocks, norm), _together(delta) if fused else None)
 
 
 def _delta(keys: Keys) -> GatedDeltaNetConfig:
