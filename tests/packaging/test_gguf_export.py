@@ -15,11 +15,11 @@ from harness.consumers.llama_cpp import Request, ask
 from harness.falsifiers.baselines import checkpoints
 from harness.falsifiers.baselines.gguf import package
 from harness.falsifiers.inputs.exported import build
-from harness.reference.model.decoder import decoder_logits
 from harness.formats.errors import Malformed
 from harness.formats.gguf_export import export
 from harness.formats.gguf_import import load
 from harness.formats.gguf_plan import plan
+from harness.reference.model.decoder import decoder_logits
 from tests.support.distance import rel_l2
 
 MODELS = ("llama", "qwen2", "qwen2_tied", "qwen3", "hybrid", "hybrid_equal")

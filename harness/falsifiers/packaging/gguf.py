@@ -12,8 +12,8 @@ from harness.consumers.llama_cpp import Request, ask
 from harness.falsifiers.baselines import checkpoints
 from harness.falsifiers.baselines.gguf.package import tensor_names
 from harness.falsifiers.inputs.exported import exported, tokens_of
-from harness.reference.model.decoder import decoder_logits
 from harness.observation import Observation
+from harness.reference.model.decoder import decoder_logits
 from harness.reference.model.quantized_decoder import quantized_logits
 from harness.reference.ops.quantization import dequantize, quantize, steps
 

@@ -36,7 +36,7 @@ class Rope:
 
 @dataclass(frozen=True)
 class Latent:
-    """Low-rank queries, keys and values (multi-head latent attention); the rotated part of a key is one for all heads."""
+    """Low-rank queries, keys and values (multi-head latent attention); all heads share the rotated part of a key."""
 
     query_rank: int | None
     rank: int
@@ -167,7 +167,7 @@ Feed = FeedForward | Experts
 
 @dataclass(frozen=True)
 class Block:
-    """Mixers and feed-forward, each with norms before and after it; several mixers read the same input and are added."""
+    """Mixers and feed-forward, each with norms before and after; several mixers read the same input and are added."""
 
     mixers: tuple[Mixer, ...]
     feed: Feed | None

@@ -137,7 +137,7 @@ def extend(
 ) -> tuple[np.ndarray, Cache]:
     """Run new tokens (B, n), of which `new` (B, n) are real, after those of the cache: logits, and the longer cache.
 
-    Units:  blind leaves out attention's scores, so that the time of a single block grows with T and not with its square.
+    Units:  blind leaves out attention's scores, so that the time of a single block grows with T, not with its square.
     """
     model = read.stored.decoder
     real = new if cache is None else np.concatenate([cache.real, new], axis=1)

@@ -72,7 +72,7 @@ def rope_frequencies(
     Shapes: -> (dim/2,), float.
     Units:  scaling is Hugging Face's `rope_parameters`: `rope_type` default, linear, dynamic, llama3, yarn, longrope or
             proportional, and its keys; its `rope_theta`, if present, must equal theta. length is the number of
-            positions so far, longest the model's `max_position_embeddings` (dynamic, longrope, and yarn without factor).
+            positions so far, longest the model's `max_position_embeddings` (dynamic; longrope, yarn without factor).
     Raises: ValueError on an unknown rope_type, a missing key, or a rope_theta that differs from theta.
     Source: transformers' ROPE_INIT_FUNCTIONS; see `linear`, `dynamic`, `llama3`, `yarn` and `longrope`.
     """
@@ -117,7 +117,7 @@ def dynamic(dim: int, theta: float, scaling: Scaling, length: int, longest: int)
 
 
 def proportional(frequencies: np.ndarray, scaling: Scaling) -> np.ndarray:
-    """Keep the first `partial_rotary_factor` of the pairs, at the wavelengths of the whole head; the others stand still.
+    """Turn the first `partial_rotary_factor` of the pairs at the wavelengths of the whole head, and no others.
 
     Shapes: (R/2,) -> (R/2,).
     Source: transformers' `_compute_proportional_rope_parameters`.
@@ -141,7 +141,9 @@ def longrope_attention_factor(scaling: Scaling) -> float:
     if scaling.get("attention_factor") is not None:
         return float(scaling["attention_factor"])
     factor = scaling["factor"]
-    return math.sqrt(1 + math.log(factor) / math.log(scaling["original_max_position_embeddings"])) if factor > 1 else 1.0
+    return (
+        math.sqrt(1 + math.log(factor) / math.log(scaling["original_max_position_embeddings"])) if factor > 1 else 1.0
+    )
 
 
 def linear(frequencies: np.ndarray, scaling: Scaling) -> np.ndarray:

@@ -38,9 +38,7 @@ def gpt_oss(keys: Keys) -> Stored:
     clamp = keys.positive("swiglu_alpha", 1.702), keys.positive("swiglu_limit", 7.0)
     width, count = keys.count("intermediate_size"), keys.count("num_local_experts")
     expert = FeedForward(width, clamp=clamp, bias=True)
-    mixture = Experts(
-        count, keys.count("num_experts_per_tok"), expert, score="softmax_of_chosen", router_bias=True
-    )
+    mixture = Experts(count, keys.count("num_experts_per_tok"), expert, score="softmax_of_chosen", router_bias=True)
     blocks = tuple(
         pre_norm(replace(base, window=window if kind == kinds[1] else None), mixture, norm) for kind in types
     )

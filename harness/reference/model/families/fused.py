@@ -41,7 +41,8 @@ def glm4(keys: Keys) -> Stored:
     attention = replace(attention, rope=replace(attention.rope, interleaved=True))
     feed = feed_of(keys)
     block = Block((attention,), feed, before_mixer=norm, after_mixer=norm, before_feed=norm, after_feed=norm)
-    names = {"after_mixer": "post_self_attn_layernorm", "after_feed": "post_mlp_layernorm", **fused_mlp(feed.width)}
+    names: dict[str, str | Slice] = {"after_mixer": "post_self_attn_layernorm", "after_feed": "post_mlp_layernorm"}
+    names |= fused_mlp(feed.width)
     return stored("glm4", keys, decoder_of(keys, (block,) * keys.count("num_hidden_layers"), norm), names)
 
 

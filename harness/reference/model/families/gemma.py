@@ -25,7 +25,10 @@ def gemma2(keys: Keys) -> Stored:
 
 def gemma3_text(keys: Keys) -> Stored:
     """Source: transformers' Gemma3ForCausalLM; arXiv:2503.19786."""
-    layers, step = keys.count("num_hidden_layers"), keys.get("sliding_window_pattern", keys.get("_sliding_window_pattern", 6))
+    layers, step = (
+        keys.count("num_hidden_layers"),
+        keys.get("sliding_window_pattern", keys.get("_sliding_window_pattern", 6)),
+    )
     keys.only("use_bidirectional_attention", False)
     keys.without_effect("attn_logit_softcapping")
     types = keys.layer_types(layers, KINDS, [KINDS[(i + 1) % step != 0] for i in range(layers)])

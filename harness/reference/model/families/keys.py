@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.reference.model.declaration import Rope
 
 WITHOUT_EFFECT = frozenset(
-    """
-    architectures dtype torch_dtype transformers_version auto_map _name_or_path name_or_path tokenizer_class
-    bos_token_id eos_token_id pad_token_id sep_token_id decoder_start_token_id forced_bos_token_id forced_eos_token_id
-    use_cache initializer_range initializer_factor keys_to_ignore_at_inference attn_implementation
-    _attn_implementation experts_implementation cache_implementation return_dict output_hidden_states
-    output_attentions torchscript chunk_size_feed_forward is_encoder_decoder is_decoder id2label label2id problem_type
-    attention_dropout hidden_dropout resid_pdrop embd_pdrop residual_dropout embedding_dropout attn_dropout
-    hidden_dropout_prob output_router_logits router_aux_loss_coef aux_loss_alpha seq_aux router_jitter_noise
-    use_mamba_kernels rescale_prenorm_residual time_step_min time_step_max time_step_floor mtp_num_hidden_layers
-    num_nextn_predict_layers pretraining_tp
-    """.split()
+    re.findall(
+        r"\w+",
+        """
+        architectures dtype torch_dtype transformers_version auto_map _name_or_path name_or_path tokenizer_class
+        bos_token_id eos_token_id pad_token_id sep_token_id decoder_start_token_id forced_bos_token_id
+        forced_eos_token_id use_cache initializer_range initializer_factor keys_to_ignore_at_inference
+        attn_implementation _attn_implementation experts_implementation cache_implementation return_dict
+        output_hidden_states output_attentions torchscript chunk_size_feed_forward is_encoder_decoder is_decoder
+        id2label label2id problem_type attention_dropout hidden_dropout resid_pdrop embd_pdrop residual_dropout
+        embedding_dropout attn_dropout hidden_dropout_prob output_router_logits router_aux_loss_coef aux_loss_alpha
+        seq_aux router_jitter_noise use_mamba_kernels rescale_prenorm_residual time_step_min time_step_max
+        time_step_floor mtp_num_hidden_layers num_nextn_predict_layers pretraining_tp
+        """,
+    )
 )
 """Keys that training, generation or storage reads, and no forward pass."""
 ABSENT = object()
@@ -138,7 +142,7 @@ class Keys:
         return next(iter(found.values()))
 
     def _scaling(self, parameters: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-        """The scaling's keys as sorted pairs. Raises: ValueError for an unknown kind, or a key that it does not know."""
+        """The scaling's keys as sorted pairs. Raises: ValueError for an unknown kind, or a key it does not have."""
         outer = self.get("original_max_position_embeddings", None)
         kind = parameters.get("rope_type", parameters.get("type", "default"))
         if kind not in SCALINGS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.reference.model.declaration import Attention, Block, Decoder, FeedForward, Norm
+from harness.reference.model.declaration import Attention, Block, Decoder, Feed, FeedForward, Norm
 from harness.reference.model.families.keys import Keys
 from harness.reference.model.families.layout import stored
 from harness.reference.model.norms import ACTIVATIONS
@@ -24,7 +24,7 @@ def feed_of(keys: Keys, width: str = "intermediate_size", act: str = "hidden_act
     return FeedForward(keys.count(width), keys.one_of(act, tuple(ACTIVATIONS), "silu"), bias=bias)
 
 
-def pre_norm(attention: Attention, feed: FeedForward, norm: Norm) -> Block:
+def pre_norm(attention: Attention, feed: Feed, norm: Norm) -> Block:
     """A norm before attention and one before the feed-forward."""
     return Block((attention,), feed, before_mixer=norm, before_feed=norm)
 

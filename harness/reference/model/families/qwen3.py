@@ -33,7 +33,7 @@ def qwen3_moe(keys: Keys) -> Stored:
     if keys.flag("use_sliding_window"):
         attention = replace(attention, window=keys.get("sliding_window", 4096))
     layers = keys.count("num_hidden_layers")
-    blocks = tuple(pre_norm(attention, feed, norm) for feed in mixtures(keys, layers))  # type: ignore[arg-type]
+    blocks = tuple(pre_norm(attention, feed, norm) for feed in mixtures(keys, layers))
     return stored("qwen3_moe", keys, decoder_of(keys, blocks, norm))
 
 
@@ -116,11 +116,18 @@ def _mixed(kind: str, keys: Keys, feeds: tuple[Feed, ...], *, fused: bool = Fals
 
 
 def _delta(keys: Keys) -> GatedDeltaNetConfig:
-    sizes = [keys.count(f"linear_{name}") for name in ("num_key_heads", "num_value_heads", "key_head_dim")]
-    more = [keys.count(f"linear_{name}") for name in ("value_head_dim", "conv_kernel_dim")]
-    if sizes[1] % sizes[0]:
-        raise ValueError(f"config: found {sizes[1]} value heads and {sizes[0]} key heads, expected a multiple")
-    return GatedDeltaNetConfig(keys.count("hidden_size"), *sizes, *more, keys.positive("rms_norm_eps", 1e-6))
+    heads, values = keys.count("linear_num_key_heads"), keys.count("linear_num_value_heads")
+    if values % heads:
+        raise ValueError(f"config: found {values} value heads and {heads} key heads, expected a multiple")
+    return GatedDeltaNetConfig(
+        keys.count("hidden_size"),
+        heads,
+        values,
+        keys.count("linear_key_head_dim"),
+        keys.count("linear_value_head_dim"),
+        keys.count("linear_conv_kernel_dim"),
+        keys.positive("rms_norm_eps", 1e-6),
+    )
 
 
 def _together(delta: GatedDeltaNetConfig) -> Names:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from harness.reference.model.declaration import Block, Experts, Feed, FeedForward, Mamba2, Norm
+from harness.reference.model.declaration import Attention, Block, Experts, Feed, FeedForward, Mamba2, Norm
 from harness.reference.model.families.experts import grouped
 from harness.reference.model.families.keys import Keys
 from harness.reference.model.families.layout import Names, Slice, stored
@@ -17,6 +17,8 @@ MAMBA = {
     **{f"mamba.{role}": f"mixer.{name}" for role, name in (("in", "in_proj"), ("conv", "conv1d"), ("out", "out_proj"))},
     **{f"mamba.{name}": f"mixer.{name}" for name in ("dt_bias", "A_log", "D", "norm")},
 }
+PROJECTIONS = {"mamba.in": "mamba.in_proj", "mamba.conv": "mamba.conv1d", "mamba.out": "mamba.out_proj"}
+LAYER = "backbone.layers.{i}."
 BACKBONE = {"embed": "backbone.embeddings", "final_norm": "backbone.norm_f"}
 
 
@@ -35,10 +37,14 @@ def mamba2(keys: Keys) -> Stored:
     keys.without_effect("chunk_size", "time_step_rank", "residual_in_fp32", "rms_norm")
     hidden, layers = keys.count("hidden_size"), keys.count("num_hidden_layers")
     norm, bias = Norm(keys.positive("layer_norm_epsilon", 1e-5)), keys.flag("use_bias")
-    sizes = [keys.count(key) for key in ("num_heads", "head_dim", "n_groups", "state_size", "conv_kernel")]
-    keys.only("expand", sizes[0] * sizes[1] / hidden)
+    heads, width = keys.count("num_heads"), keys.count("head_dim")
+    keys.only("expand", heads * width / hidden)
     mixer = Mamba2(
-        *sizes,
+        heads,
+        width,
+        keys.count("n_groups", 1),
+        keys.count("state_size"),
+        keys.count("conv_kernel"),
         conv_bias=keys.flag("use_conv_bias", True),
         in_bias=bias,
         out_bias=bias,
@@ -47,7 +53,7 @@ def mamba2(keys: Keys) -> Stored:
         steps=_limits(keys),
     )
     decoder = decoder_of(keys, (Block((mixer,), None, before_mixer=norm),) * layers, norm)
-    return stored("mamba2", keys, decoder, {**MAMBA, "before_mixer": "norm"}, layer="backbone.layers.{i}.", outer=BACKBONE)
+    return stored("mamba2", keys, decoder, {**MAMBA, "before_mixer": "norm"}, layer=LAYER, outer=BACKBONE)
 
 
 def granitemoehybrid(keys: Keys) -> Stored:
@@ -98,7 +104,7 @@ def _granite_mamba(keys: Keys) -> Mamba2:
 
 
 def _granite_names(shared: FeedForward, expert: FeedForward, prefix: str) -> Names:
-    names: dict[str, str | Slice] = {"mamba.in": "mamba.in_proj", "mamba.conv": "mamba.conv1d", "mamba.out": "mamba.out_proj"}
+    names: dict[str, str | Slice] = dict(PROJECTIONS)
     names["router"] = "block_sparse_moe.router.layer"
     for at, where, width in (
         (prefix, "shared_mlp", shared.width),
@@ -129,7 +135,7 @@ def falcon_h1(keys: Keys) -> Stored:
         embed_factor=keys.positive("embedding_multiplier", 1.0),
         logit_factor=keys.positive("lm_head_multiplier", 1.0),
     )
-    names = {"mamba.in": "mamba.in_proj", "mamba.conv": "mamba.conv1d", "mamba.out": "mamba.out_proj"}
+    names = dict(PROJECTIONS)
     names |= {role: f"feed_forward.{role}_proj" for role in ("gate", "up", "down")}
     names["before_feed"] = "pre_ff_layernorm"
     return stored("falcon_h1", keys, decoder, names, outer={"final_norm": "model.final_layernorm"})
@@ -168,7 +174,7 @@ def nemotron_h(keys: Keys) -> Stored:
     dense = FeedForward(keys.count("intermediate_size"), act, gated=False, bias=mlp_bias)
     kinds = {
         "linear_attention": Block((_nemotron_mamba(keys),), None, norm),
-        "full_attention": Block((replace(attention_without_rope(keys)),), None, norm),
+        "full_attention": Block((_without_positions(keys),), None, norm),
         "mlp": Block((), dense, before_feed=norm),
         "moe": Block((), _nemotron_experts(keys, act, mlp_bias), before_feed=norm),
     }
@@ -183,22 +189,22 @@ def nemotron_h(keys: Keys) -> Stored:
     names |= {f"experts.{role}": f"mixer.experts.{{e}}.{role}_proj" for role in ("up", "down")}
     names |= {"router": "mixer.gate", "router.correction": "mixer.gate.e_score_correction_bias"}
     names |= {"latent_in": "mixer.fc1_latent_proj", "latent_out": "mixer.fc2_latent_proj"}
-    return stored("nemotron_h", keys, decoder, names, layer="backbone.layers.{i}.", outer=BACKBONE)
+    return stored("nemotron_h", keys, decoder, names, layer=LAYER, outer=BACKBONE)
 
 
-def attention_without_rope(keys: Keys) -> Any:
-    """Grouped-query attention that knows no positions."""
-    from harness.reference.model.declaration import Attention
-
+def _without_positions(keys: Keys) -> Attention:
     _, heads, kv, width = keys.heads()
     return Attention(heads, kv, width, width, width**-0.5, None)
 
 
 def _nemotron_mamba(keys: Keys) -> Mamba2:
     bias = keys.flag("use_bias")
-    sizes = ("mamba_num_heads", "mamba_head_dim", "n_groups", "ssm_state_size", "conv_kernel")
     return Mamba2(
-        *(keys.count(key) for key in sizes),
+        keys.count("mamba_num_heads"),
+        keys.count("mamba_head_dim"),
+        keys.count("n_groups"),
+        keys.count("ssm_state_size"),
+        keys.count("conv_kernel"),
         conv_bias=keys.flag("use_conv_bias", True),
         in_bias=bias,
         out_bias=bias,
