@@ -1,4 +1,4 @@
-"""transformers' class for any decoder, loaded from a folder as its users do, in float64 throughout where that is asked."""
+"""transformers' class for any decoder, loaded from a folder as its users do, in float64 throughout on demand."""
 
 from __future__ import annotations
 
