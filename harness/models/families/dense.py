@@ -6,6 +6,7 @@ from harness.models.families import rope
 from harness.models.families.family import CONTEXT, Family, layers, sized
 
 _MAX = {"max_position_embeddings": CONTEXT}
+_LONG = "the text is longer than the original length"
 
 LLAMA = Family(
     "LlamaForCausalLM",
@@ -24,7 +25,8 @@ LLAMA = Family(
         dynamic={"head_dim": 10, "rope_parameters": rope.dynamic(), "max_position_embeddings": 16},
         longrope={"head_dim": 12, "rope_parameters": rope.longrope(6, factor=4.0), "num_key_value_heads": 1},
     ),
-    {f"{name}:max_position_embeddings": CONTEXT for name in ("plain", "llama3", "yarn", "linear", "longrope")},
+    {f"{name}:max_position_embeddings": CONTEXT for name in ("plain", "llama3", "yarn", "linear", "longrope")}
+    | {"longrope:rope_parameters.short_factor": _LONG},
 )
 MISTRAL = Family(
     "MistralForCausalLM",
@@ -167,7 +169,6 @@ STARCODER2 = Family(
     ),
     _MAX,
 )
-_PHI_ORIGINAL = "the key beside rope_parameters overrides it"
 PHI3 = Family(
     "Phi3ForCausalLM",
     sized(
@@ -191,6 +192,6 @@ PHI3 = Family(
         "short:max_position_embeddings": "attention_factor is given",
         "short:original_max_position_embeddings": "attention_factor is given and the text stays shorter",
         "short:rope_parameters.long_factor": "the text is shorter than the original length",
-        "long:rope_parameters.short_factor": "the text is longer than the original length",
+        "long:rope_parameters.short_factor": _LONG,
     },
 )

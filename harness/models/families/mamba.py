@@ -83,8 +83,8 @@ GRANITEMOEHYBRID = Family(
     | {"mamba_chunk_size": _CHUNKS}
     | {f"nope:rope_parameters.{key}": _NO_ROPE for key in ("rope_type", "rope_theta")}
     | {f"dense:{key}": "there are no experts" for key in ("num_experts_per_tok", "intermediate_size")},
-    "experts.gate_up_proj lies in the files as block_sparse_moe.input_linear.weight, down_proj as output_linear.weight, "
-    "router.weight as router.layer.weight",
+    "in block_sparse_moe the files have input_linear.weight for experts.gate_up_proj, output_linear.weight for "
+    "experts.down_proj, router.layer.weight for router.weight",
 )
 _FALCON = {
     "rms_norm_eps": 1e-5,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.models.families import rope
-from harness.models.families.family import CONTEXT, EXPERTS_UNFUSED, Config, Family, layers, sized
+from harness.models.families.family import CONTEXT, Config, Family, layers, sized
 
 _MAX = {"max_position_embeddings": CONTEXT}
 

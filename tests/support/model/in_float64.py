@@ -1,10 +1,10 @@
 """transformers in float64 throughout: the ground truth for every family.
 
 By itself it computes norms, rotary tables, softmax, routers, the delta rule and the Mamba 2 scan in float32, whatever
-the model's dtype. Here torch is told to read float64 wherever transformers' code says float32, while the model is
-loaded (rotary frequencies, the embedding's scale, multipliers kept in buffers) and in every forward pass. Constants that
-transformers itself rounds to float32 are so computed anew in float64: frequencies of all kinds, the ramp of yarn, the
-factors of longrope, the base of dynamic RoPE, sqrt(hidden_size) of Gemma.
+the model's dtype. Here torch reads float64 wherever transformers' code says float32, while the model is loaded (rotary
+frequencies, the embedding's scale, multipliers kept in buffers) and in every forward pass. So the constants that
+transformers rounds to float32 are computed anew: frequencies of all kinds, the ramp of yarn, the factors of longrope,
+the base of dynamic RoPE, sqrt(hidden_size) of Gemma.
 """
 
 from __future__ import annotations
