@@ -35,8 +35,9 @@ class Float64(TorchFunctionMode):
     ) -> Any:
         if function is torch.Tensor.float:
             return args[0].double()
-        named = {key: _wide(value) for key, value in (kwargs or {}).items()}
-        return function(*map(_wide, args), **named)
+        if kwargs:
+            return function(*map(_wide, args), **{key: _wide(value) for key, value in kwargs.items()})
+        return function(*map(_wide, args))
 
 
 def _wide(value: Any) -> Any:
@@ -92,7 +93,7 @@ def of_config(family: str, keys: Mapping[str, Any], state: Mapping[str, torch.Te
             attn_implementation="eager",
             experts_implementation="eager",
         )
-        found = model.load_state_dict(state, strict=False)
+        found = model.load_state_dict(state, strict=False, assign=True)
         model.tie_weights()
     missing = sorted(set(found.missing_keys) - set(model.all_tied_weights_keys))
     if missing or found.unexpected_keys:
