@@ -81,6 +81,8 @@ def load(folder: Path | str) -> Any:
 def of_config(family: str, keys: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> Any:
     """The model of a config with given tensors, by the names of its `state_dict`; much faster than `load`.
 
+    A tied model takes its head from the embedding; `load`, as transformers, takes a head that the file holds besides.
+
     Raises: ValueError, or what torch and transformers raise, if the tensors are not exactly those of this config.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
