@@ -17,7 +17,7 @@ from harness.observation import Observation
 from harness.reference.model.decoder import decoder_logits
 
 MEASURES = {
-    "not_followed": "number of changed keys after which the logits differ from the reference's by a hundredth or more of "
+    "not_followed": "number of changed keys after which the logits differ from the reference by a hundredth or more of "
     "the key's effect",
     "moved_least": "smallest share by which a changed key moves the reference's logits, of the keys that move them",
     "keys_seen": "number of keys whose change moves the reference's logits",

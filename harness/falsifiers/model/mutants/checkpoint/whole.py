@@ -130,8 +130,8 @@ def first_and_last_layer_swapped(baseline: Any) -> Any:
         def other(role: str, _: Stored) -> Part:
             if not role.startswith(("layers.0.", f"layers.{last}.")):
                 return stored.parts[role]
-            _, number, name = role.split(".", 2)
-            return stored.parts[f"layers.{swap[int(number)]}.{name}"]
+            own = role.split(".", 2)
+            return stored.parts[f"layers.{swap[int(own[1])]}.{own[2]}"]
 
         return moved(other)(stored)
 
