@@ -1,6 +1,6 @@
 """Known-wrong decoders of any family: a field of the declaration, a key of the config, or the cache read wrongly."""
 
-from harness.falsifiers.model.mutants.checkpoint import attention, caches, feeds, keys, whole
+from harness.falsifiers.model.mutants.checkpoint import attention, caches, feeds, keys, positions, whole
 
 MUTANTS = {
     "window_one_less": attention.window_one_less,
@@ -13,23 +13,23 @@ MUTANTS = {
     "scores_scaled_by_the_width": attention.scores_scaled_by_the_width,
     "scores_scaled_by_the_hidden_size": attention.scores_scaled_by_the_hidden_size,
     "queries_and_keys_not_normed": attention.queries_and_keys_not_normed,
-    "norms_after_positions": attention.norms_after_positions,
     "projection_biases_dropped": attention.projection_biases_dropped,
-    "key_bias_dropped": attention.key_bias_dropped,
     "output_bias_dropped": attention.output_bias_dropped,
     "heads_interleaved": attention.heads_interleaved,
-    "theta_of_the_library": attention.theta_of_the_library,
-    "theta_of_the_library_in_one_layer": attention.theta_of_the_library_in_one_layer,
-    "positions_of_the_other_kind": attention.positions_of_the_other_kind,
-    "pairs_in_the_other_layout": attention.pairs_in_the_other_layout,
-    "whole_heads_rotated": attention.whole_heads_rotated,
-    "scaling_ignored": attention.scaling_ignored,
-    "scaling_factor_twice": attention.scaling_factor_twice,
-    "positions_everywhere": attention.positions_everywhere,
-    "temperature_off": attention.temperature_off,
-    "rotated_part_in_front": attention.rotated_part_in_front,
     "keys_not_scaled": attention.keys_not_scaled,
     "mixer_factors_dropped": attention.mixer_factors_dropped,
+    "norms_after_positions": positions.norms_after_positions,
+    "key_bias_dropped": positions.key_bias_dropped,
+    "theta_of_the_library": positions.theta_of_the_library,
+    "theta_of_the_library_in_one_layer": positions.theta_of_the_library_in_one_layer,
+    "positions_of_the_other_kind": positions.positions_of_the_other_kind,
+    "pairs_in_the_other_layout": positions.pairs_in_the_other_layout,
+    "whole_heads_rotated": positions.whole_heads_rotated,
+    "scaling_ignored": positions.scaling_ignored,
+    "scaling_factor_twice": positions.scaling_factor_twice,
+    "positions_everywhere": positions.positions_everywhere,
+    "temperature_off": positions.temperature_off,
+    "rotated_part_in_front": positions.rotated_part_in_front,
     "eps_x10": whole.eps_x10,
     "eps_x10_in_one_layer": whole.eps_x10_in_one_layer,
     "eps_of_the_last_norm_x10": whole.eps_of_the_last_norm_x10,

@@ -94,7 +94,7 @@ def values_overwritten_by_keys(baseline: Any) -> Any:
 
 @mutant
 def kept_in_bfloat16(baseline: Any) -> Any:
-    """Keys, values and states are kept in bfloat16 whatever the model's dtype is. Synthetic: it saves memory."""
+    """Keys, values and states are kept in bfloat16, whatever the dtype. Synthetic: it halves a cache's memory."""
 
     def edit(_: Any, kept: Kept) -> Kept:
         assert kept is not None

@@ -145,7 +145,7 @@ def _shapes(stored: Stored, i: int) -> dict[str, tuple[int, ...]]:
 
 @mutant
 def output_projection_transposed(baseline: Any) -> Any:
-    """A square output projection is read as (inputs, outputs). Synthetic: shapes cannot tell."""
+    """A square output projection is read as (inputs, outputs). Synthetic: its shape cannot tell which it is."""
 
     def square(stored: Stored) -> Stored:
         found = [part.shape for role, part in stored.parts.items() if role.endswith(".o.weight")]
