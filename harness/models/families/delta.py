@@ -31,7 +31,11 @@ def _variants(base: Config, more: Config, biased: Config, tied: Config) -> dict[
     """`more` is added to every rotary setting."""
     return sized(
         {**_DELTA, **base},
-        plain={"layer_types": layers("lf"), "rope_parameters": rope.default(partial_rotary_factor=0.25, **more)},
+        plain={
+            "layer_types": layers("lf"),
+            "head_dim": 32,
+            "rope_parameters": rope.default(partial_rotary_factor=0.25, **more),
+        },
         biased={
             **_THIRD,
             "attention_bias": True,

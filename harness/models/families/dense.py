@@ -118,7 +118,7 @@ GRANITE = Family(
         {
             "rms_norm_eps": 1e-5,
             "embedding_multiplier": 3.0,
-            "attention_multiplier": 0.11,
+            "attention_multiplier": 0.3,
             "residual_multiplier": 0.6,
             "logits_scaling": 5.0,
         },

@@ -51,7 +51,7 @@ _GRANITE = {
     "mamba_d_state": 7,
     "mamba_chunk_size": 8,
     "embedding_multiplier": 3.0,
-    "attention_multiplier": 0.11,
+    "attention_multiplier": 0.3,
     "residual_multiplier": 0.6,
     "logits_scaling": 5.0,
     "rope_parameters": rope.default(),

@@ -115,7 +115,6 @@ GEMMA4 = Family(
         },
     ),
     _MAX,
-    "experts.gate_up_proj and down_proj are stored as the module has them; layer_scalar is a saved buffer",
 )
 OLMO2 = Family(
     "Olmo2ForCausalLM",

@@ -35,8 +35,9 @@ class Float64(TorchFunctionMode):
     ) -> Any:
         if function is torch.Tensor.float:
             return args[0].double()
-        named = {key: _wide(value) for key, value in (kwargs or {}).items()}
-        return function(*map(_wide, args), **named)
+        if kwargs:
+            return function(*map(_wide, args), **{key: _wide(value) for key, value in kwargs.items()})
+        return function(*map(_wide, args))
 
 
 def _wide(value: Any) -> Any:
@@ -80,6 +81,8 @@ def load(folder: Path | str) -> Any:
 def of_config(family: str, keys: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> Any:
     """The model of a config with given tensors, by the names of its `state_dict`; much faster than `load`.
 
+    A tied model takes its head from the embedding; `load`, as transformers, takes a head that the file holds besides.
+
     Raises: ValueError, or what torch and transformers raise, if the tensors are not exactly those of this config.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -92,7 +95,7 @@ def of_config(family: str, keys: Mapping[str, Any], state: Mapping[str, torch.Te
             attn_implementation="eager",
             experts_implementation="eager",
         )
-        found = model.load_state_dict(state, strict=False)
+        found = model.load_state_dict(state, strict=False, assign=True)
         model.tie_weights()
     missing = sorted(set(found.missing_keys) - set(model.all_tied_weights_keys))
     if missing or found.unexpected_keys:

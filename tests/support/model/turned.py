@@ -85,7 +85,7 @@ def _other(key: str, value: Any) -> Any:
     if key in FACTORS:
         return type(value)(value * FACTORS[key])
     if isinstance(value, float):
-        return value * (100 if "eps" in key else 1.25)
+        return value * (10 if "eps" in key else 1.25)
     return value + STEPS.get(key, 1)
 
 
