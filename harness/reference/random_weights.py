@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.reference.model.decoder_config import parse_config, weight_shapes
+from harness.reference.model.families import declare
 
 TINY_ROW_EVERY = 4
 TINY_ROW_STD = 1e-3
@@ -20,7 +20,7 @@ def random_weights(config: Mapping[str, Any], seed: int) -> dict[str, np.ndarray
     Raises: ValueError if the config does not describe a supported decoder.
     """
     rng = np.random.default_rng(seed)
-    return {name: random_tensor(name, shape, rng) for name, shape in weight_shapes(parse_config(config)).items()}
+    return {name: random_tensor(name, shape, rng) for name, shape in declare(config).shapes().items()}
 
 
 def random_tensor(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

@@ -15,11 +15,11 @@ from harness.consumers.llama_cpp import Request, ask
 from harness.falsifiers.baselines import checkpoints
 from harness.falsifiers.baselines.gguf import package
 from harness.falsifiers.inputs.exported import build
-from harness.falsifiers.inputs.hybrid_model import logits_of
 from harness.formats.errors import Malformed
 from harness.formats.gguf_export import export
 from harness.formats.gguf_import import load
 from harness.formats.gguf_plan import plan
+from harness.reference.model.decoder import decoder_logits
 from tests.support.distance import rel_l2
 
 MODELS = ("llama", "qwen2", "qwen2_tied", "qwen3", "hybrid", "hybrid_equal")
@@ -37,7 +37,7 @@ def test_files_are_the_baselines_tensor_by_tensor_and_llama_cpp_agrees_with_the_
     assert ours.keys() == theirs.keys()
     assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
     tokens = np.random.default_rng(0).integers(0, 96, (1, 20))
-    want = logits_of(config)(config, weights, tokens)[0]
+    want = decoder_logits(config, weights, tokens)[0]
     answer = ask(tmp_path / "ours.gguf", Request(tokens=tokens.tolist()))
     assert answer.ok, answer.refusal
     assert rel_l2(answer.logits[0], want) < (3e-6 if "hybrid" in model else 1e-6)

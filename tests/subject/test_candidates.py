@@ -254,7 +254,7 @@ def test_a_claim_that_knows_fewer_architectures_is_unverified_on_the_others(fold
     with pytest.raises(
         UserError, match=r"weights: .*q_norm.*give a checkpoint folder of llama, qwen2, qwen3, qwen3_5_text"
     ):
-        read_checkpoint(str(folder), "float32", hybrid=True)
+        read_checkpoint(str(folder), "float32", any_family=True)
 
 
 def test_a_folder_without_a_tokenizer_leaves_claims_on_text_unverified(folder: Path) -> None:

@@ -1,8 +1,9 @@
-"""Run transformers in float64 throughout; by itself it casts norms, rotary tables, softmax, delta rule to float32."""
+"""transformers in float64 throughout; by itself it computes norms, rotary tables, softmax, routers, scans in float32."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -29,15 +30,19 @@ def _wide(value: Any) -> Any:
     return torch.float64 if value is torch.float32 else value
 
 
-def in_float64(model: Any) -> None:
-    """Make the model's forward passes and rotary frequencies float64, in place."""
-    rotary, forward = model.model.rotary_emb, model.forward
+@contextlib.contextmanager
+def in_float64(wanted: bool = True) -> Iterator[None]:
+    """Inside, float32 is float64, also where torch chooses by default (`torch.tensor(0.5)`); not if it is not wanted.
 
-    def wide(*args: Any, **kwargs: Any) -> Any:
+    A model has to be loaded inside too: rotary frequencies and multipliers kept in buffers are computed then.
+    """
+    if not wanted:
+        yield
+        return
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
         with _Float64():
-            return forward(*args, **kwargs)
-
-    with _Float64():
-        frequencies, rotary.attention_scaling = rotary.compute_default_rope_parameters(rotary.config)
-    rotary.inv_freq = frequencies.to(rotary.inv_freq.device)
-    model.forward = wide
+            yield
+    finally:
+        torch.set_default_dtype(before)

@@ -13,7 +13,6 @@ from harness.falsifiers.inputs.prompts import end_ids, prompt_ids, spellings
 from harness.observation import Observation
 from harness.reference.generation.byte_level import byte_level_decode
 from harness.reference.model.decoder_cache import decode, prefill
-from harness.reference.model.hybrid import hybrid_decode, hybrid_prefill
 
 MEASURES = {
     "agreed_short": "share of prompts whose first tokens, up to the short horizon, equal the reference's",
@@ -157,8 +156,8 @@ def _greedy(folder: str, dtype: str, prompt: np.ndarray, steps: int, ends: list[
 
 
 def _greedy_hybrid(config: dict[str, Any], weights: dict[str, np.ndarray], prompt: np.ndarray, steps: int) -> Greedy:
-    begun = hybrid_prefill(config, weights, prompt[None])
-    return _continued(begun, lambda ids, cache: hybrid_decode(config, weights, ids, cache), steps, [])
+    begun = prefill(config, weights, prompt[None])
+    return _continued(begun, lambda ids, cache: decode(config, weights, ids, cache), steps, [])
 
 
 def _continued(begun: Any, step: Any, steps: int, ends: list[int]) -> Greedy:

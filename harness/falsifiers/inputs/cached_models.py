@@ -9,8 +9,9 @@ import numpy as np
 
 from harness.case import Case
 from harness.falsifiers.inputs.checkpoint import read_checkpoint
-from harness.falsifiers.inputs.hybrid_model import hybrid_config, hybrid_weights, logits_of
+from harness.falsifiers.inputs.hybrid_model import hybrid_config, hybrid_weights
 from harness.falsifiers.inputs.synthetic_model import Config, Weights, case_weights, first_twice, synthetic_config
+from harness.reference.model.decoder import decoder_logits
 
 
 def cached_model(
@@ -18,7 +19,7 @@ def cached_model(
 ) -> tuple[Config, Weights]:
     """Config and weights of a checkpoint folder, or of a random model (`model`: the synthetic config's arguments)."""
     if weights is not None:
-        return read_checkpoint(str(weights), case.dtype)
+        return read_checkpoint(str(weights), case.dtype, any_family=True)
     if model_type == "qwen3_5_text":
         config = hybrid_config(**(model or {}))
         return config, hybrid_weights(case, config)
@@ -102,5 +103,5 @@ def _one_shot(config: Config, weights: Weights, tokens: np.ndarray, lengths: lis
     """Reference logits of each row's last `length` tokens alone, NaN before. Shapes: tokens (B, T) -> (B, T, V)."""
     out = np.full((*tokens.shape, config["vocab_size"]), np.nan)
     for i, length in enumerate(lengths):
-        out[i, -length:] = logits_of(config)(config, weights, tokens[i : i + 1, -length:])[0]
+        out[i, -length:] = decoder_logits(config, weights, tokens[i : i + 1, -length:])[0]
     return out

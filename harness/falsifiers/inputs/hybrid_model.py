@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from harness.case import Case
-from harness.reference.model.decoder import decoder_logits
-from harness.reference.model.hybrid import hybrid_logits
-from harness.reference.model.hybrid_config import MODEL_TYPES, weight_shapes
+from harness.reference.model.families import declare
 
 SOME = (1, 2, 10)
 """Layers that have adapters when not every layer has."""
@@ -54,12 +51,7 @@ def hybrid_config(
 
 def hybrid_weights(case: Case, config: Config) -> Weights:
     """Every tensor, as an array of the case, with gains away from their defaults and decays below 1."""
-    return {name: _tensor(case, name, shape) for name, shape in weight_shapes(config).items()}
-
-
-def logits_of(config: Config) -> Callable[[Config, Weights, np.ndarray], np.ndarray]:
-    """The reference's forward pass for a config: `hybrid_logits` for Qwen3 and Qwen3.5, else `decoder_logits`."""
-    return hybrid_logits if config["model_type"] in MODEL_TYPES else decoder_logits
+    return {name: _tensor(case, name, shape) for name, shape in declare(config).shapes().items()}
 
 
 def adapter_layers(config: Config, which: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from harness.case import Case
-from harness.reference.model.decoder_config import parse_config, weight_shapes
+from harness.reference.model.families import declare
 from harness.reference.random_weights import random_tensor
 
 Config = dict[str, Any]
@@ -76,7 +76,7 @@ def case_weights(case: Case, config: Config) -> Weights:
     def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
         return case.array(name, lambda: random_tensor(name, shape, case.stream(name)))
 
-    return {name: tensor(name, shape) for name, shape in weight_shapes(parse_config(config)).items()}
+    return {name: tensor(name, shape) for name, shape in declare(config).shapes().items()}
 
 
 def case_tokens(case: Case, config: Config, batch: int, length: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from harness.case import Case
 from harness.falsifiers.inputs.hybrid_model import hybrid_config, hybrid_weights
 from harness.observation import Observation
-from harness.reference.model.hybrid import hybrid_logits
+from harness.reference.model.decoder import decoder_logits
 
 MEASURES = {
     "accepted": "checkpoints with an extra, missing or mis-shaped tensor that load without an error",
@@ -34,18 +34,18 @@ def logit_parity(
     )
     weights = hybrid_weights(case, config)
     tokens = case.integers("tokens", (2, length), 0, config["vocab_size"])
-    want = case.once(hybrid_logits, config, weights, tokens)
+    want = case.once(decoder_logits, config, weights, tokens)
     return Observation(logits=(subject.load(config, weights).logits(tokens), want))
 
 
 def dense_parity(subject: Any, case: Case, *, tied: bool, length: int) -> Observation:
     """A Qwen3 decoder: attention layers only, with queries and keys normed per head. Shapes: as `logit_parity`."""
     rope = {"rope_type": "default", "rope_theta": 50000.0}
-    config = {**hybrid_config(layer_types="aa", tied=tied), "model_type": "qwen3", "rope_parameters": rope}
-    config.pop("layer_types")
+    mixed = {**hybrid_config(layer_types="aa", tied=tied), "model_type": "qwen3", "rope_parameters": rope}
+    config = {key: value for key, value in mixed.items() if key != "layer_types" and not key.startswith("linear_")}
     weights = hybrid_weights(case, config)
     tokens = case.integers("tokens", (2, length), 0, config["vocab_size"])
-    want = case.once(hybrid_logits, config, weights, tokens)
+    want = case.once(decoder_logits, config, weights, tokens)
     return Observation(logits=(subject.load(config, weights).logits(tokens), want))
 
 
@@ -59,7 +59,7 @@ def coverage(subject: Any, case: Case) -> Observation:
         without = {n: w for n, w in weights.items() if n != name}
         accepted += _loads(subject, config, without) + _loads(subject, config, {**without, name: weights[name][:-1]})
     accepted += _loads(subject, config, {**weights, "model.layers.0.self_attn.q_norm.weight": np.ones(16, np.float32)})
-    want = case.once(hybrid_logits, config, weights, tokens)
+    want = case.once(decoder_logits, config, weights, tokens)
     return Observation(logits=(subject.load(config, weights).logits(tokens), want), accepted=accepted)
 
 

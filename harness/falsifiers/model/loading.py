@@ -10,7 +10,7 @@ from harness.case import Case
 from harness.dtypes import FORMATS, AsStored, round_to
 from harness.falsifiers.inputs.synthetic_model import small_config
 from harness.observation import Observation
-from harness.reference.model.decoder_config import parse_config, weight_shapes
+from harness.reference.model.families import declare
 
 MEASURES = {
     "rounded_otherwise": "number of weights that differ from the float32 weight rounded to nearest, ties to even"
@@ -30,7 +30,7 @@ def rounded_at_load(subject: Any, case: Case, *, tensor: str) -> Observation:
     )
     weights = {
         name: np.full(shape, float(name.endswith("norm.weight")), np.float32)
-        for name, shape in weight_shapes(parse_config(config)).items()
+        for name, shape in declare(config).shapes().items()
     }
     embedding = weights["model.embed_tokens.weight"]
     embedding[:WIDTH] = 8 * np.eye(WIDTH)

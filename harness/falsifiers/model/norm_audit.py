@@ -10,7 +10,7 @@ from harness.case import Case
 from harness.falsifiers.inputs.synthetic_model import Config, Weights, case_tokens, case_weights, small_config
 from harness.observation import Observation
 from harness.reference.model.decoder import decoder_logits
-from harness.reference.model.decoder_config import parse_config, weight_shapes
+from harness.reference.model.families import declare
 from harness.reference.ops.nf4 import nf4_absmax, nf4_dequantise, nf4_quantise
 
 ROWS = 8
@@ -92,7 +92,7 @@ def _eps_used(x: np.ndarray, gain: np.ndarray, y: np.ndarray | None) -> float:
 
 
 def _dequantised_logits(config: Config, held: Weights, tokens: np.ndarray) -> np.ndarray:
-    shapes = weight_shapes(parse_config(config))
+    shapes = declare(config).shapes()
     plain = {
         name: nf4_dequantise(held[name], held[f"{name}.absmax"], shape) if f"{name}.absmax" in held else held[name]
         for name, shape in shapes.items()

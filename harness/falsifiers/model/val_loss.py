@@ -14,7 +14,7 @@ from harness.falsifiers.inputs.documents import documents, tokenizer_of
 from harness.falsifiers.inputs.synthetic_model import Config, small_config
 from harness.observation import Observation
 from harness.reference.model.decoder import decoder_logits
-from harness.reference.model.decoder_config import parse_config, weight_shapes
+from harness.reference.model.families import declare
 
 MEASURES = {
     "val_loss": "mean cross-entropy on held-out text, nats per token",
@@ -56,7 +56,7 @@ def untrained(subject: Any, case: Case, *, vocab: int, rows: int, length: int) -
     Shapes: tokens (rows, length); weights of std 0.02, gains 1, biases 0.
     """
     config = small_config(vocab=vocab)
-    tensors = {n: _initial(case, n, shape) for n, shape in weight_shapes(parse_config(config)).items()}
+    tensors = {n: _initial(case, n, shape) for n, shape in declare(config).shapes().items()}
     tokens = case.integers("tokens", (rows, length), 0, vocab)
     got = token_losses(subject.load(config, tensors).logits(tokens), tokens)
     figures = _figures("initial_loss", "initial_loss_fraction", got, config)

@@ -12,8 +12,8 @@ from harness.consumers.llama_cpp import Request, ask
 from harness.falsifiers.baselines import checkpoints
 from harness.falsifiers.baselines.gguf.package import tensor_names
 from harness.falsifiers.inputs.exported import exported, tokens_of
-from harness.falsifiers.inputs.hybrid_model import logits_of
 from harness.observation import Observation
+from harness.reference.model.decoder import decoder_logits
 from harness.reference.model.quantized_decoder import quantized_logits
 from harness.reference.ops.quantization import dequantize, quantize, steps
 
@@ -93,7 +93,7 @@ def logits(subject: Any, case: Case, *, model: str, count: int, length: int, wei
     with exported(subject, case, model, "F32", weights) as (path, config, tensors, _):
         tokens = tokens_of(case, config, count, length)
         got = llama_cpp_logits(path, tokens, config)
-    want = case.once(logits_of(config), config, tensors, tokens)
+    want = case.once(decoder_logits, config, tensors, tokens)
     return Observation(apart=float(np.linalg.norm(got - want) / np.linalg.norm(want)))
 
 
@@ -106,7 +106,7 @@ def packed(subject: Any, case: Case, *, model: str, kind: str, count: int, lengt
         tokens = tokens_of(case, config, count, length)
         got = llama_cpp_logits(path, tokens, config).astype(np.float64)
     want = case.once(quantized_logits, config, tensors, tokens, kind)
-    exact = case.once(logits_of(config), config, tensors, tokens)
+    exact = case.once(decoder_logits, config, tensors, tokens)
     rows = np.linalg.norm(got - want, axis=-1) / np.linalg.norm(want, axis=-1)
     return Observation(
         median_row=float(np.median(rows)),

@@ -12,9 +12,9 @@ from harness.case import Case
 from harness.consumers.llama_cpp import Request, ask
 from harness.falsifiers.baselines import checkpoints
 from harness.falsifiers.inputs.exported import exported, tokens_of
-from harness.falsifiers.inputs.hybrid_model import logits_of
 from harness.falsifiers.packaging.gguf import llama_cpp_logits
 from harness.observation import Observation
+from harness.reference.model.decoder import decoder_logits
 from harness.reference.model.quantized_decoder import quantized_logits
 
 MEASURES = {
@@ -56,9 +56,7 @@ def own_logits(subject: Any, case: Case, *, count: int, length: int, weights: st
         got = llama_cpp_logits(path, tokens, config).astype(np.float64)
     exact = kind == "F32"
     want = (
-        case.once(logits_of(config), config, tensors, tokens)
-        if exact
-        else quantized_logits(config, tensors, tokens, kind)
+        case.once(decoder_logits, config, tensors, tokens) if exact else quantized_logits(config, tensors, tokens, kind)
     )
     rows = np.linalg.norm(got - want, axis=-1) / np.linalg.norm(want, axis=-1)
     return Observation(

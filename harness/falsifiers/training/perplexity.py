@@ -14,7 +14,7 @@ from harness.falsifiers.model.val_loss import token_losses
 from harness.falsifiers.training.endpoint import IGNORED, Batches, initial_tensor, model_with_zero_gains, tensor_of
 from harness.observation import Observation
 from harness.reference.model.decoder import decoder_logits
-from harness.reference.model.decoder_config import parse_config, weight_shapes
+from harness.reference.model.families import declare
 from harness.reference.ops.losses import cross_entropy_forward
 from harness.reference.training.endpoint import HEAD
 
@@ -90,7 +90,7 @@ def reported(subject: Any, case: Case, *, model_type: str, steps: int, held_out_
 def untrained(subject: Any, case: Case, *, vocab: int, rows: int, length: int) -> Observation:
     """The perplexity of an untrained model on random tokens is about the vocabulary size."""
     config = small_config(vocab=vocab)
-    shapes = weight_shapes(parse_config(config))
+    shapes = declare(config).shapes()
     tensors = {name: initial_tensor(case, name, shape, INITIAL_STD) for name, shape in shapes.items()}
     ids = case.integers("ids", (rows, length + 1), 0, vocab)
     found = subject.perplexity(config, tensors, [(ids[i : i + 4, :-1], ids[i : i + 4, 1:]) for i in range(0, rows, 4)])

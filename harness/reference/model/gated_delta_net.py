@@ -10,7 +10,7 @@ import numpy as np
 from harness.reference.adapters.lora import Adapter, lora_linear_backward, lora_linear_forward
 from harness.reference.model.causal_conv import causal_conv_backward, causal_conv_forward
 from harness.reference.model.delta_rule import delta_rule_backward, delta_rule_forward
-from harness.reference.model.gated_delta_net_config import check_weights, parse_config
+from harness.reference.model.gated_delta_net_config import GatedDeltaNetConfig, check_weights, parse_config
 from harness.reference.ops.activations import sigmoid_backward, sigmoid_forward, silu_backward, silu_forward
 from harness.reference.ops.norm import l2norm_backward, l2norm_forward, rmsnorm_backward, rmsnorm_forward
 from harness.reference.precision import wide
@@ -24,7 +24,7 @@ LENGTH_EPS = 1e-6
 def gated_delta_net_forward(
     x: np.ndarray,
     weights: Mapping[str, np.ndarray],
-    config: Mapping[str, Any],
+    config: Mapping[str, Any] | GatedDeltaNetConfig,
     *,
     state: np.ndarray | None = None,
     conv_state: np.ndarray | None = None,
@@ -43,7 +43,7 @@ def gated_delta_net_forward(
     Raises: ValueError naming the tensor whose shape does not fit, or an adapter whose name is not a projection.
     Source: transformers' Qwen3_5GatedDeltaNet; arXiv:2412.06464.
     """
-    model = parse_config(config)
+    model = config if isinstance(config, GatedDeltaNetConfig) else parse_config(config)
     w = {name: wide(tensor) for name, tensor in weights.items()}
     check_weights(model, w, lora or {})
     x = wide(x) if real is None else wide(x) * real[..., None]

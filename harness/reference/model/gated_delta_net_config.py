@@ -23,6 +23,7 @@ class GatedDeltaNetConfig:
     taps: int
     eps: float
     inputs = PROJECTIONS[:-1]
+    kind = "delta"
 
     @property
     def widths(self) -> tuple[int, int]:

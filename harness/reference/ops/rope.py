@@ -64,14 +64,17 @@ def rope_backward(dout: np.ndarray, cache: Cache, *, interleaved: bool = False) 
     return dx
 
 
-def rope_frequencies(dim: int, theta: float, scaling: Scaling | None = None) -> tuple[np.ndarray, float]:
+def rope_frequencies(
+    dim: int, theta: float, scaling: Scaling | None = None, *, length: int = 0, longest: int = 0
+) -> tuple[np.ndarray, float]:
     """Radians per position for each rotated pair, and the factor that multiplies cos and sin.
 
     Shapes: -> (dim/2,), float.
-    Units:  scaling is Hugging Face's `rope_parameters`: `rope_type` default, linear, llama3 or yarn, and its keys;
-            its `rope_theta`, if present, must equal theta.
+    Units:  scaling is Hugging Face's `rope_parameters`: `rope_type` default, linear, dynamic, llama3, yarn, longrope or
+            proportional, and its keys; its `rope_theta`, if present, must equal theta. length is the number of
+            positions so far, longest the model's `max_position_embeddings` (dynamic; longrope, yarn without factor).
     Raises: ValueError on an unknown rope_type, a missing key, or a rope_theta that differs from theta.
-    Source: transformers' ROPE_INIT_FUNCTIONS; see `linear`, `llama3` and `yarn`.
+    Source: transformers' ROPE_INIT_FUNCTIONS; see `linear`, `dynamic`, `llama3`, `yarn` and `longrope`.
     """
     if not dim or dim % 2:
         raise ValueError(f"rope: found dimension {dim}, expected an even number")
@@ -86,11 +89,61 @@ def rope_frequencies(dim: int, theta: float, scaling: Scaling | None = None) -> 
             return linear(frequencies, scaling), 1.0
         if kind == "llama3":
             return llama3(frequencies, scaling), 1.0
-        if kind == "yarn":
+        if kind == "dynamic":
+            return dynamic(dim, theta, scaling, length, longest), 1.0
+        if kind == "proportional":
+            return proportional(frequencies, scaling), 1.0
+        if kind in ("yarn", "longrope"):
+            context = scaling["original_max_position_embeddings"]
+            scaling = {**scaling, "factor": scaling.get("factor") or longest / context}
+            if kind == "longrope":
+                return longrope(frequencies, scaling, length), longrope_attention_factor(scaling)
             return yarn(frequencies, theta, scaling), yarn_attention_factor(scaling)
     except KeyError as missing:
         raise ValueError(f"rope: scaling {kind} lacks {missing}; found {', '.join(sorted(scaling))}") from None
-    raise ValueError(f"rope: found rope_type {kind!r}, expected default, linear, llama3 or yarn")
+    known = "default, linear, dynamic, llama3, yarn, longrope or proportional"
+    raise ValueError(f"rope: found rope_type {kind!r}, expected {known}")
+
+
+def dynamic(dim: int, theta: float, scaling: Scaling, length: int, longest: int) -> np.ndarray:
+    """Past the longest trained context the base grows with the length, so that the slowest pair just fits.
+
+    Shapes: -> (dim/2,). Units: all positions of a pass have the frequencies of its last one.
+    Source: transformers' `_compute_dynamic_ntk_parameters`, after u/emozilla's dynamic NTK scaling.
+    """
+    factor = scaling["factor"]
+    stretched = factor * max(length, longest) / longest - (factor - 1)
+    return np.asarray((theta * stretched ** (dim / (dim - 2))) ** (-np.arange(0, dim, 2, dtype=np.float64) / dim))
+
+
+def proportional(frequencies: np.ndarray, scaling: Scaling) -> np.ndarray:
+    """Turn the first `partial_rotary_factor` of the pairs at the wavelengths of the whole head, and no others.
+
+    Shapes: (R/2,) -> (R/2,).
+    Source: transformers' `_compute_proportional_rope_parameters`.
+    """
+    turning = np.arange(frequencies.size) < int(scaling.get("partial_rotary_factor", 1.0) * frequencies.size)
+    return np.asarray(np.where(turning, frequencies, 0.0) / scaling.get("factor", 1.0))
+
+
+def longrope(frequencies: np.ndarray, scaling: Scaling, length: int) -> np.ndarray:
+    """Divide each pair's frequency by its own factor: `long_factor` past the original context, else `short_factor`.
+
+    Shapes: (R/2,) -> (R/2,). Units: all positions of a pass have the frequencies of its last one.
+    Source: arXiv:2402.13753; transformers' `_compute_longrope_parameters`.
+    """
+    far = length > scaling["original_max_position_embeddings"]
+    return np.asarray(frequencies / np.asarray(scaling["long_factor" if far else "short_factor"], np.float64))
+
+
+def longrope_attention_factor(scaling: Scaling) -> float:
+    """`attention_factor` if given, else sqrt(1 + ln(factor) / ln(original context)). Source: arXiv:2402.13753."""
+    if scaling.get("attention_factor") is not None:
+        return float(scaling["attention_factor"])
+    factor = scaling["factor"]
+    return (
+        math.sqrt(1 + math.log(factor) / math.log(scaling["original_max_position_embeddings"])) if factor > 1 else 1.0
+    )
 
 
 def linear(frequencies: np.ndarray, scaling: Scaling) -> np.ndarray:
