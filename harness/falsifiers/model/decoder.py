@@ -92,7 +92,7 @@ def checkpoint_parity_stages(
     subject: Any, case: Case, *, weights: str, length: int, batch: int = 2, replaced: bool = False
 ) -> Stages:
     """(stage, got, want) in order, for the checkpoint and tokens of `checkpoint_parity`; as `logit_parity_stages`."""
-    config, tensors = read_checkpoint(str(weights), case.dtype)
+    config, tensors = read_checkpoint(str(weights), case.dtype, any_family=True)
     return _stages(subject, case, config, tensors, case_tokens(case, config, batch, length), replaced)
 
 
