@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect what only `make trust` runs."""
-    from tests.support.sample import left_out
+    from tests.sample import left_out
 
     if config.getoption("--whole"):
         return

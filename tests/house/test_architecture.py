@@ -41,7 +41,7 @@ CONTENT = {
     "falsifiers": {"falsifiers", "falsifiers/baselines", "reference", "consumers"}
     | {"observation", "case", "dtypes", "checkpoint", "errors", "localisation", "mutant", "definitions", "platforms"},
     "falsifiers/baselines": {"falsifiers/baselines"},
-    "falsifiers/mutants": {"falsifiers/mutants", "falsifiers/baselines", "mutant"},
+    "falsifiers/mutants": {"falsifiers/mutants", "falsifiers/baselines", "mutant", "dtypes", "reference"},
     "template": {"observation", "mutant"},
 }
 """What implementations, checks and files may import of the house. The engine reaches them by names in YAML."""

@@ -9,7 +9,6 @@ import numpy as np
 
 from harness.case import Case
 from harness.dtypes import round_to
-from harness.falsifiers.inputs.checkpoint import read_checkpoint
 from harness.falsifiers.inputs.synthetic_model import Config, Weights, case_tokens, case_weights, synthetic_config
 from harness.observation import Observation
 from harness.reference.model.decoder import decoder_forward, decoder_logits, stage_names
@@ -73,36 +72,11 @@ def logit_parity_stages(
     length, batch = sizes.pop("length"), sizes.pop("batch")
     config = synthetic_config(**{name: value for name, value in sizes.items() if name != "shape"})
     weights, tokens = case_weights(case, config), case_tokens(case, config, batch, length)
-    return _stages(subject, case, config, weights, tokens, replaced)
+    return stages_of(subject, case, config, weights, tokens, replaced)
 
 
-def checkpoint_parity(subject: Any, case: Case, *, weights: str, length: int, batch: int = 2) -> Observation:
-    """Logits of a Hugging Face checkpoint folder, its weights rounded to the case's dtype, on random token ids.
-
-    Shapes: tokens (batch, length) -> logits (batch, length, vocab).
-    Raises: UserError naming the key or tensor if the reference cannot run the folder's checkpoint.
-    """
-    config, tensors = read_checkpoint(str(weights), case.dtype, any_family=True)
-    tokens = case_tokens(case, config, batch, length)
-    want = case.once(_checkpoint_logits, str(weights), case.dtype, tokens)
-    return Observation(logits=(subject.load(config, tensors).logits(tokens), want))
-
-
-def checkpoint_parity_stages(
-    subject: Any, case: Case, *, weights: str, length: int, batch: int = 2, replaced: bool = False
-) -> Stages:
-    """(stage, got, want) in order, for the checkpoint and tokens of `checkpoint_parity`; as `logit_parity_stages`."""
-    config, tensors = read_checkpoint(str(weights), case.dtype, any_family=True)
-    return _stages(subject, case, config, tensors, case_tokens(case, config, batch, length), replaced)
-
-
-# One entry per dtype, because a claim's cases alternate between dtypes and reading the folder is slow.
-def _checkpoint_logits(folder: str, dtype: str, tokens: np.ndarray) -> np.ndarray:
-    config, weights = read_checkpoint(folder, dtype, any_family=True)
-    return decoder_logits(config, weights, tokens)
-
-
-def _stages(subject: Any, case: Case, config: Config, weights: Weights, tokens: np.ndarray, replaced: bool) -> Stages:
+def stages_of(subject: Any, case: Case, config: Config, weights: Weights, tokens: np.ndarray, replaced: bool) -> Stages:
+    """(stage, got, want) of a decoder's stages, fed with the reference's values if `replaced`."""
     model = subject.load(config, weights)
     _, want = decoder_forward(config, weights, tokens)
     if replaced:

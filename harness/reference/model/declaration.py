@@ -33,6 +33,11 @@ class Rope:
     longest: int = 0
     """`max_position_embeddings`, on which dynamic scaling and the default factors of yarn and longrope depend."""
 
+    def __post_init__(self) -> None:
+        """Raises: ValueError unless pairs can be made."""
+        if self.dim < 2 or self.dim % 2:
+            raise ValueError(f"config: found {self.dim} rotated numbers of a head, expected an even number (RoPE)")
+
 
 @dataclass(frozen=True)
 class Latent:
@@ -96,7 +101,9 @@ class Mamba2:
     in_bias: bool = False
     out_bias: bool = False
     norm: Norm | None = None
-    """Of each of `groups` parts of a row; None if a row is only gated."""
+    """None if a row is only gated."""
+    norm_groups: int = 0
+    """Parts of a row that are normalised apart; 0 stands for `groups`."""
     norm_before_gate: bool = False
     act: str = "silu"
     steps: tuple[float, float] = (0.0, float("inf"))
@@ -147,8 +154,8 @@ class Experts:
     """The chosen weights are divided by their sum."""
     floor: float = 0.0
     """Added to that sum."""
-    correction: bool = False
-    """A bias that takes part in the choice and not in the weights."""
+    correction: Literal["", "choice", "weights"] = ""
+    """A bias takes part in the choice alone, or in the weights too; empty if there is none."""
     groups: int = 1
     chosen_groups: int = 1
     scale: float = 1.0
@@ -160,6 +167,17 @@ class Experts:
     shared_gate: bool = False
     """The shared expert's output is multiplied by the sigmoid of a row's product with one vector."""
     kind = "experts"
+
+    def __post_init__(self) -> None:
+        """Raises: ValueError if the numbers do not go together."""
+        if self.groups < 1 or self.count % self.groups or not 0 < self.chosen_groups <= self.groups:
+            raise ValueError(
+                f"config: found {self.chosen_groups} of {self.groups} groups chosen among {self.count} experts, "
+                "expected groups of one size"
+            )
+        reachable = self.count // self.groups * self.chosen_groups
+        if not 0 < self.chosen <= reachable:
+            raise ValueError(f"config: found {self.chosen} experts per token, expected 1 to {reachable}")
 
 
 Feed = FeedForward | Experts

@@ -78,7 +78,7 @@ def routed(e: Experts, logits: np.ndarray, correction: np.ndarray | None) -> np.
     np.put_along_axis(chosen, np.argsort(-choice, axis=-1, kind="stable")[..., : e.chosen], True, axis=-1)
     if e.score == "softmax_of_chosen":
         return softmax_forward(np.where(chosen, logits, -np.inf))[0] * e.scale
-    weights = np.where(chosen, scores, 0.0)
+    weights = np.where(chosen, choice if e.correction == "weights" else scores, 0.0)
     if e.renormalise:
         weights = weights / (weights.sum(axis=-1, keepdims=True) + e.floor)
     return weights * e.scale

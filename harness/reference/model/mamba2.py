@@ -60,7 +60,7 @@ def _scan(
 
 
 def _gated(m: Mamba2, read: Reader, y: np.ndarray, gate: np.ndarray) -> np.ndarray:
-    """y * silu(gate), normalised before or after in `groups` parts. Shapes: (B, n, inner) twice -> (B, n, inner)."""
+    """y * silu(gate), normalised before or after in parts. Shapes: (B, n, inner) twice -> (B, n, inner)."""
     opened = silu_forward(gate)[0]
     if m.norm is None:
         return y * opened
@@ -71,6 +71,6 @@ def _gated(m: Mamba2, read: Reader, y: np.ndarray, gate: np.ndarray) -> np.ndarr
 
 def _in_parts(m: Mamba2, read: Reader, y: np.ndarray) -> np.ndarray:
     assert m.norm is not None
-    parts = y.reshape(*y.shape[:-1], m.groups, -1)
+    parts = y.reshape(*y.shape[:-1], m.norm_groups or m.groups, -1)
     inverse = 1 / np.sqrt(np.mean(parts * parts, axis=-1, keepdims=True) + m.norm.eps)
     return (parts * inverse).reshape(y.shape) * read("mamba.norm.weight")

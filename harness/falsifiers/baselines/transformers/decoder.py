@@ -13,6 +13,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache
 ARRAYS = "torch"
 HYBRID = ("qwen3", "qwen3_5_text")
 """Model types that `harness.falsifiers.baselines.transformers.hybrid` builds."""
+PLAIN = ("llama", "qwen2")
+"""Model types that are built here; `any_decoder` builds all others, through a folder."""
 
 
 @dataclass
@@ -67,6 +69,10 @@ def load(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], *, dtyp
         from harness.falsifiers.baselines.transformers import hybrid  # imported late, because its modules load slowly
 
         return hybrid.load(config, weights, dtype=dtype, device=device)
+    if config["model_type"] not in PLAIN:
+        from harness.falsifiers.baselines.transformers import any_decoder
+
+        return any_decoder.load(config, weights, dtype=dtype, device=device)
     wide = dtype == "float64"
     # Eager attention computes its softmax in float32 even in a float64 model, which float64
     # cases would detect; sdpa computes in the dtype of its inputs.

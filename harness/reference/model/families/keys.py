@@ -49,6 +49,7 @@ class Keys:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = config
         self.read: list[str] = ["model_type"]
+        self.idle: list[str] = []
 
     def get(self, key: str, default: Any = ABSENT) -> Any:
         """The value; a key that is null or absent has the default."""
@@ -61,7 +62,7 @@ class Keys:
 
     def without_effect(self, *keys: str) -> None:
         """Keys that this family's class in transformers does not read, though others do."""
-        self.read += keys
+        self.idle += keys
 
     def count(self, key: str, default: Any = ABSENT) -> int:
         found = self.get(key, default)
@@ -166,7 +167,8 @@ class Keys:
     def done(self) -> tuple[str, ...]:
         """The keys that were read. Raises: ValueError for a key of the config that was not."""
         for key in self.config:
-            if key not in self.read and key not in WITHOUT_EFFECT and self.config[key] is not None:
+            known = key in self.read or key in self.idle or key in WITHOUT_EFFECT
+            if not known and self.config[key] is not None:
                 raise ValueError(
                     f"config: found {key} {self.config[key]!r}, which the family {self.config['model_type']} does not "
                     "read; expected only keys whose effect the reference has"
