@@ -50,9 +50,10 @@ def read_weights(folder: str | Path) -> dict[str, np.ndarray]:
 
 
 def digest(folder: str | Path) -> str:
-    """SHA-256 over config.json and every safetensors file of the folder, by name and bytes."""
-    total = hashlib.sha256()
-    for path in sorted([*Path(folder).glob("*.safetensors"), Path(folder) / "config.json"]):
+    """SHA-256 over config.json, the index and every safetensors file of the folder, by name and bytes."""
+    total, index = hashlib.sha256(), Path(folder) / INDEX
+    files = [*Path(folder).glob("*.safetensors"), Path(folder) / "config.json", *([index] if index.is_file() else [])]
+    for path in sorted(files):
         total.update(path.name.encode() + b"\0")
         with path.open("rb") as stream:
             total.update(hashlib.file_digest(stream, "sha256").digest())

@@ -35,15 +35,15 @@ def run(args: argparse.Namespace) -> int:
     from harness.evidence.verify import verified
     from harness.report.movement import moved
     from harness.report.state import states
-    from harness.report.terminal import print_json
+    from harness.words.plain import say, say_json
 
     old, new = (states(verified([path]))[0] for path in (args.before, args.after))
     found = moved(old, new)
     ids = {"before": old.newest["id"], "after": new.newest["id"]}
     if args.json:
-        print_json({**ids, **found})
+        say_json({**ids, **found})
     else:
-        print("\n".join(_text(ids, found)))
+        say(*_text(ids, found))
     return 1 if found["worse"] else 0
 
 
@@ -59,15 +59,18 @@ def _text(ids: Mapping[str, str], found: Movement) -> Iterator[str]:
         lines = [_verdict(change) for change in shown if change["direction"] == way]
         yield from _section({"other": "changed, neither better nor worse"}.get(way, way), lines)
     if left:
-        yield f"\n{left} claims were left out by -k in one of the runs; compare runs of the same -k to leave them aside"
+        yield ""
+        yield f"{left} claims were left out by -k in one of the runs; compare runs of the same -k to leave them aside"
     yield from _section("known-wrong versions", [_mutant(m) for m in found["mutants"]])
     yield from _section("measurements that moved by much", [_measurement(m) for m in found["measurements"]])
-    yield "\nsomething got worse" if found["worse"] else "\nnothing got worse"
+    yield ""
+    yield "something got worse" if found["worse"] else "nothing got worse"
 
 
 def _section(title: str, lines: list[str]) -> Iterator[str]:
     if lines:
-        yield f"\n{title}"
+        yield ""
+        yield title
         yield from (f"  {line}" for line in lines[:SHOWN])
         if len(lines) > SHOWN:
             yield f"  and {len(lines) - SHOWN} more (--json has all)"

@@ -29,24 +29,25 @@ def run(args: argparse.Namespace) -> int:
     Raises: UserError that names the nearest word if the word is unknown.
     """
     from harness.report.word_pages import pages
+    from harness.words.plain import say
 
     found = pages(args.word, args.contracts, Path(args.evidence))
-    print("\n\n".join(_printed(title, lines) for title, lines in found))
+    for i, (title, lines) in enumerate(found):
+        say(*([""] if i else []), title, *_wrapped(lines))
     return 0
 
 
-def _printed(title: str, lines: Iterator[tuple[int, str]]) -> str:
+def _wrapped(lines: Iterator[tuple[int, str]]) -> Iterator[str]:
     """Wrap a page to the terminal, at most 100 columns; a command stays on one line, so that it can be copied."""
     width = max(40, min(shutil.get_terminal_size().columns, 100))
-    out = [title]
     for indent, text in lines:
         lead = " " * max(indent, 0)
         if indent < 0 or text.startswith("$ "):
-            out += ["", text] if indent < 0 else [lead + text]
+            yield from ["", text] if indent < 0 else [lead + text]
         else:
             under = lead + ("  " if ENTRY.match(text) else "")
             words = " ".join(text.split())
-            out += textwrap.wrap(
+            yield from textwrap.wrap(
                 words,
                 width,
                 initial_indent=lead,
@@ -54,4 +55,3 @@ def _printed(title: str, lines: Iterator[tuple[int, str]]) -> str:
                 break_on_hyphens=False,
                 break_long_words=False,
             )
-    return "\n".join(out)

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.words.plain import say
 
 NAME = "export"
 HELP = "a checkpoint folder to a GGUF file"
@@ -44,7 +45,5 @@ def run(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as problem:
         raise UserError(f"export: {problem.name} is not installed; pip install harness[interop]") from None
     kinds = sorted({entry.type for entry in plan.entries})
-    print(
-        f"{path}: {plan.architecture}, {len(plan.entries)} tensors ({', '.join(kinds)}), {path.stat().st_size:,} bytes"
-    )
+    say(f"{path}: {plan.architecture}, {len(plan.entries)} tensors ({', '.join(kinds)}), {path.stat().st_size:,} bytes")
     return 0

@@ -1,4 +1,4 @@
-"""`harness gate EVIDENCE... --target T`: may these targets ship? From sealed evidence only."""
+"""`harness gate EVIDENCE... --target T`: may what is at hand ship? From sealed evidence only."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import argparse
 import re
 from datetime import timedelta
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.commands.arguments import JSON, refuse_without_key, signed_by
 
 if TYPE_CHECKING:
-    from harness.evidence.release import Ruling
+    from harness.evidence.release.at_hand import Named
+    from harness.evidence.release.ruling import Ruling
 
 NAME = "gate"
 HELP = "the ship gate of CI"
@@ -19,11 +21,20 @@ EPILOG = "exit codes: 0 open, 1 red or not verified, 2 usage or runs that do not
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """EVIDENCE... --target T [--contracts DIR] [--min-ship PERCENT] [--max-age DURATION] [--key PUB] ..."""
+    """EVIDENCE... --target T [--candidate C] [--contracts PATH] [--trust-missing] [--min-ship PERCENT] ..."""
     add = parser.add_argument
     add("evidence", nargs="+", metavar="EVIDENCE", help="runs of one candidate, from any hosts; they are merged")
     add("--target", required=True, action="append", metavar="T", help="may be given more than once")
-    add("--contracts", metavar="DIR", help="the present contracts; evidence of other contracts is STALE")
+    add("--candidate", metavar="C", help="what you ship (default: harness.toml's, else torch); other evidence is STALE")
+    add(
+        "--contracts",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="the contracts at hand, with their ship.yaml, may be given more than once (default: contracts/ here)",
+    )
+    add("--weights", metavar="DIR", help="the weights at hand, if the run had --weights")
+    add("--trust-missing", action="store_true", help="accept evidence of a source that is not here; it is written down")
     add(
         "--min-ship",
         type=_percent,
@@ -36,22 +47,36 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the criteria that keep each target from shipping; returns the exit code: 0 open, 1 red, 3 short.
+    """Print what is at hand and the criteria that keep each target from shipping; returns the exit code.
 
-    Raises: UserError if the runs do not merge, or have no such target.
+    0 open, 1 red, 3 short.
+    Raises: UserError if the runs do not merge, or if there is no such target at hand.
     """
-    from harness.evidence.release import Question, rule_on
-    from harness.report.terminal import print_json
+    from harness.evidence.release.ruling import Question, rule_on
+    from harness.words.plain import say, say_json
 
     refuse_without_key(args)
     keys = (tuple(args.key), args.require_signature)
-    found = rule_on(Question(args.evidence, args.target, args.contracts, args.min_ship, args.max_age, *keys))
+    found = rule_on(Question(args.evidence, args.target, _named(args), args.min_ship, args.max_age, *keys))
     if args.json:
-        print_json(_as_json(found))
+        say_json(_as_json(found))
     else:
-        print("\n".join(_refusal(found, args.target) if found.faults else _lines(found)))
+        say(*found.hand.lines(), *(_refusal(found, args.target) if found.faults else _lines(found)))
     _tell_github(found, args.json)
     return found.code
+
+
+def _named(args: argparse.Namespace) -> Named:
+    """What the user says is to ship: the command line, else the project's settings."""
+    from harness.contract.location import HERE
+    from harness.evidence.release.at_hand import Named
+    from harness.run import settings
+    from harness.run.options import Options
+
+    here = [HERE] if Path(HERE).is_dir() else ["."]
+    held = settings.find(args.contracts or here)
+    chosen = args.candidate or held.get("candidate") or Options(paths=[]).candidate
+    return Named(chosen, tuple(args.contracts), args.weights or held.get("weights"), args.trust_missing)
 
 
 def _as_json(found: Ruling) -> dict[str, object]:
@@ -60,6 +85,9 @@ def _as_json(found: Ruling) -> dict[str, object]:
         "exit_code": found.code,
         "evidence": [str(folder) for folder in found.folders],
         "faults": found.faults,
+        "at_hand": found.hand.as_json(),
+        "trust_missing": found.hand.named.trust_missing,
+        "trusted": found.trusted,
     }
     if found.faults:
         return head
@@ -72,7 +100,7 @@ def _refusal(found: Ruling, targets: list[str]) -> list[str]:
 
 
 def _lines(found: Ruling) -> list[str]:
-    out = []
+    out = list(found.trusted)
     for decision in found.decisions:
         for criterion in decision.red + decision.short:
             out.append(f"{criterion['id']} {criterion['verdict']}: " + "; ".join(criterion["why"]))
@@ -85,16 +113,18 @@ def _lines(found: Ruling) -> list[str]:
 def _tell_github(found: Ruling, as_json: bool) -> None:
     from harness.report.ci import github
     from harness.report.claim import reported
+    from harness.words import plain
 
     if not github.enabled():
         return
+    head = [plain.fenced([*found.hand.lines(), *found.trusted])]
     if found.faults:
         github.print_lines([github.annotation("error", fault, title="harness gate") for fault in found.faults], as_json)
         github.append_summary(["## Gate: CLOSED", f"The evidence does not verify: {len(found.faults)} faults."])
         return
     claims = reported(found.merged, found.runs)
     github.print_lines(github.of_decisions(found.decisions, claims), as_json)
-    github.append_summary(github.gate_page(found.decisions, claims))
+    github.append_summary([*head, *github.gate_page(found.decisions, claims)])
 
 
 def _percent(text: str) -> Fraction:
@@ -105,7 +135,7 @@ def _percent(text: str) -> Fraction:
 
 
 def _duration(text: str) -> timedelta:
-    from harness.evidence.stale import duration
+    from harness.evidence.release.stale import duration
 
     try:
         return duration(text)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from harness.commands.arguments import JSON
+from harness.words.plain import say, say_json
 
 NAME = "import"
 HELP = "convert provable-contracts files to contracts without falsifiers"
@@ -35,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(args.out)
     report = import_files(args.paths, folder, force=args.force)
     if args.json:
-        print(json.dumps(report, indent=1, ensure_ascii=False))
+        say_json(report)
     else:
         _print(report, folder)
     return 2 if report["failed"] else 0
@@ -43,25 +42,25 @@ def run(args: argparse.Namespace) -> int:
 
 def _print(report: dict[str, Any], folder: Path) -> None:
     for each in report["imported"]:
-        _say(f"{each['contract']}: {_tests(each['kinds'])}; from {each['source']}")
+        say(f"{each['contract']}: {_tests(each['kinds'])}; from {each['source']}")
         kept = [f"{name} {count}" if count else name for name, count in each["kept"].items()]
         kept += [f"comments {each['comments']}"] if each["comments"] else []
         if kept:
-            _say(f"  kept     {', '.join(kept)}")
+            say(f"  kept     {', '.join(kept)}")
         for old, new in each["renamed"].items():
-            _say(f"  renamed  {old!r} to {new}")
+            say(f"  renamed  {old!r} to {new}")
         for note in each["notes"]:
-            _say(f"  note     {note}")
+            say(f"  note     {note}")
         for arguments, claims in each["built_in"].items():
-            _say(f"  same op  harness run {arguments}   ({claims})")
+            say(f"  same op  harness run {arguments}   ({claims})")
     for problem in report["failed"]:
-        print(_printable(problem), file=sys.stderr)
+        say(problem, stderr=True)
     counts = report["counts"]
-    _say(f"{len(report['imported'])} contracts imported, {len(report['failed'])} not")
+    say(f"{len(report['imported'])} contracts imported, {len(report['failed'])} not")
     if counts["tests"]:
         share = f"{100 * report['executable_share']:.2g} %"
-        _say(f"{_tests(counts)}, 0 bound; {share} could be executed (commands), none of it was run here")
-        _say(f"next: harness validate {folder}; every test is UNVERIFIED until a falsifier is bound to it")
+        say(f"{_tests(counts)}, 0 bound; {share} could be executed (commands), none of it was run here")
+        say(f"next: harness validate {folder}; every test is UNVERIFIED until a falsifier is bound to it")
 
 
 def _tests(counts: dict[str, int]) -> str:
@@ -71,12 +70,3 @@ def _tests(counts: dict[str, int]) -> str:
     kinds = [f"{each}s" if each.endswith("command") and each != "1 command" else each for each in kinds]
     total = sum(counts.get(kind.value, 0) for kind in Kind)
     return f"{total} test{'s' if total != 1 else ''}: {', '.join(kinds)}"
-
-
-def _say(line: str) -> None:
-    print(_printable(line))
-
-
-def _printable(text: str) -> str:
-    """Escape characters with which a file's text could move the cursor, set colours or start a new line."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

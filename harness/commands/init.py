@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.words.plain import say
 
 NAME = "init"
 HELP = "a contract, a falsifier and a kernel with one bug, in an empty folder"
@@ -41,11 +42,11 @@ def run(args: argparse.Namespace) -> int:
             text = (files("harness") / "template" / name).read_text(encoding="utf-8")
             with (target / name).open("x", encoding="utf-8") as stream:
                 stream.write(text)
-            print(f"{target / name!s:<24} {what}")
+            say(f"{target / name!s:<24} {what}")
     except OSError as problem:
         raise UserError(
             f"{args.folder}: cannot be written ({problem.strerror}); choose another: `harness init DIR`"
         ) from None
     where = "" if target == Path(".") else f"cd {target} && "
-    print(f"\nNow: {where}harness run .    it says which line of kernel.py to mend; mend it and run again")
+    say("", f"Now: {where}harness run .    it says which line of kernel.py to mend; mend it and run again")
     return 0

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from harness.checkpoint import read_config
     from harness.report.inspection import print_inspection
-    from harness.report.terminal import print_json
+    from harness.words.plain import say_json
 
     try:
         found = import_module("harness.formats.inspection").inspect(args.path)
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     except import_module("harness.formats.errors").Malformed as problem:
         raise UserError(str(problem)) from None
     if args.json:
-        print_json(found)
+        say_json(found)
     else:
         print_inspection(found)
     return 0

@@ -17,8 +17,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write both files and print what each is for. Raises: UserError if one of them exists."""
     from harness.evidence import signature
+    from harness.words.plain import say
 
     secret, shown, name = signature.generate(Path(args.name))
-    print(f"{secret}: sign with `harness run --sign {secret}`; keep it out of reach of what you test")
-    print(f"{shown}: check with `harness verify --key {shown} --require-signature`; key {name[:16]}")
+    say(f"{secret}: sign with `harness run --sign {secret}`; keep it out of reach of what you test")
+    say(f"{shown}: check with `harness verify --key {shown} --require-signature`; key {name[:16]}")
     return 0

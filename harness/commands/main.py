@@ -30,6 +30,7 @@ from harness.commands.completer import answer
 from harness.contract.names.packages import import_from, in_the_way
 from harness.contract.problem import nearest
 from harness.errors import UserError
+from harness.words.plain import say
 
 COMMANDS = (
     validate,
@@ -50,7 +51,9 @@ COMMANDS = (
 )
 """In the order in which `--help` lists them. A command is a module with NAME, HELP, arguments(parser) and run(args),
 and optionally EPILOG, the last paragraph of its help."""
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+REFUSED = (errno.EACCES, errno.EPERM)
+"""Told by exit code 4 too where a run's own folder was refused, whose mode was changed meanwhile."""
 KEPT = "finished claims are kept in the .partial folder; make room, then `harness run --resume` it"
 READERS = {command.NAME for command in (verify, report, compare, inspect)}
 """Commands that read evidence or files and run nothing: they import nothing from the working folder."""
@@ -88,25 +91,32 @@ def main(argv: Sequence[str] | None = None) -> int:
             _settle_path(args.command)
         return int(args.execute(args))
     except UserError as problem:
-        print(f"harness: {problem}", file=sys.stderr)
+        say(f"harness: {problem}", stderr=True)
         return problem.code
     except (ImportError, AttributeError):
         hidden = in_the_way(os.getcwd())
         if hidden is None:
             raise
         name, file = hidden
-        print(f"harness: {file} hides the module `{name}` that Harness needs; rename it", file=sys.stderr)
+        say(f"harness: {file} hides the module `{name}` that Harness needs; rename it", stderr=True)
         return 2
     except KeyboardInterrupt:
-        print("harness: interrupted; finished claims are kept in the .partial folder (--resume)", file=sys.stderr)
+        say("harness: interrupted; finished claims are kept in the .partial folder (--resume)", stderr=True)
         return 130
     except BrokenPipeError:
         return 141
     except OSError as problem:
-        if problem.errno not in UNWRITABLE:
+        if not _unwritable(problem):
             raise
-        print(f"harness: {problem.strerror}: {problem.filename or 'the evidence'}; {KEPT}", file=sys.stderr)
+        say(f"harness: {problem.strerror}: {problem.filename or 'the evidence'}; {KEPT}", stderr=True)
         return 4
+
+
+def _unwritable(problem: OSError) -> bool:
+    """Whether evidence could not be written."""
+    from harness.evidence.store import PARTIAL
+
+    return problem.errno in UNWRITABLE or (problem.errno in REFUSED and PARTIAL in str(problem.filename))
 
 
 def _settle_path(command: str) -> None:

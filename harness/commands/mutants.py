@@ -32,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
     from harness.evidence import store
     from harness.evidence.summary import read_results
     from harness.judging.mutant_kills import alive
-    from harness.report.terminal import print_json, print_mutants
+    from harness.report.terminal import print_mutants
+    from harness.words.plain import say_json
 
     if not args.paths or any(_is_evidence(Path(path)) for path in args.paths):
         folders = store.sealed_runs(map(Path, args.paths or ["evidence"]))
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         {"claim": claim, **fate} for claim, result in sorted(results.items()) for fate in result["mutants"]
     ]
     if args.json:
-        print_json({"mutants": rows})
+        say_json({"mutants": rows})
     else:
         print_mutants(rows)
     if not rows:

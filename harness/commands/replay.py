@@ -22,6 +22,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the case, the bytes compared and the violated limits; 1 if it fails again, 0 if it passes now."""
     from harness.run import settings
     from harness.trial.replay import Asked, replay
+    from harness.words.plain import say
 
     found = settings.find([args.contracts or "."])
     asked = Asked(
@@ -31,17 +32,17 @@ def run(args: argparse.Namespace) -> int:
     )
     again = replay(Path(args.counterexample), asked)
     about = again.about
-    print(f"{about['claim']} ({about['contract']}), candidate {again.candidate}, {about['device']}")
+    say(f"{about['claim']} ({about['contract']}), candidate {again.candidate}, {about['device']}")
     if again.same_candidate is False:
-        print("  candidate another source than the recorded one")
-    print(f"  case      {about['case']['params']} {about['case']['dtype']} seed={about['case']['seed']}")
-    print(f"  inputs    {again.arrays} arrays, {'the stored bytes' if again.same_inputs else 'NOT the stored bytes'}")
-    print(f"  outputs   {'the same bytes as recorded' if again.same_outputs else 'other bytes than recorded'}")
+        say("  candidate another source than the recorded one")
+    say(f"  case      {about['case']['params']} {about['case']['dtype']} seed={about['case']['seed']}")
+    say(f"  inputs    {again.arrays} arrays, {'the stored bytes' if again.same_inputs else 'NOT the stored bytes'}")
+    say(f"  outputs   {'the same bytes as recorded' if again.same_outputs else 'other bytes than recorded'}")
     for finding in again.broken:
         row, place = finding.row, ""
         if row and "at" in row:
             place = f" at {row['pair']}{row['at']}: found {row['got']}, reference {row['want']}"
-        print(f"  violates  {finding.limit} ({finding.measure} = {finding.value:.6g}){place}")
+        say(f"  violates  {finding.limit} ({finding.measure} = {finding.value:.6g}){place}")
     if not again.broken:
-        print("  violates  nothing on its own" + ("" if about["reproducible"] else ": it was not reproducible"))
+        say("  violates  nothing on its own" + ("" if about["reproducible"] else ": it was not reproducible"))
     return 1 if again.broken else 0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.words.plain import say
 
 NAME = "report"
 HELP = "write HTML, Markdown, JUnit XML and SARIF about one or several runs"
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         page = html(history, found)
     except UserError as lacking:
-        print(f"harness: {lacking}", file=sys.stderr)
+        say(f"harness: {lacking}", stderr=True)
     else:
         _write(target / "index.html", page.encode())
     return 0
@@ -70,4 +70,4 @@ def _outside(out: Path) -> Path:
 
 def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    print(path)
+    say(path)

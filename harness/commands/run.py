@@ -65,9 +65,10 @@ def run(args: argparse.Namespace) -> int:
     from harness.evidence import signature
     from harness.evidence.summary import exit_code
     from harness.report.progress import TerminalProgress
-    from harness.report.terminal import print_json, print_run
+    from harness.report.terminal import print_run
     from harness.run import session
     from harness.run.progress import Silent
+    from harness.words.plain import say_json
 
     _refuse_inside_a_run(args.junitxml)
     key = signature.private_key(args.sign) if args.sign else None  # a mistake is told before anything runs
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         "device": finished.device,
     }
     if args.json:
-        print_json({**shown, **sealed.outcome})
+        say_json({**shown, **sealed.outcome})
     else:
         print_run(shown, sealed.outcome, sealed.results, finished.seconds, finished.options.replay)
     _tell_ci(finished, args)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -26,17 +25,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check the contracts and print what was found; returns the exit code, 2 on any error."""
     from harness.contract.validate import check
+    from harness.words.plain import say, say_json
 
     checked = check(args.paths)
-    print(_as_json(checked) if args.json else _as_text(checked))
+    if args.json:
+        say_json(_as_json(checked), indent=2)
+    else:
+        say(*_as_text(checked))
     return 2 if checked.errors else 0
 
 
-def _as_text(checked: Checked) -> str:
+def _as_text(checked: Checked) -> list[str]:
     lines = [str(problem) for problem in checked.problems]
     if checked.bindings or checked.unbound:
         lines += ["", *_table([_HEAD, *_rows(checked)])] if lines else _table([_HEAD, *_rows(checked)])
-    return "\n".join([*lines, *([""] if lines else []), _summary(checked)])
+    return [*lines, *([""] if lines else []), _summary(checked)]
 
 
 def _summary(checked: Checked) -> str:
@@ -65,7 +68,7 @@ def _table(rows: list[tuple[str, ...]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _as_json(checked: Checked) -> str:
+def _as_json(checked: Checked) -> dict[str, object]:
     bindings = {
         claim: {
             "falsifier": str(binding.falsifier),
@@ -77,4 +80,4 @@ def _as_json(checked: Checked) -> str:
     }
     counts = {name: getattr(checked, name) for name in ("claims", "errors", "warnings")}
     report = {"contracts": checked.files, **counts, "problems": [asdict(each) for each in checked.problems]}
-    return json.dumps({**report, "unbound": list(checked.unbound), "bindings": bindings}, indent=2, ensure_ascii=False)
+    return {**report, "unbound": list(checked.unbound), "bindings": bindings}

@@ -22,26 +22,25 @@ def run(args: argparse.Namespace) -> int:
     from harness.evidence import manifest, signature, store
     from harness.evidence.reconcile import DRAWS, redraws
     from harness.evidence.verify import check
+    from harness.words.plain import say
 
     refuse_without_key(args)
     faulty = False
     for folder in store.sealed_runs(map(Path, args.evidence)):
         faults = check(folder) or signature.faults(folder, args.key, args.require_signature)
         for fault in faults:
-            print(fault)
+            say(fault)
         if faults:
-            print(f"{folder}: NOT verified, {len(faults)} fault{'s' if len(faults) > 1 else ''}")
+            say(f"{folder}: NOT verified, {len(faults)} fault{'s' if len(faults) > 1 else ''}")
         else:
             body = store.read_json(folder / "run.json")
             counts = ", ".join(f"{n} {verdict}" for verdict, n in body["counts"].items())
             files = len(store.read_json(folder / manifest.NAME)["files"])
             judged = sum(1 for _ in store.claims(folder))
             rest = f" ({len(body['claims']) - judged} did not run)" if len(body["claims"]) > judged else ""
-            print(f"{folder}: verified, {files} files, {judged} claims judged again{rest}: {counts}")
+            say(f"{folder}: verified, {files} files, {judged} claims judged again{rest}: {counts}")
             if not redraws(body):
                 made = body["versions"].get(DRAWS, "another version")
-                print(
-                    f"{folder}: its cases were not drawn again: made with {DRAWS} {made}, which is not installed here"
-                )
+                say(f"{folder}: its cases were not drawn again: made with {DRAWS} {made}, which is not installed here")
         faulty |= bool(faults)
     return 1 if faulty else 0

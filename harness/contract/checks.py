@@ -12,6 +12,8 @@ from harness.contract.names.modules import Modules
 from harness.contract.names.resolve import Binding, resolve
 from harness.contract.problem import Mistake, nearest
 
+MOST_EXAMPLES = 10_000
+"""Cases that a claim may ask for without a reason."""
 _LIMITED_BY = frozenset({"accept", "given", "explore"})
 
 
@@ -26,6 +28,7 @@ def check_claim(
     if "unbound" in {*source, *broken}:
         return None, []
     findings = [] if "mutants" in broken else list(_check_mutants(source, broken))
+    findings += [] if "examples" in broken else list(_check_examples(source, broken))
     if not broken & {"given", "explore"}:
         findings += [*check_domains(source), *check_held(source)]
     binding, unresolved = resolve(source, folder, modules, complete=not broken & {"given", "explore"})
@@ -49,6 +52,17 @@ def _check_mutants(source: dict[str, Any], broken: frozenset[str]) -> Iterator[M
     if mutants and "baseline" not in {*source, *broken}:
         message = "mutants are made from a baseline, but the claim has none; add baseline: package.module"
         yield Mistake(("mutants",), message, at_key=True)
+
+
+def _check_examples(source: dict[str, Any], broken: frozenset[str]) -> Iterator[Mistake]:
+    """A slip of one zero costs hours, so that many cases need a reason; one that excuses nothing is a mistake too."""
+    examples, excused = source.get("examples", 1), "examples_exempt" in {*source, *broken}
+    if examples > MOST_EXAMPLES and not excused:
+        message = f"examples: found {examples}, expected at most {MOST_EXAMPLES}; or write examples_exempt: <reason>"
+        yield Mistake(("examples",), message)
+    if examples <= MOST_EXAMPLES and excused:
+        message = f"examples_exempt: found examples {examples}, which needs no reason up to {MOST_EXAMPLES}; remove it"
+        yield Mistake(("examples_exempt",), message, at_key=True)
 
 
 def check_depends(depends: dict[str, list[str]], elsewhere: Iterable[str]) -> Iterator[tuple[str, Mistake]]:

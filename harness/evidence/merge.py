@@ -107,7 +107,7 @@ def _refuse_others(runs: Runs) -> None:
 def _identities(a: RunBody, b: RunBody) -> list[tuple[str, Parts, Parts]]:
     """(name of the thing compared, its parts in one run, its parts in the other)."""
     return [
-        ("candidate", _candidate(a["candidate"]), _candidate(b["candidate"])),
+        ("candidate", candidate_parts(a["candidate"]), candidate_parts(b["candidate"])),
         ("code", a["code"], b["code"]),
         ("weights", _weights(a), _weights(b)),
     ]
@@ -117,7 +117,7 @@ def _weights(body: RunBody) -> Parts:
     return {"sha256": body["weights"]["sha256"] if body["weights"] else None}
 
 
-def _candidate(found: Identity) -> Parts:
+def candidate_parts(found: Identity) -> Parts:
     """The candidate's parts without its folder: another host may keep it elsewhere, and the digest identifies it."""
     spec = found["spec"]
     scheme = spec.partition(":")[0]

@@ -32,7 +32,7 @@ def started(options: Options, checked: Checked, host: Host) -> Begun:
         "device": host["device"],
         "device_asked": host["device_asked"],
         "device_missing": host["device_missing"],
-        "weights": _weights(options["weights"]),
+        "weights": weights_digest(options["weights"]),
         "host": host["host"],
         "versions": host["versions"],
         "code": code_digests(),
@@ -47,7 +47,7 @@ def begun_part(body: Running | RunBody) -> Begun:
     return part
 
 
-def _weights(folder: str | None) -> Checkpoint | None:
+def weights_digest(folder: str | None) -> Checkpoint | None:
     """The folder from --weights with the digest of its content; None as digest if it is no checkpoint.
 
     `harness.run.campaign` refuses such a folder later.

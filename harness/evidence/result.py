@@ -12,7 +12,7 @@ from harness.evidence.examined import Examined, FollowUp
 from harness.evidence.store import write_json
 from harness.judging.cause import root_cause_class
 from harness.judging.judgement import violation
-from harness.judging.result import Result, Smallest, Stages, TorchSettings, Violation
+from harness.judging.result import FilesRead, Result, Smallest, Stages, TorchSettings, Violation
 from harness.words import narrative
 
 
@@ -24,6 +24,7 @@ def write(
     device: str,
     seconds: float,
     settings: TorchSettings | None = None,
+    read: FilesRead | None = None,
 ) -> Result:
     """Write claim.yaml, result.json, README.md and, after a violation, the counterexample and stages."""
     judgement, follow_up = found.judgement, found.follow_up
@@ -46,6 +47,8 @@ def write(
         "seconds": round(seconds, 3),
         "record": found.record,
     }
+    if read is not None:
+        result["read"] = read
     if found.search:
         result["search"] = found.search
     (folder / "claim.yaml").write_text(entry_yaml(claim), encoding="utf-8")

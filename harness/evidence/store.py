@@ -6,9 +6,9 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
-import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from harness.contract.text.reader import load_yaml
 from harness.errors import UserError
 from harness.evidence import manifest
 from harness.evidence.body import RunBody
+from harness.words.plain import say
 
 PARTIAL = ".partial"
 SEAL = "digest.json"
@@ -26,6 +27,9 @@ LOCK = "writer.lock"
 """In an unsealed run: locked by the process that writes it, whose number it holds."""
 LARGEST = 1 << 28
 """Bytes of the largest JSON file that is read; the largest of a whole run of 238 claims has some megabytes."""
+
+SURROGATE = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
+"""The escape of half a character."""
 
 
 class ClaimSeal(TypedDict):
@@ -42,6 +46,16 @@ class Run:
         self._deposited: dict[str, dict[str, str]] = {}
         """Claim -> the digests of its files when it ended, kept where nothing that is tested can write."""
         (folder / "claims").mkdir(parents=True, exist_ok=True)
+
+    def hold(self) -> None:
+        """Keep the digests of the claims that a killed run finished and whose files match them, before anything runs.
+
+        `seal` compares them as it does those of `deposit`.
+        """
+        for path in sorted((self.folder / "claims").iterdir()):
+            found = manifest.digests(path)
+            if whole(path):
+                self._deposited[path.name] = found
 
     @property
     def id(self) -> str:
@@ -65,9 +79,10 @@ class Run:
         self._deposited[claim] = manifest.digests(target)
         return target
 
-    def finished(self) -> set[str]:
-        """Ids of deposited claims whose files match their digests."""
-        return {path.name for path in sorted((self.folder / "claims").iterdir()) if whole(path)}
+    @property
+    def held(self) -> frozenset[str]:
+        """Ids of the claims whose digests this process holds."""
+        return frozenset(self._deposited)
 
     def seal(self, body: RunBody) -> Path:
         """Write run.json and the manifest, then remove `.partial` from the folder's name.
@@ -76,10 +91,12 @@ class Run:
         """
         for claim, digests in self._deposited.items():
             path = self.folder / "claims" / claim
-            if manifest.digests(path) != digests:
+            found = manifest.digests(path) if path.is_dir() else {}
+            for name in sorted(each for each in {*found, *digests} if found.get(each) != digests.get(each)):
+                then, now = (f"{each.get(name, 'none')[:12]}" for each in (digests, found))
                 raise UserError(
-                    f"{path}: changed after the claim ended; something that ran here writes into the evidence. "
-                    "It is not sealed: find what wrote there, and run again",
+                    f"{path / name}: changed after the claim ended (SHA-256 {then}, now {now}); something that ran "
+                    "here writes into the evidence. It is not sealed: find what wrote there, and run again",
                     code=1,
                 )
         shutil.rmtree(self.folder / "staging", ignore_errors=True)
@@ -119,8 +136,16 @@ def whole(claim: Path) -> bool:
 
 
 def begin(root: Path) -> Run:
-    """Begin a new run below `root`."""
-    return Run(root / (new_id() + PARTIAL))
+    """Begin a new run below `root`.
+
+    Raises: UserError with code 4 if there can be no folder.
+    """
+    try:
+        return Run(root / (new_id() + PARTIAL))
+    except OSError as problem:
+        raise UserError(
+            f"--evidence {root}: {problem.strerror}; expected a folder that can be written; nothing was run", code=4
+        ) from None
 
 
 def new_id() -> str:
@@ -129,7 +154,7 @@ def new_id() -> str:
 
 
 def resume(folder: Path) -> Run:
-    """Open a killed run in order to complete it.
+    """Open a killed run in order to complete it; what its finished claims hold now is what may be sealed.
 
     Raises: UserError if the folder is not an unfinished run.
     """
@@ -137,7 +162,9 @@ def resume(folder: Path) -> Run:
         raise UserError(
             f"--resume {folder}: expected an unfinished run, a folder named <run-id>{PARTIAL} with run.json"
         )
-    return Run(folder)
+    run = Run(folder)
+    run.hold()
+    return run
 
 
 def sealed(path: Path) -> Path:
@@ -179,7 +206,7 @@ def sealed_runs(paths: Iterable[Path]) -> list[Path]:
     if not found:
         raise UserError(f"{', '.join(map(str, files))}: no run; give an evidence folder, as `harness run` printed it")
     for path in files:
-        print(f"harness: {path}: a file and no run; skipped", file=sys.stderr)
+        say(f"harness: {path}: a file and no run; skipped", stderr=True)
     return list(dict.fromkeys(found))
 
 
@@ -219,7 +246,11 @@ def read_json(path: Path) -> Any:
         size = path.lstat().st_size
         if size > LARGEST:
             raise UserError(f"{path}: {size} bytes, expected at most {LARGEST}; no run writes a file of that size")
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
+        text = path.read_text(encoding="utf-8")
+        found = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        if SURROGATE.search(text):
+            json.dumps(found, ensure_ascii=False).encode()  # a lone one is no text, and no schema can be asked about it
+        return found
     except FileNotFoundError:
         raise UserError(f"{path}: not found in the evidence") from None
     except RecursionError:

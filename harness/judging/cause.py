@@ -55,7 +55,7 @@ MEANING = {
     Cause.RAISED: "the falsifier, or the candidate that it called, raised an exception",
     Cause.BASELINE_FAILED: "the baseline did not run to its end, so there is nothing to compare with",
     Cause.DEPENDS_ON_RED: "a contract named in this one's depends_on is red",
-    Cause.CHANGED_SINCE: "contract, code or candidate changed since the run",
+    Cause.CHANGED_SINCE: "candidate, weights, contract, code, version or a file that it read is not the one at hand",
     Cause.TOO_OLD: "the run began longer ago than --max-age allows",
     Cause.OTHER_PLATFORM: "it survived on a platform that the claim's discharges_on does not name",
     Cause.MUTANTS_LEFT_OUT: "--no-mutants: the candidate broke no limit, and nothing showed that the claim can fail",

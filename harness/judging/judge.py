@@ -13,7 +13,7 @@ from harness.judging.findings import IMPLICIT, findings, sample
 from harness.judging.judgement import Judgement, violation
 from harness.judging.limits import Finding, Group, Limit, evaluate, parse
 from harness.judging.mutant_kills import mutant_fate, vacuous, weak
-from harness.judging.record import Entry, Record, Subject, of_fixed_cases
+from harness.judging.record import Entry, Record, Subject, of_fixed_cases, shortened
 from harness.judging.result import Fate, Measurements
 from harness.judging.verdict import Verdict
 from harness.measurements.pool import Pool
@@ -54,7 +54,7 @@ def judge(claim: Entry, record: Record) -> Judgement:
     verdict, reason, cause = _verdict(claim, record, found, limits, mutants)
     return Judgement(
         verdict=verdict,
-        reason=reason,
+        reason=shortened(reason),
         cause=cause,
         violated=[violation(finding) for finding in found if not finding.holds],
         measurements=_measurements(found),
@@ -74,7 +74,7 @@ def why_unbound(claim: Entry) -> str:
 
 
 def _without_findings(verdict: Verdict, reason: str, cause: Cause) -> Judgement:
-    return Judgement(verdict, reason, cause, [], {}, [])
+    return Judgement(verdict, shortened(reason), cause, [], {}, [])
 
 
 def _verdict(

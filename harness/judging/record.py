@@ -77,6 +77,19 @@ class Record(TypedDict):
     """The cause of `error`."""
 
 
+MOST = 2_000
+"""Characters of a reason that the evidence keeps."""
+
+
+def shortened(reason: str) -> str:
+    """A reason of at most MOST characters: what it lacks is counted, and a lone surrogate is escaped."""
+    found = reason[: MOST + 1].encode("utf-8", "backslashreplace").decode()
+    if len(found) <= MOST:
+        return found
+    note = f" ... ({len(reason)} characters)"
+    return found[: MOST - len(note)] + note
+
+
 def of_fixed_cases(record: Record) -> Record:
     """The record without the cases that the search added: what the mutants are judged on."""
     added = set(record.get("searched", []))
@@ -91,7 +104,14 @@ def of_fixed_cases(record: Record) -> Record:
 
 def lacking(reason: str, cause: str) -> Subject:
     """The record of a subject that could not run: the reason, and no measurements."""
-    return {"status": "unsupported", "reason": reason, "rows": [], "scalars": [], "faults": [], "cause": cause}
+    return {
+        "status": "unsupported",
+        "reason": shortened(reason),
+        "rows": [],
+        "scalars": [],
+        "faults": [],
+        "cause": cause,
+    }
 
 
 def without_result(
@@ -105,7 +125,7 @@ def without_result(
         "mutants": {},
     }
     if error is not None:
-        found["error"] = error
+        found["error"] = shortened(error)
     if cause is not None:
         found["cause"] = cause
     return found

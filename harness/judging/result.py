@@ -123,6 +123,17 @@ class TorchSettings(TypedDict):
     mkldnn_fp32: str
 
 
+class FilesRead(TypedDict):
+    """The files that a claim's process opened for reading, by their names below two folders, with their SHA-256."""
+
+    candidate: dict[str, str]
+    """Below the folder of the candidate's Python file."""
+    working: dict[str, str]
+    """Below the folder in which the run was started, and not below the candidate's."""
+    left_out: int
+    """How many have no digest, because they are too many or too large."""
+
+
 class Result(TypedDict):
     """result.json."""
 
@@ -143,6 +154,8 @@ class Result(TypedDict):
     """torch's settings in the claim's process when the claim ended; None if it did not run or torch is not there."""
     seconds: float
     record: Record
+    read: NotRequired[FilesRead]
+    """Left out if its process did not run to its end."""
     search: NotRequired[Search]
     """Left out if nothing was searched."""
     counterexample: NotRequired[Smallest]

@@ -119,7 +119,13 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
 
 
 def _errors(checked: Checked) -> list[str]:
-    return [str(problem) for problem in checked.problems if problem.severity == "error"]
+    return [_printed(str(problem)) for problem in checked.problems if problem.severity == "error"]
+
+
+def _printed(text: str) -> str:
+    from harness.words.plain import printed
+
+    return printed(text)
 
 
 class ClaimItem(pytest.Item):
@@ -140,7 +146,7 @@ class ClaimItem(pytest.Item):
         if verdict in BROKEN_CHECKS:
             pytest.fail(self._story(), pytrace=False)
         if verdict not in (Verdict.FALSIFIED, Verdict.DISCHARGED):
-            raise pytest.skip.Exception(f"{verdict}: {self.result['reason']}", _use_item_location=True)
+            raise pytest.skip.Exception(_printed(f"{verdict}: {self.result['reason']}"), _use_item_location=True)
 
     def runtest(self) -> None:
         """Fail without a traceback if the candidate violated a limit."""
@@ -161,7 +167,7 @@ class ClaimItem(pytest.Item):
                     self.config.stash[SESSION] = _begin(self.session)
             return self.config.stash[SESSION].examine(self.claim)
         except UserError as problem:
-            mistake = str(problem)
+            mistake = _printed(str(problem))
         self.session.shouldstop = f"harness: {mistake}"
         pytest.fail(mistake, pytrace=False)
 
@@ -174,7 +180,7 @@ class ClaimItem(pytest.Item):
         lines = failure_lines(self.claim.id, self.claim.contract, self.result, str(folder), session.replay)
         if self.result["verdict"] == Verdict.ERROR.value:
             lines.append(f"  log       {folder}/claims/{self.claim.id}/log.txt")
-        return "\n".join(lines)
+        return "\n".join(map(_printed, lines))
 
 
 def _uncaptured(config: pytest.Config) -> AbstractContextManager[None]:

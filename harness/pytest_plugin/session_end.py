@@ -67,8 +67,10 @@ class SessionEnd:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the counts by verdict, because pytest counts only skips, and the evidence folder."""
+        from harness.words.plain import printed
+
         for line in self._lines:
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(printed(line))
 
     def _unreported_results(self) -> bool:
         """Whether a claim has a result but no report, because the session was interrupted in between."""

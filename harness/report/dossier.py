@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,8 @@ from harness.subject.candidate import BASELINE, PROGRAM, built_in
 from harness.words.glossary import MEANING
 from harness.words.narrative import next_step, search_text
 
-LOG_LINES = 40
+LOG_LINES, LOG_BYTES = 40, 1 << 16
+"""How much of the end of a log a page shows."""
 ARRAYS = 24
 
 
@@ -241,5 +243,9 @@ def _named(candidate: str) -> str:
 
 def _log(place: Path) -> str:
     path = place / "log.txt"
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-    return "\n".join(lines[-LOG_LINES:])
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - LOG_BYTES, 0))
+        text = file.read(LOG_BYTES).decode("utf-8", "replace")
+    return "\n".join(text.splitlines()[-LOG_LINES:])

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.report.terminal import WIDE, console
+from harness.words.plain import line
 
 ROWS, SHOWN = 2_048, 200
 """The most keys and tensors that are printed, and the most characters of each."""
@@ -25,13 +26,13 @@ def print_inspection(found: Mapping[str, Any]) -> None:
     keys.add_column(no_wrap=True, overflow="ellipsis", max_width=100)
     first = dict(list(found["keys"].items())[:ROWS])
     for name, value in {**first, **_tokenizer_rows(found["tokenizer"])}.items():
-        keys.add_row(Text(_printable(name[:SHOWN])), Text(_printable(_brief(value)[:SHOWN])))
+        keys.add_row(Text(line(name[:SHOWN])), Text(line(_brief(value)[:SHOWN])))
     tensors = Table(box=None, pad_edge=False, show_edge=False)
     for title in ("tensor", "type", "shape", "bytes"):
         tensors.add_column(title, no_wrap=True, justify="right" if title == "bytes" else "left")
     for tensor in found["tensors"][:ROWS]:
         shape = " x ".join(map(str, tensor["shape"]))
-        tensors.add_row(Text(_printable(tensor["name"][:SHOWN])), tensor["type"], shape, f"{tensor['bytes']:,}")
+        tensors.add_row(Text(line(tensor["name"][:SHOWN])), tensor["type"], shape, f"{tensor['bytes']:,}")
     out.print(keys)
     out.print()
     out.print(tensors)
@@ -53,8 +54,3 @@ def _brief(value: Any) -> str:
     if isinstance(value, Mapping) and set(value) == {"length", "first"}:
         return f"{value['length']} x " + json.dumps(value["first"], ensure_ascii=False)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _printable(text: str) -> str:
-    """Escape characters with which a file's text could move the cursor or set colours."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from harness.judging.verdict import Verdict
@@ -10,6 +9,8 @@ from harness.report.outline import Outline
 from harness.report.state import State
 from harness.report.work import Item, Obstacle
 from harness.words.narrative import failure_lines
+from harness.words.plain import code, fenced
+from harness.words.plain import markdown as cell
 
 LIMIT = 65_536
 """The most characters that GitHub accepts in one comment."""
@@ -27,27 +28,6 @@ def markdown(state: State, outline: Outline) -> str:
     for title, heads, rows in _folded(state, outline):
         text += "\n\n" + folded(title, heads, rows, ROOM - len(text))
     return text + "\n"
-
-
-def cell(text: object) -> str:
-    """Escape text for a Markdown table: it makes no line break, pipe, tag, link, mention or emphasis."""
-    out = re.sub(r"[\\`*\[|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\\g<0>", " ".join(str(text).split()))
-    out = re.sub(r"([@#])(?=\w)", "\\1\u200b", out.replace("://", r":\/\/"))
-    return out.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
-
-
-def code(text: str) -> str:
-    """Text between backticks, its own backticks replaced by apostrophes and its pipes escaped for a table."""
-    return f"`{' '.join(str(text).split()).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
-
-
-def fenced(lines: Sequence[str]) -> str:
-    """A fenced block whose fence is longer than any run of backticks in the text."""
-    text = "\n".join(lines)
-    ticks = "```"
-    while ticks in text:
-        ticks += "`"
-    return f"{ticks}text\n{text}\n{ticks}"
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -71,11 +51,11 @@ def folded(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], room
 def _about(outline: Outline) -> str:
     now, before = outline["state"], outline["before"]
     counts = ", ".join(f"{n} {verdict}" for verdict, n in outline["counts"].items())
-    text = f"Candidate {code(now['candidate'])} on {', '.join(now['devices'])}, {now['day']}: {counts}."
+    text = f"Candidate {code(now['candidate'])} on {cell(', '.join(now['devices']))}, {cell(now['day'])}: {counts}."
     if now["narrowed"]:
         text += f" {now['narrowed']} claims were left out by `-k`."
     if before:
-        text += f" Compared with candidate {code(before['candidate'])} of {before['day']} {before['time']}."
+        text += f" Compared with candidate {code(before['candidate'])} of {cell(before['day'])} {cell(before['time'])}."
     return text
 
 
@@ -83,7 +63,7 @@ def _targets(outline: Outline) -> str:
     if not outline["targets"]:
         return "No targets are named."
     moved = bool(outline["before"])
-    rows = [[cell(t["id"]), t["line"], *([_delta(t["moved"])] if moved else [])] for t in outline["targets"]]
+    rows = [[cell(t["id"]), cell(t["line"]), *([_delta(t["moved"])] if moved else [])] for t in outline["targets"]]
     return table(["target", "ship-%", *(["moved"] if moved else [])], rows)
 
 
@@ -122,7 +102,10 @@ def _moved(outline: Outline) -> Iterator[str]:
             cell(f"{m['claim']} {m['mutant']}") for m in lost[:10]
         )
     if changed:
-        rows = [[cell(c["id"]), c["before"] or "new", c["after"] or "gone", c["direction"]] for c in changed]
+        rows = [
+            [cell(each) for each in (c["id"], c["before"] or "new", c["after"] or "gone", c["direction"])]
+            for c in changed
+        ]
         yield folded(f"{len(changed)} verdicts changed", ["claim", "was", "is", ""], rows, 12_000)
     else:
         yield "No verdict changed."

@@ -14,11 +14,14 @@ from harness.judging.verdict import ORDER, Verdict
 from harness.report.outline import Outline
 from harness.report.payload import payload
 from harness.report.state import State
+from harness.words.plain import data
 
 PARTS = Path(__file__).parent / "page"
 SCRIPTS = ("dom.js", "plots.js", "figures.js", "claim.js", "list.js", "router.js")
+LIBRARY = "(() => {{{bundle}\n}})();"
+"""Vega-Lite's bundle, whose own names stay inside."""
 EXPORT = "window.vegaEmbed = vegaEmbed;"
-"""The only name that our scripts use from Vega-Lite's bundle."""
+"""The only name that our scripts use from it."""
 GLYPHS = {
     "ERROR": "!",
     "UNSOUND": "≠",
@@ -46,26 +49,34 @@ def html(history: Sequence[State], outline: Outline) -> str:
             f"{missing.name} is not installed, so index.html is not written; pip install 'harness[report]'"
         ) from None
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PARTS), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(PARTS),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["number"] = number
     script = "\n".join((PARTS / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    library = LIBRARY.format(bundle=vl_convert.javascript_bundle(EXPORT))
     index, chunks = payload(history[-1], outline)
     return environment.get_template("page.html.j2").render(
-        **outline,
+        **data(outline),
         version=__version__,
         verdicts=[{"name": v.value, "red": v.red, "glyph": GLYPHS[v.value]} for v in ORDER],
         glyphs=GLYPHS,
         tones={v.value: tone(v) for v in ORDER},
         style=(PARTS / "style.css").read_text(encoding="utf-8"),
         script=script,
-        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+        script_digest=_digest(script),
         index=index,
         chunks=chunks,
-        library=base64.b64encode(gzip.compress(vl_convert.javascript_bundle(EXPORT).encode(), 9, mtime=0)).decode(
-            "ascii"
-        ),
+        library=base64.b64encode(gzip.compress(library.encode(), 9, mtime=0)).decode("ascii"),
+        library_digest=_digest(library),
     )
+
+
+def _digest(script: str) -> str:
+    """The digest by which a Content-Security-Policy lets a script run."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
 
 
 def tone(verdict: Verdict) -> str:

@@ -14,6 +14,7 @@ from harness.judging.verdict import ORDER, Verdict
 from harness.report.dossier import Dossier, dossier
 from harness.report.outline import Outline
 from harness.report.state import State
+from harness.words.plain import data
 
 SAFE = 2**53
 """The largest whole number up to which JavaScript represents each one exactly."""
@@ -42,7 +43,7 @@ class Line(TypedDict):
 
 def packed(value: Any) -> str:
     """JSON, gzipped, as Base64: it needs no HTML escapes, and equal values give equal text."""
-    text = json.dumps(exact(value), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    text = json.dumps(exact(data(value)), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode("ascii")
 
 

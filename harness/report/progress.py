@@ -27,7 +27,11 @@ class TerminalProgress:
         if self._console.is_terminal:
             from rich import progress
 
-            columns = ("[progress.description]{task.description}", progress.BarColumn(), progress.MofNCompleteColumn())
+            columns = (
+                progress.TextColumn("{task.description}", markup=False),
+                progress.BarColumn(),
+                progress.MofNCompleteColumn(),
+            )
             self._live = progress.Progress(
                 *columns, progress.TimeElapsedColumn(), console=self._console, transient=True
             )

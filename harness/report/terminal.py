@@ -1,13 +1,13 @@
-"""Print results to a terminal with rich: failures, tables of claims, targets and mutants, and JSON."""
+"""Print results to a terminal with rich: failures, and tables of claims, targets and mutants."""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import IO, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -18,29 +18,50 @@ from harness.judging.mutant_kills import alive
 from harness.judging.result import ClaimRow, MutantRow, Result
 from harness.judging.ship import TargetRow
 from harness.judging.verdict import Verdict
-from harness.words import narrative
+from harness.words import narrative, plain
 
 COLOURS = {"PARTIAL": "yellow", "DISCHARGED": "green", "UNVERIFIED": "dim", "BLOCKED": "magenta", "STALE": "magenta"}
 WIDTH = 110
 WIDE = 150
 
 
+class _Plain(Console):
+    """A console whose text is data: no markup, and nothing that a terminal obeys but rich's own styles."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else plain.block(text), style, control)
+
+
+class _Unheeded:
+    """A stream from which the runner of a CI takes no command; it gets each text whole, when its lines are laid out."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(plain.unheeded(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def console(stderr: bool = False, width: int = WIDTH) -> Console:
     """A console; it writes plain text at a fixed width if the stream is not a terminal."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else width, soft_wrap=False)
+    return _Plain(
+        file=_Unheeded(stream),  # type: ignore[arg-type]
+        highlight=False,
+        markup=False,
+        emoji=False,
+        width=None if stream.isatty() else width,
+        soft_wrap=False,
+    )
 
 
 def styled(verdict: str) -> Text:
     """Colour a verdict."""
     return Text(verdict, style="bold red" if Verdict(verdict).red else COLOURS.get(verdict, ""))
-
-
-def print_json(value: Any) -> None:
-    """Print one object on stdout as strict JSON, without NaN."""
-    pieces = json.JSONEncoder(indent=1, allow_nan=False, ensure_ascii=False).iterencode(value)
-    sys.stdout.writelines(pieces)  # written in pieces, because one string would hold a second copy of large data
-    print()
 
 
 def print_run(

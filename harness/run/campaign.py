@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -23,6 +24,7 @@ from harness.judging.judge import judge, why_unbound
 from harness.judging.record import Subject, lacking, without_result
 from harness.judging.result import Result
 from harness.run import schedule
+from harness.run.log import LOG, Logs
 from harness.run.probe import Lack, Weights, send_weights
 from harness.run.progress import Progress
 from harness.subject.device import place, platform
@@ -70,6 +72,7 @@ def run_claims(context: Any, campaign: Campaign, claims: list[Claim], progress: 
     progress.begin(len(claims))
     # What a program is asked and answers lies outside of the evidence, which it is not to find beside its request.
     outside = tempfile.TemporaryDirectory(prefix="harness-run-", ignore_cleanup_errors=True)
+    watched = contextlib.ExitStack()
     try:
         ready = []
         for claim in claims:
@@ -84,7 +87,9 @@ def run_claims(context: Any, campaign: Campaign, claims: list[Claim], progress: 
         # Start long claims first, so that no worker idles at the end; results are listed in contract order.
         ready.sort(key=lambda job: (-job.claim.budget_s, job.claim.id))
         workers, memory = campaign.workers, campaign.memory
+        logs = watched.enter_context(Logs([job.staging / LOG for job in ready], workers))
         for outcome in schedule.run_jobs(context, work, ready, workers=workers, memory=memory, watch=progress.stage):
+            logs.end(campaign.evidence.folder.resolve() / "staging" / outcome.claim / LOG)
             if outcome.problem:
                 _write_unrun(campaign, by_id[outcome.claim], problem=outcome.problem)
             else:
@@ -93,6 +98,7 @@ def run_claims(context: Any, campaign: Campaign, claims: list[Claim], progress: 
             result: Result = store.read_json(campaign.evidence.folder / "claims" / outcome.claim / "result.json")
             progress.ended(outcome.claim, result["verdict"], result["reason"])
     finally:
+        watched.close()
         progress.end()
         outside.cleanup()
     return time.monotonic() - began
@@ -151,10 +157,10 @@ def _write_unrun(
     campaign: Campaign, claim: Claim, *, candidate: Subject | None = None, problem: schedule.Problem | None = None
 ) -> None:
     """Write the result and the page of a claim that could not run or was stopped; keep its log."""
-    log = campaign.evidence.folder / "staging" / claim.id / "log.txt"
+    log = campaign.evidence.folder / "staging" / claim.id / LOG
     text = log.read_bytes() if log.is_file() else b""
     staging = campaign.evidence.staging(claim.id)
-    (staging / "log.txt").write_bytes(text)
+    (staging / LOG).write_bytes(text)
     error, cause = (problem.reason, problem.cause.value) if problem else (None, None)
     device = place(campaign.device, claim.device)
     record = without_result(platform(device), candidate=candidate, error=error, cause=cause)

@@ -12,12 +12,14 @@ from typing import Any
 from harness.errors import UserError
 from harness.evidence.body import Host
 from harness.judging.cause import Cause
+from harness.judging.record import shortened
 from harness.run.schedule import THREADS
 from harness.subject import candidate
 from harness.subject.device import find
 from harness.subject.device_facts import facts
 from harness.subject.identity import identity
 from harness.subject.torch_settings import settle
+from harness.trial.overheard import overheard
 
 PACKAGES = (
     *("numpy", "torch", "transformers", "tokenizers", "safetensors", "hypothesis"),
@@ -71,7 +73,7 @@ def send_weights(reference: str, line: Connection) -> None:
         reason = f"weights {reference}: dependency `{missing.name}` is not installed"
         line.send(Weights(lack=Lack(reason, Cause.DEPENDENCY_MISSING)))
     except Exception as problem:  # noqa: BLE001  (claims on these weights are then UNVERIFIED, the others run)
-        reason = f"weights {reference}: {type(problem).__name__}: {problem}"
+        reason = shortened(f"weights {reference}: {type(problem).__name__}: {problem}")
         line.send(Weights(lack=Lack(reason, Cause.WEIGHTS_MISSING)))
 
 
@@ -83,7 +85,8 @@ def found(device: str, spec: str, folder: str) -> Host:
     there = find(device)
     settle(1)  # as every claim begins
     about = None if there.missing else facts(there.device)
-    candidate.load(spec, folder)
+    with overheard():
+        candidate.load(spec, folder)
     return {
         "device_asked": device,
         "device": there.device,
@@ -133,4 +136,4 @@ def _where(problem: BaseException) -> str:
     if isinstance(problem, SyntaxError):
         return f"SyntaxError: {problem.msg} ({problem.filename}:{problem.lineno})"
     place = f" ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})" if trace else ""
-    return f"{type(problem).__name__}: {problem}{place}".replace("\n", " ")
+    return shortened(f"{type(problem).__name__}: {problem}".replace("\n", " ")) + place

@@ -44,5 +44,5 @@ def kept(run: store.Run, begun: Begun) -> set[str]:
             f"--resume {run.folder}: {', '.join(differing)} changed since the run began; start a new run instead"
         )
     same = {contract["id"] for contract in begun["contracts"] if contract in old["contracts"]}
-    results = {claim: store.read_json(run.folder / "claims" / claim / "result.json") for claim in run.finished()}
+    results = {claim: store.read_json(run.folder / "claims" / claim / "result.json") for claim in run.held}
     return {claim for claim, result in results.items() if result["contract"] in same}

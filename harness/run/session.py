@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,9 @@ from harness.run.options import Options
 from harness.run.probe import Mistake, send_host
 from harness.run.progress import Progress
 from harness.run.resume import kept, resumed
+from harness.subject.candidate import own_weights
 from harness.subject.device import platform
+from harness.words.plain import say
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,13 @@ def found_host(context: Any, options: Options, folder: str) -> Host:
 def campaign_of(here: store.Run, checked: Checked, options: Options, host: Host) -> campaign.Campaign:
     """The settings with which the claims of these contracts run and write to the evidence `here`."""
     on_host = platform(host["device"]) in ON_HOST
-    # A candidate `hf:DIR` reads its weights from DIR.
-    own = options.candidate.removeprefix("hf:") if options.candidate.startswith("hf:") else None
     return campaign.Campaign(
         evidence=here,
         seed=options.seed,
         candidate=options.candidate,
         device=host["device"],
         device_missing=host["device_missing"],
-        weights=options.weights or own,
+        weights=options.weights or own_weights(options.candidate),
         workers=options.workers or (os.cpu_count() or 1 if on_host else 1),
         memory_mb=options.memory_mb,
         mutants={claim: dict(binding.mutants) for claim, binding in checked.bindings.items()},
@@ -91,8 +90,7 @@ def campaign_of(here: store.Run, checked: Checked, options: Options, host: Host)
 
 def _contracts(options: Options) -> Checked:
     checked = check([Path(path) for path in options.paths])
-    for problem in checked.problems:
-        print(problem, file=sys.stderr)
+    say(*checked.problems, stderr=True)
     errors = sum(problem.severity == "error" for problem in checked.problems)
     if errors:
         raise UserError(f"{errors} error{'s' if errors > 1 else ''} in the contracts; nothing was run")

@@ -76,6 +76,17 @@ def _built(spec: str, builder: Callable[..., Any]) -> Any:
     return made
 
 
+def own_weights(spec: str) -> str | None:
+    """The folder of the weights that a candidate brings and is judged on: DIR of `hf:DIR`; None for every other."""
+    return spec.removeprefix("hf:") if spec.startswith("hf:") else None
+
+
+def opened(spec: str, folder: Path) -> Path | None:
+    """The folder or file that a candidate `hf:DIR` or `gguf:FILE` is opened from; None for every other."""
+    scheme, _, rest = spec.partition(":")
+    return folder / rest if scheme in OPENED else None
+
+
 def reader(spec: str, scheme: str) -> ModuleType:
     """The package that opens candidates of a scheme.
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from harness.case import Case
 from harness.judging.cause import Cause
-from harness.judging.record import Status, Subject
+from harness.judging.record import Status, Subject, shortened
 from harness.subject.boundary import Unsupported
 
 
@@ -40,7 +40,7 @@ def ended(problem: Exception, case: Case, role: str) -> Ending:
 
 def end(subject: Subject, ending: Ending) -> Subject:
     """The subject with this ending; the rows it produced before the exception stay."""
-    return {**subject, "status": ending.status, "reason": ending.reason, "cause": ending.cause.value}
+    return {**subject, "status": ending.status, "reason": shortened(ending.reason), "cause": ending.cause.value}
 
 
 def _out_of_memory(problem: Exception) -> bool:

@@ -13,7 +13,7 @@ from harness.case import Case
 from harness.contract.cases import CaseSpec
 from harness.evidence.counterexample import case_entry
 from harness.judging.measure import measure
-from harness.judging.record import Fault, Params, Record, Row, Scalar, Subject
+from harness.judging.record import Fault, Params, Record, Row, Scalar, Subject, shortened
 from harness.measurements.row import Number, encode
 from harness.measurements.table import MEASUREMENTS
 from harness.observation import Observation
@@ -138,7 +138,7 @@ def run_subject(
         except Exception as problem:  # noqa: BLE001  (a subject's crash is recorded, not raised)
             if getattr(problem, "inapplicable", False) and role.startswith("mutant "):
                 skipped.append(case.index)
-                out["skipped"], out["reason"] = skipped, str(problem)
+                out["skipped"], out["reason"] = skipped, shortened(str(problem))
                 continue
             return end(out, ended(problem, case, role))
         out["rows"] += rows(experiment, case, observation)
@@ -211,7 +211,7 @@ def faults(case: Case, trace: Trace) -> list[Fault]:
         ("dtype", trace.dtypes_wrong),
         ("on_device", trace.off_device()),
     ]
-    return [{"case": case.index, "limit": limit, "detail": texts[0]} for limit, texts in found if texts]
+    return [{"case": case.index, "limit": limit, "detail": shortened(texts[0])} for limit, texts in found if texts]
 
 
 class _Derived:

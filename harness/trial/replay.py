@@ -27,6 +27,7 @@ from harness.subject.identity import identity
 from harness.subject.torch_settings import settle
 from harness.trial.attempt import attempt
 from harness.trial.job import Job, assemble
+from harness.trial.overheard import overheard
 
 
 @dataclass(frozen=True)
@@ -74,14 +75,14 @@ def replay(path: Path, asked: Asked) -> Replay:
         device=_device(path, about["device"]),
         candidate=chosen,
         candidate_folder=".",
-        # A candidate `hf:DIR` brings the weights that it was run on.
-        weights=_weights(claim, about, asked.weights or (chosen[3:] if chosen.startswith("hf:") else None)),
+        weights=_weights(claim, about, asked.weights or candidate.own_weights(chosen)),
     )
-    candidate.load(chosen)
     settle(job.threads)
-    experiment = assemble(job)
     try:
-        again = attempt(experiment, claim.source, result["record"], CaseSpec(**about["case"]), stored)
+        with overheard():
+            candidate.load(chosen)
+            experiment = assemble(job)
+            again = attempt(experiment, claim.source, result["record"], CaseSpec(**about["case"]), stored)
     except Unsupported as lacking:
         raise UserError(f"{path}: {lacking}", code=3) from None
     outputs = {pair: counterexample.digest(got) for pair, (got, _) in again.pairs.items()}

@@ -19,7 +19,7 @@ from harness.judging import result
 from harness.judging.cause import Cause
 from harness.judging.findings import findings
 from harness.judging.limits import Finding, measures
-from harness.judging.record import Record
+from harness.judging.record import Record, shortened
 from harness.measurements.table import MEASUREMENTS
 from harness.trial.attempt import POOLED, Alone, with_case
 from harness.trial.confirm import confirmed, sound
@@ -243,7 +243,7 @@ class Search:
         ending = self._ending(variant, problem, plain)
         if ending is None:
             return
-        self.raised = self.raised or ending.reason
+        self.raised = self.raised or shortened(ending.reason)
         if variant.edits or ending.cause is not Cause.RAISED or not self._raises_again(variant):
             return
         joined = with_case(self.record, variant.spec, {})

@@ -16,6 +16,9 @@ import psutil
 
 from harness.evidence.examined import Examined
 from harness.evidence.result import write
+from harness.subject.candidate import opened
+from harness.subject.identity import source_folder
+from harness.subject.reading import Reading
 from harness.subject.torch_settings import current, settle
 from harness.trial.examine import examine
 from harness.trial.job import Job
@@ -30,11 +33,12 @@ def work(job: Job, line: Connection) -> None:
     _die_with_parent(line, job.scratch)
     _redirect(job.staging / "log.txt")
     settle(job.threads)
+    reading = _reading(job)
     started = time.monotonic()
 
     def save(found: Examined) -> None:
-        seconds = time.monotonic() - started
-        write(job.staging, job.claim, found, device=job.device, seconds=seconds, settings=current())
+        seconds, read = time.monotonic() - started, reading.found()
+        write(job.staging, job.claim, found, device=job.device, seconds=seconds, settings=current(), read=read)
 
     def hold(found: Examined) -> None:
         save(found)
@@ -47,6 +51,16 @@ def work(job: Job, line: Connection) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     line.send(("done", found.judgement.verdict.value))
+
+
+def _reading(job: Job) -> Reading:
+    """Note from now on which files this process reads; weights have a digest of their own, evidence is its own."""
+    folder = Path(job.candidate_folder)
+    roots = {"candidate": source_folder(job.candidate, folder), "working": folder}
+    weights = [Path(each) for each in (job.weights, opened(job.candidate, folder)) if each]
+    found = Reading(roots, [*weights, job.staging.parents[1], job.scratch])
+    found.begin()
+    return found
 
 
 @contextlib.contextmanager

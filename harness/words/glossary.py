@@ -92,8 +92,9 @@ VERDICTS = {
         "a skip",
     ),
     "STALE": Reading(
-        "`harness gate --contracts` found evidence of another contract, code or candidate than the present one",
-        "run again",
+        "`harness gate` found evidence that is too old, or of another candidate, contract, code, version or file than "
+        "those at hand",
+        "run again, or name what you ship with --candidate and --contracts",
         "a skip",
     ),
     "PARTIAL": Reading(

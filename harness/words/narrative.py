@@ -10,6 +10,7 @@ from harness.judging.record import CaseEntry
 from harness.judging.result import Edit, Fate, Result, Search, Stages, Violation
 from harness.platforms import named
 from harness.words.glossary import MEANING
+from harness.words.plain import code, line, prose
 
 NEXT = {
     "ERROR": "Predict: once the cause in log.txt is mended, the claim reaches another verdict on the same seed.",
@@ -27,25 +28,25 @@ def claim_page(claim: Claim, result: Result, stages: Stages | None) -> str:
     """Markdown for `claims/<claim-id>/README.md`."""
     verdict = result["verdict"]
     parts = [
-        f"# {claim.id}: {verdict}",
-        f"Contract `{claim.contract}`, on `{result['device']}`, {result['seconds']:.1f} s.",
+        f"# {prose(claim.id)}: {verdict}",
+        f"Contract {code(claim.contract)}, on {code(result['device'])}, {result['seconds']:.1f} s.",
         "## Claimed",
-        claim.rule + (f"\n\nPredicted: {claim.prediction}" if claim.prediction else ""),
+        prose(claim.rule) + (f"\n\nPredicted: {prose(claim.prediction)}" if claim.prediction else ""),
         "## Found",
-        f"{result['reason']}.\n\n{_measured(result)}{_subjects(result)}{_beside(result)}",
+        f"{prose(result['reason'])}.\n\n{_measured(result)}{_subjects(result)}{_beside(result)}",
         *(_failure(claim, result) if verdict == "FALSIFIED" else []),
         *(_stages(stages) if stages else []),
         *(_mutants(result["mutants"], parse(claim.accept)) if result["mutants"] else []),
         "## What it means",
         MEANING[verdict],
         "## Next falsifiable step",
-        next_step(claim, result),
+        prose(next_step(claim, result)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def failure_lines(claim_id: str, contract: str, result: Result, where: str, options: str = "") -> list[str]:
-    """Format a failure as a few lines for a terminal; `options` are those that a replay needs."""
+    """Format a failure as a few lines, each without a line break; `options` are those that a replay needs."""
     lines = [f"{result['verdict']} {claim_id} ({contract})", f"  because   {result['reason']}"]
     found = result.get("counterexample")
     if found:
@@ -67,7 +68,7 @@ def failure_lines(claim_id: str, contract: str, result: Result, where: str, opti
         lines.append(f"  look      {result['if_fails']}")
     if found:
         lines.append(f"  again     harness replay {where}/claims/{claim_id}/counterexample.json{options}")
-    return lines
+    return [line(each) for each in lines]
 
 
 def violation_text(violated: Violation) -> str:
@@ -95,9 +96,9 @@ def _measured(result: Result) -> str:
     if not result["measurements"]:
         return ""
     dtypes = sorted({d for by in result["measurements"].values() for d in by})
-    lines = ["| measurement | " + " | ".join(dtypes) + " |", "|---|" + "---|" * len(dtypes)]
+    lines = ["| measurement | " + " | ".join(map(prose, dtypes)) + " |", "|---|" + "---|" * len(dtypes)]
     for name, by in result["measurements"].items():
-        lines.append(f"| {name} | " + " | ".join(_number(by.get(d, "")) for d in dtypes) + " |")
+        lines.append(f"| {prose(name)} | " + " | ".join(prose(_number(by.get(d, ""))) for d in dtypes) + " |")
     return "\n".join(lines)
 
 
@@ -107,7 +108,7 @@ def _subjects(result: Result) -> str:
         return ""
     searched = search_text(result.get("search"))
     return f"\n\n{count} case{'s' if count != 1 else ''}, the same for every subject." + (
-        f" {searched}" if searched else ""
+        f" {prose(searched)}" if searched else ""
     )
 
 
@@ -149,28 +150,28 @@ def _unlimited(result: Result) -> str:
 
 def _beside(result: Result) -> str:
     found = _unlimited(result)
-    return f"\n\nMeasured beside the limits, case by case: {found}." if found else ""
+    return f"\n\nMeasured beside the limits, case by case: {prose(found)}." if found else ""
 
 
 def _failure(claim: Claim, result: Result) -> list[str]:
     found = result.get("counterexample")
     if found is None:
         return ["## No counterexample", "The case could not be run again on its own; log.txt has the traceback."]
-    lines = [f"- {v['limit']}: {violation_text(v)}" for v in found["violated"]]
+    lines = [f"- {prose(v['limit'])}: {prose(violation_text(v))}" for v in found["violated"]]
     again = "" if found["reproducible"] else "\n\nNot reproducible on its own: the failure depends on earlier calls."
-    hint = f"\n\nIf it fails: {claim.if_fails}." if claim.if_fails else ""
+    hint = f"\n\nIf it fails: {prose(claim.if_fails)}." if claim.if_fails else ""
     return [
         "## Smallest counterexample",
-        f"{case_text(found['case'])}\n\n" + "\n".join(lines) + again + hint,
+        f"{prose(case_text(found['case']))}\n\n" + "\n".join(lines) + again + hint,
         "Show it again: `harness replay counterexample.json --candidate C`, with the candidate's name.",
     ]
 
 
 def _stages(stages: Stages) -> list[str]:
     if "unsupported" in stages:
-        return ["## Stage", f"Not localised: {stages['unsupported']}."]
-    bad = ", ".join(f"`{s}`" for s in stages["independently_bad"]) or "none"
-    first = f"`{stages['first_divergent']}`" if stages["first_divergent"] else "none"
+        return ["## Stage", f"Not localised: {prose(stages['unsupported'])}."]
+    bad = ", ".join(code(s) for s in stages["independently_bad"]) or "none"
+    first = code(stages["first_divergent"]) if stages["first_divergent"] else "none"
     return ["## Stage", f"First divergent: {first}. Bad on their own (fed the reference's inputs): {bad}."]
 
 
@@ -178,10 +179,9 @@ def _mutants(mutants: list[Fate], limits: list[Limit | Group]) -> list[str]:
     lines = ["| mutant | killed by | margin | stays green |", "|---|---|---|---|"]
     for mutant in mutants:
         margin = "" if mutant["margin"] is None else f"{mutant['margin']:.3g}x" + (" (weak)" if mutant["weak"] else "")
-        by = mutant["by"] or f"{_alive(mutant)} {mutant['reason']}"
-        cells = (mutant["name"], by, margin, _missed_by(mutant, limits))
-        # The label of a limit for two dtypes contains `|`, which would end a Markdown cell.
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        by = prose(mutant["by"]) if mutant["by"] else f"{_alive(mutant)} {prose(mutant['reason'])}"
+        cells = (prose(mutant["name"]), by, margin, prose(_missed_by(mutant, limits)))
+        lines.append("| " + " | ".join(cells) + " |")
     return ["## Known-wrong versions", "\n".join(lines)]
 
 

@@ -1,17 +1,26 @@
 """`harness gate`: ship-% asked for, age, several targets, one JSON object, exit codes."""
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 import pytest
 
 from harness.commands import main
-from harness.evidence import stale, store
+from harness.evidence import store
+from harness.evidence.release import stale
 from harness.judging.gate import decide
 from harness.judging.verdict import Verdict
 from tests.support.doubling import DOUBLES, SLOWLY
 from tests.support.second_host import dies, forge, reseal
+
+
+@pytest.fixture(autouse=True)
+def at_hand(cpu, monkeypatch):
+    """The folder with what is to ship: contracts, ship.yaml, harness.toml, the candidate."""
+    monkeypatch.chdir(cpu.parents[1])
+    return cpu.parents[1]
 
 
 def gate(*arguments):
@@ -110,37 +119,36 @@ def test_a_duration_that_is_none_is_one_line(text, capsys):
     assert "expected a whole number and s, m, h, d or w, like 24h or 7d" in capsys.readouterr().err
 
 
-def test_several_targets_are_as_open_as_the_least_of_them(cpu, tmp_path, capsys):
-    def more(body):
-        ship = json.loads(json.dumps({"targets": {}}))
-        for name, claim in (("first", SLOWLY), ("second", DOUBLES)):
-            criterion = {"id": "A", "title": "t", "weight": 1, "effort_hours": 1, "claims": [claim]}
-            ship["targets"][name] = {"title": name, "criteria": [criterion]}
-        (tmp_path / "run" / "ship.yaml").write_text(json.dumps(ship))
+def with_ship(at_hand, tmp_path, criteria):
+    """A copy of the contracts at hand with other targets: {target: its one criterion's claim}."""
+    contracts, targets = tmp_path / "contracts", {}
+    shutil.copytree(at_hand / "contracts", contracts)
+    for name, claim in criteria.items():
+        criterion = {"id": "A", "title": "t", "weight": 1, "effort_hours": 1, "claims": [claim]}
+        targets[name] = {"title": name, "criteria": [criterion]}
+    (contracts / "ship.yaml").write_text(json.dumps({"targets": targets}))
+    return ["--contracts", str(contracts), "--candidate", "good.py"]
+
+
+def test_several_targets_are_as_open_as_the_least_of_them(cpu, at_hand, tmp_path, capsys):
+    here = with_ship(at_hand, tmp_path, {"first": SLOWLY, "second": DOUBLES})
 
     def codes(run):
         both = ["--target", "first", "--target", "second", "--target", "first"]
-        one = [main.main(["gate", str(run), "--target", name]) for name in ("first", "second")]
-        return [*one, main.main(["gate", str(run), *both])]
+        one = [main.main(["gate", str(run), "--target", name, *here]) for name in ("first", "second")]
+        return [*one, main.main(["gate", str(run), *both, *here])]
 
-    run = forge(cpu, tmp_path, "run", device="cpu", body=more)
+    run = forge(cpu, tmp_path, "run", device="cpu")
     assert codes(run) == [0, 3, 3]
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("gate ")]
     assert [line.split(",")[0] for line in lines[-2:]] == ["gate first: OPEN", "gate second: CLOSED"]
     red = forge(run, tmp_path, "red", device="cpu", record=dies)
-    (tmp_path / "red" / "ship.yaml").write_bytes((run / "ship.yaml").read_bytes())
     assert codes(red) == [3, 1, 1]  # slowly is BLOCKED by it
 
 
-def test_red_outside_the_targets_asked_for_is_told(cpu, tmp_path, capsys):
-    def less(body):
-        ship = json.loads((cpu / "run.json").read_text())["targets"][0]["criteria"][1]
-        criterion = {key: ship[key] for key in ("id", "title", "weight", "effort_hours", "claims")}
-        text = {"targets": {"doubling": {"title": "t", "criteria": [criterion]}}}
-        (tmp_path / "run" / "ship.yaml").write_text(json.dumps(text))
-
-    run = forge(cpu, tmp_path, "run", body=less, record=dies)
-    assert gate(run) == 3
+def test_red_outside_the_targets_asked_for_is_told(cpu, at_hand, tmp_path, capsys):
+    run = forge(cpu, tmp_path, "run", record=dies)
+    assert gate(run, *with_ship(at_hand, tmp_path, {"doubling": SLOWLY})) == 3
     assert f"red, though no criterion of these targets names it: {DOUBLES}" in capsys.readouterr().out
 
 

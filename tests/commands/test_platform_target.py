@@ -40,6 +40,12 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str
     return folder, folder / found["evidence"], found
 
 
+@pytest.fixture(autouse=True)
+def at_hand(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder with what is to ship: contracts, ship.yaml, harness.toml, the candidate."""
+    monkeypatch.chdir(shop[0])
+
+
 def gate(target: str, *evidence: Path, more: tuple[str, ...] = ()) -> int:
     return main.main(["gate", *map(str, evidence), "--target", target, *more])
 

@@ -30,7 +30,7 @@ MODULE = [sys.executable, "-m", "harness"]
     "words",
     [
         ["verify", "{run}"],
-        ["gate", "{run}", "--target", "doubling"],
+        ["gate", "{run}", "--target", "doubling", "--contracts", "{lab}/contracts", "--candidate", "{lab}/good.py"],
         ["compare", "{run}", "{run}"],
         ["report", "{run}"],
     ],
@@ -41,6 +41,6 @@ def test_a_file_in_the_working_folder_is_not_run(lab, tmp_path: Path, way: list[
     for name in NAMES:
         (tmp_path / f"{name}.py").write_text(PLANTED.format(str(tmp_path / "was_run")))
     run = str(store.sealed(folder / found["evidence"]).resolve())
-    done = started([*way, *(word.format(run=run) for word in words)], tmp_path)
+    done = started([*way, *(word.format(run=run, lab=folder) for word in words)], tmp_path)
     assert done.returncode in (0, 3), done.stderr
     assert not (tmp_path / "was_run").exists(), (tmp_path / "was_run").read_text()

@@ -33,6 +33,15 @@ SHAPE = [
     ("FALSIFY-RMSNORM-EPS-001", "falsify-1", "falsify-1", "found 'falsify-1', expected upper-case text"),
     ("examples: 40", "examples: 0", "0\n  accept", "examples: found 0, expected a whole number of at least 1"),
     ("examples: 40", "examples: many", "many", "found 'many', expected a whole number"),
+    ("FALSIFY-RMSNORM-EPS-001", "A" * 201, "A" * 201, "of at most 200 characters"),
+    ("id: rmsnorm-eps-threading", f"id: {'a' * 201}", "a" * 201, "..., expected kebab-case text like rms"),
+    ("examples: 40", "examples: 10001", "10001", "found 10001, expected at most 10000; or write examples_exempt"),
+    (
+        "examples: 40",
+        "examples: 40\n  examples_exempt: w",
+        "examples_exempt",
+        "found examples 40, which needs no reason",
+    ),
     ("examples: 40", "examples: 40\n  scale: 0", "0\n  accept", "scale: found 0, expected a number above 0"),
     ("ship_blocking: true", "ship_blocking: yes", "yes", "found 'yes', expected true or false"),
     (
@@ -174,6 +183,20 @@ def test_mistakes(tmp_path: Path, old: str, new: str, at: str, words: str) -> No
 @pytest.mark.parametrize(("old", "new", "at", "words"), [row for row in SHAPE if "unknown" in row[3]])
 def test_a_near_miss_is_told_once(tmp_path: Path, old: str, new: str, at: str, words: str) -> None:
     assert len(told(check([lay(tmp_path, edited(old, new))]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("FALSIFY-RMSNORM-EPS-001", "A" * 200),
+        ("id: rmsnorm-eps-threading", f"id: {'a' * 200}"),
+        ("examples: 40", "examples: 10000"),
+        ("examples: 40", "examples: 10001\n  examples_exempt: each case is a bit pattern of its own"),
+    ],
+)
+def test_what_a_bound_still_allows_is_no_mistake(tmp_path: Path, old: str, new: str) -> None:
+    lay(tmp_path, edited(old, new))
+    assert [problem for problem in check([tmp_path]).problems if problem.severity == "error"] == []
 
 
 def test_what_needs_a_baseline_says_so(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_a_run_of_it_gives_no_credit_and_verifies(tmp_path: Path, capsys: pytest
     assert target["criteria"][0]["verdict"] == "UNVERIFIED"
     evidence = found["evidence"]
     assert main(["verify", evidence]) == 0
-    assert main(["gate", evidence, "--target", "model"]) == 3
+    assert main(["gate", evidence, "--target", "model", "--contracts", str(tmp_path)]) == 3
     assert main(["mutants", evidence]) == 3
     assert main(["report", evidence, "--out", str(tmp_path / "report")]) == 0
 

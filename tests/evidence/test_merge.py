@@ -16,6 +16,12 @@ from tests.support.doubling import DOUBLES, SLOWLY
 from tests.support.second_host import SHIP, dies, forge, reseal, rewrite_contract
 
 
+@pytest.fixture(autouse=True)
+def at_hand(cpu, monkeypatch):
+    """The folder with what is to ship: contracts, ship.yaml, harness.toml, the candidate."""
+    monkeypatch.chdir(cpu.parents[1])
+
+
 def merged(*folders):
     runs = [(folder, store.read_json(folder / "run.json")) for folder in folders]
     return merge.merge(runs, merge.plan(folders))
@@ -132,7 +138,7 @@ def refused(cpu, other, words, capsys):
     assert main.main(["gate", str(cpu), str(other), "--target", "doubling"]) == 2
     said = capsys.readouterr()
     assert words in said.err
-    assert said.out == ""
+    assert said.out == ""  # nothing at hand is printed for a question that has no answer
     assert len(said.err.splitlines()) == 1
 
 
@@ -156,10 +162,10 @@ def test_a_claim_of_another_contract_is_not_merged(cpu, tmp_path, capsys):
 
 def test_run_json_knows_weights_by_what_they_hold(tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    before = provenance._weights(str(tmp_path))
+    before = provenance.weights_digest(str(tmp_path))
     assert before["sha256"] == checkpoint.digest(tmp_path)
     (tmp_path / "config.json").write_text("{ }")
-    assert provenance._weights(str(tmp_path))["sha256"] != before["sha256"]
+    assert provenance.weights_digest(str(tmp_path))["sha256"] != before["sha256"]
 
 
 def test_the_same_candidate_in_another_folder_is_the_same(cpu, tmp_path):

@@ -64,7 +64,7 @@ def test_a_signed_run_is_verified_and_opens_the_gate_with_the_right_key_alone(la
         asked = ["--key", str(keys / f"{name}.pub"), "--require-signature"]
         verified = light(folder, "verify", held, *asked)
         assert (verified.returncode, "signed by" in verified.stdout) == (code, bool(code)), verified.stdout
-        gate = light(folder, "gate", held, "--target", "doubling", *asked)
+        gate = light(folder, "gate", held, "--target", "doubling", "--candidate", "good.py", *asked)
         assert gate.returncode == (1 if code else 3), gate.stdout  # one criterion has no claim yet
     assert light(folder, "verify", held, "--require-signature").returncode == 2
 

@@ -68,7 +68,7 @@ THIRD_PARTY = {
     "provable": {"yaml"},
     "words": set(),
     "subject": {"numpy", "torch", "cloudpickle"},
-    "evidence": {"numpy", "safetensors", "jsonschema_rs", "cryptography"},
+    "evidence": {"numpy", "safetensors", "jsonschema_rs", "cryptography", "packaging"},
     "trial": {"numpy", "psutil", "hypothesis"},
     "run": {"numpy", "psutil", "torch", "hypothesis"},
     "report": {"rich", "jinja2", "vl_convert"},

@@ -163,11 +163,11 @@ def test_the_action_runs_reports_and_gates(runner):
     assert Path(install[4]).is_file()
     assert install[5] == f"{ROOT / 'ci'}/..[torch,hf]"
     words = ["contracts/", "-k", "doubles or slowly", "--candidate", "good.py", "--device", "cpu"]
-    where = f"evidence/{run.name}"
+    where, here = f"evidence/{run.name}", ["--contracts", "contracts/", "--candidate", "good.py"]
     assert calls == [
         ["run", *words, "--evidence", "evidence"],
         ["report", where, "--out", "report"],
-        ["gate", where, "--target", "doubling", "--min-ship", "60", "--max-age", "1h"],
+        ["gate", where, "--target", "doubling", *here, "--min-ship", "60", "--max-age", "1h"],
     ]
     for call in calls:
         parser().parse_args(call)
@@ -187,6 +187,21 @@ def test_the_action_runs_reports_and_gates(runner):
     typo = Action(runner, paths="", target="doublign")
     assert typo.run() == 2
     assert "did you mean 'doubling'?" in typo.said
+
+
+def test_the_action_gates_what_it_is_told_and_nothing_else(runner):
+    assert Action(runner, **GIVEN).run() == 0
+    run = store.sealed(runner.folder / "evidence")
+    forge(run, runner.folder / "evidence", "gpu", keep=lambda claim: claim == DOUBLES)
+    told = {"paths": "", "target": "doubling", "contracts": "contracts/doubling.yaml contracts/slow.yaml"}
+    assert (right := Action(runner, **told, candidate="good.py")).run() == 0, right.said
+    here = "--contracts contracts/doubling.yaml --contracts contracts/slow.yaml --candidate good.py"
+    assert runner.said()[-1][-6:] == here.split()
+    assert "candidate  good.py, SHA-256 " in right.files["GITHUB_STEP_SUMMARY"].read_text()
+    assert Action(runner, **told, candidate="torch").run() == 3
+    (runner.folder / "good.py").unlink()
+    assert Action(runner, **told, candidate="good.py").run() == 3
+    assert Action(runner, **told, candidate="good.py", trust_missing="true").run() == 0
 
 
 def test_a_red_run_is_reported_and_annotated_before_it_fails_the_job(runner):
@@ -250,6 +265,10 @@ def test_the_gitlab_jobs_run_and_gate(runner):
     code, said = runner.shell(gate, **_variables("harness-gate", **given))
     assert code == 0, said
     assert "gate doubling: OPEN, 100 %" in said
+    assert runner.shell(gate, **_variables("harness-gate", **given | {"HARNESS_CANDIDATE": "torch"}))[0] == 3
+    (runner.folder / "good.py").unlink()
+    assert runner.shell(gate, **_variables("harness-gate", **given))[0] == 3
+    assert runner.shell(gate, **_variables("harness-gate", **given, HARNESS_TRUST_MISSING="true"))[0] == 0
     assert (runner.folder / "report" / "junit.xml").is_file()
     for call in runner.said()[1:]:
         parser().parse_args(call)

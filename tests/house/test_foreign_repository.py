@@ -76,7 +76,7 @@ def test_their_contract_runs_on_their_packages(installed: Path, tmp_path: Path, 
     if not everything:
         return
     repository.run(way, "verify", str(evidence))
-    repository.run(way, "gate", str(evidence), "--target", "doubling")
+    repository.run(way, "gate", str(evidence), "--target", "doubling", "--candidate", candidate)
     repository.run(way, "report", str(evidence), "--out", "page")
     shown = repository.run(way, "mutants", "contracts")
     assert "tripled" in shown

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.contract.validate import check
 from harness.provable.batch import Batch
-from harness.provable.names import apart, claim_id, contract_id
+from harness.provable.names import MOST, apart, claim_id, contract_id
 from tests.support.provable.importing import ONE, as_text, imported
 
 
@@ -73,7 +73,7 @@ def test_ids_are_ours_and_apart() -> None:
     assert contract_id("C-GPU_train v2.yaml") == "c-gpu-train-v2-yaml"
     assert claim_id("7 rows, é") == "T-7-ROWS-E"
     assert claim_id("行") == ""
-    assert len(claim_id("x" * 5000)) == len(contract_id("x" * 5000)) == 100
+    assert len(claim_id("x" * 5000)) == len(contract_id("x" * 5000)) == MOST
     assert claim_id("x" * 5000) != claim_id("x" * 5001)
     wanted, owners = ["A", "A", "A-2", "B", "B", "C"], ["p", "p", "p", "p", "q", "q"]
     assert apart(wanted, owners, {"C"}) == ["A", "A-3", "A-2", "P-B", "Q-B", "Q-C"]

@@ -6,6 +6,7 @@ Claims that crash or hang cost themselves alone.
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from harness.evidence import stale, store, verify
+from harness.evidence import store, verify
+from harness.evidence.release import stale
+from harness.evidence.release.at_hand import Named, at_hand
 from harness.judging.cause import MEANING, Cause, root_cause_class
 from harness.judging.judge import judge
 from harness.judging.record import lacking, without_result
@@ -33,6 +36,11 @@ def speaks(subject, case, *, rows):
 def halves(subject, case, *, rows):
     x = case.normal("x", (rows, 8))
     return Observation(y=(subject.halve(x), x / 2))
+"""
+NOTHING_SHIPS = """targets:
+  none:
+    title: t
+    criteria: [{id: X1, title: t, weight: 1, effort_hours: 1, claims: [FALSIFY-DOUBLES-001]}]
 """
 INFRASTRUCTURE = "infrastructure masking"
 TOLD = {
@@ -215,8 +223,12 @@ def test_stale_evidence_says_by_what(mixed: tuple[Path, dict[str, Any], Path]) -
     assert {r["cause"] for r in body["claims"] if r["verdict"] == "STALE"} == {"too_old"}
     body = json.loads((run / "run.json").read_text(encoding="utf-8"))
     body["code"]["harness"] = "0"
-    stale.by_contracts(run, body, str(folder / "c"))
-    assert {r["cause"] for r in body["claims"] if r["verdict"] == "STALE"} == {"changed_since"}
+    (folder / "c" / "ship.yaml").write_text(NOTHING_SHIPS, encoding="utf-8")
+    hand = at_hand(Named(str(folder / "good.py"), (str(folder / "c"),)))
+    assert stale.by_hand(run, body, hand) == []
+    held = {r["cause"]: r["reason"] for r in body["claims"] if r["verdict"] == "STALE"}
+    assert set(held) == {"changed_since"}
+    assert re.fullmatch(r"package harness: SHA-256 0… in .*, SHA-256 [0-9a-f]{12}… at hand: .*", held["changed_since"])
 
 
 def test_every_cause_has_its_meaning_and_one_that_is_none_is_refused() -> None:

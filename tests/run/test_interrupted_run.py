@@ -1,11 +1,17 @@
 """A run that is killed, and `harness run --resume` after it."""
 
 import json
+import re
+import shutil
 import signal
 import subprocess
 import time
 
+import pytest
+
+from harness.errors import UserError
 from harness.evidence import store, verify
+from harness.subject.identity import identity
 from tests.support.command import HARNESS, as_json, light
 from tests.support.doubling import CANDIDATE, mixed
 from tests.support.repository import NUMPY_ALONE, environment
@@ -53,6 +59,49 @@ def test_resume_refuses_when_the_candidate_changed(tmp_path):
     done = light(tmp_path, "run", "--resume", str(partial))
     assert done.returncode == 2
     assert "candidate changed since the run began" in done.stderr
+
+
+REWRITER = """
+import json, pathlib
+from harness.evidence import manifest, store
+for claim in pathlib.Path("evidence").glob("*.partial/claims/FALSIFY-DOUBLES-001"):
+    page = claim / "README.md"
+    if "rewritten" not in page.read_text() and {when}:
+        page.write_text(page.read_text() + "rewritten")
+        store.write_json(claim / store.SEAL, {{"files": manifest.digests(claim, skip=(store.SEAL,))}})
+"""
+
+
+@pytest.mark.parametrize("when", ["True", "list(claim.parent.parent.glob('staging/FALSIFY-SLOWLY-001/*'))"])
+def test_a_claim_that_is_kept_and_then_rewritten_is_not_sealed(tmp_path, when):
+    """The second claim's candidate writes into the first one's files, digest included, at its import."""
+    mixed(tmp_path, "doubles", "slowly")
+    assert light(tmp_path, "run", "c", "--candidate", "good.py").returncode == 0
+    run = store.sealed(tmp_path / "evidence")
+    partial = run.with_name(run.name + ".partial")
+    run.rename(partial)
+    body = json.loads((partial / "run.json").read_text())
+    shutil.rmtree(partial / "claims" / "FALSIFY-SLOWLY-001")
+    (tmp_path / "good.py").write_text(CANDIDATE + REWRITER.format(when=when), encoding="utf-8")
+    candidate = identity("good.py", tmp_path)
+    store.write_json(partial / "run.json", {**body, "status": "running", "candidate": candidate})
+    done = light(tmp_path, "run", "--resume", str(partial))
+    assert done.returncode == 1, done.stdout + done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "changed after the claim ended" in line]
+    assert re.search(r"FALSIFY-DOUBLES-001/README.md: .*\(SHA-256 [0-9a-f]{12}, now [0-9a-f]{12}\)", line), line
+    assert partial.is_dir()
+
+
+def test_a_kept_claim_that_is_gone_is_not_sealed(tmp_path):
+    run = store.Run(tmp_path / "x.partial")
+    (run.staging("A") / "result.json").write_text("{}")
+    run.deposit("A")
+    again = store.Run(run.folder)
+    again.hold()
+    assert again.held == {"A"}
+    shutil.rmtree(run.folder / "claims" / "A")
+    with pytest.raises(UserError, match=r"SHA-256 [0-9a-f]{12}, now none"):
+        again.seal({})
 
 
 def test_a_run_has_one_writer_at_a_time(tmp_path):

@@ -239,10 +239,11 @@ def test_a_reader_that_is_not_installed_is_one_line_with_its_extra(
     def absent(name: str) -> Any:
         raise ModuleNotFoundError(f"No module named {package!r}", name=package)
 
+    before = identity(f"{scheme}:{folder}")
     monkeypatch.setattr(candidate, "import_module", absent)
-    for ask in (candidate.load, identity):
-        with pytest.raises(UserError, match=f"needs {package}, which is not installed; pip install 'harness.{extra}.'"):
-            ask(f"{scheme}:{folder}")
+    with pytest.raises(UserError, match=f"needs {package}, which is not installed; pip install 'harness.{extra}.'"):
+        candidate.load(f"{scheme}:{folder}")
+    assert identity(f"{scheme}:{folder}") == before  # a gate has nothing installed that the candidate needs
 
 
 def test_a_claim_that_knows_fewer_architectures_is_unverified_on_the_others(folder: Path) -> None:

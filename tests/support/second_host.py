@@ -32,11 +32,15 @@ def dies(claim: str, record: dict[str, Any]) -> None:
 
 
 def laboratory(folder: Path) -> Path:
-    """Contracts, ship.yaml and a candidate below `folder`; `slow` depends on `doubling`, which only CUDA discharges."""
+    """Contracts, ship.yaml and a candidate, which harness.toml names; `slow` depends on `doubling`.
+
+    Only CUDA discharges `doubling`.
+    """
     contract(folder / "contracts", "doubling", ["doubles"], on="cuda")
     contract(folder / "contracts", "slow", ["slowly"], after="doubling", on="cpu, cuda")
     (folder / "contracts" / "ship.yaml").write_text(SHIP, encoding="utf-8")
     (folder / "good.py").write_text(CANDIDATE, encoding="utf-8")
+    (folder / "harness.toml").write_text('candidate = "good.py"\n', encoding="utf-8")
     return folder
 
 

@@ -7,7 +7,6 @@ object. The runner shows ten of a level for each step, so the tenth says how man
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from harness.judging.gate import Decision
 from harness.judging.ship import TargetRow
 from harness.judging.verdict import Verdict
 from harness.report.claim import Reported
+from harness.words import plain
 
 SHOWN = 10
 SUMMARY_BYTES = 1 << 20
@@ -33,14 +33,12 @@ def enabled() -> bool:
 def print_lines(lines: Sequence[str], json_output: bool) -> None:
     """Print annotations to stdout, or to stderr if stdout carries JSON."""
     for line in lines:
-        print(line, file=sys.stderr if json_output else sys.stdout, flush=True)
+        print(line, file=sys.stderr if json_output else sys.stdout, flush=True)  # made by `plain.command`
 
 
 def annotation(level: str, message: str, *, title: str, file: str | None = None, line: int | None = None) -> str:
     """One workflow command: `::error file=...,line=...,title=...::message`."""
-    given = {"file": file, "line": line if file else None, "title": title}
-    places = ",".join(f"{name}={_property(str(value))}" for name, value in given.items() if value is not None)
-    return f"::{level} {places}::{_data(message)}"
+    return plain.command(level, message, {"file": file, "line": line if file else None, "title": title})
 
 
 def of_claims(claims: Sequence[Reported]) -> list[str]:
@@ -70,7 +68,7 @@ def run_page(counts: Mapping[str, int], targets: Sequence[TargetRow], claims: Se
     verdicts = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
     rows = [["target", "ship-%"], *([target["id"], ship.line(target)] for target in targets)]
     return [
-        f"## Harness: {verdicts}",
+        f"## Harness: {plain.markdown(verdicts)}",
         *([_table(rows)] if targets else []),
         *_red_claims(claims),
         *_undischarged(claims),
@@ -81,7 +79,7 @@ def gate_page(decisions: Sequence[Decision], claims: Sequence[Reported]) -> list
     """The blocks of a gate's summary: each target's decision, then the criteria that keep it closed."""
     parts = []
     for decision in decisions:
-        parts.append(f"## Gate {decision.target['id']}: {decision.line}")
+        parts.append(f"## Gate {plain.markdown(decision.target['id'])}: {plain.markdown(decision.line)}")
         rows = [[c["id"], c["title"], c["verdict"], "; ".join(c["why"])] for c in decision.red + decision.short]
         if rows:
             parts.append(_table([["criterion", "", "verdict", "why"], *rows]))
@@ -100,7 +98,7 @@ def append_summary(blocks: Sequence[str]) -> None:
         with path.open("ab") as stream:
             stream.write(_fitted(blocks, left))
     except OSError as problem:
-        print(f"harness: GITHUB_STEP_SUMMARY {name}: not written: {problem.strerror}", file=sys.stderr)
+        plain.say(f"harness: GITHUB_STEP_SUMMARY {name}: not written: {problem.strerror}", stderr=True)
 
 
 def _fitted(blocks: Sequence[str], left: int) -> bytes:
@@ -129,7 +127,7 @@ def _first_ten(level: str, lines: list[str]) -> list[str]:
 
 
 def _red_claims(claims: Sequence[Reported]) -> list[str]:
-    return [_fenced(claim.text) for claim in claims if claim.verdict.red]
+    return [plain.fenced([claim.text]) for claim in claims if claim.verdict.red]
 
 
 def _undischarged(claims: Sequence[Reported]) -> list[str]:
@@ -149,20 +147,5 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text on one line, escaped so that it can neither end a table cell nor be read as HTML."""
-    line = " ".join(text.split())
-    line = line if len(line) <= CELL else line[: CELL - 1] + "…"
-    return line.replace("&", "&amp;").replace("<", "&lt;").replace("\\", "\\\\").replace("|", "\\|")
-
-
-def _fenced(text: str) -> str:
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{fence}text\n{text}\n{fence}"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    """Text of one cell, at most CELL characters of it."""
+    return plain.markdown(text if len(text) <= CELL else text[: CELL - 1] + "…")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from itertools import groupby
 from xml.etree import ElementTree as ET
 
@@ -10,9 +9,7 @@ from harness.evidence.body import Merged
 from harness.evidence.merge import Runs
 from harness.judging.verdict import Verdict
 from harness.report.claim import Reported, reported
-
-ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 cannot carry, not even escaped."""
+from harness.words.plain import block  # it leaves no character that XML 1.0 cannot carry
 
 
 def document(merged: Merged, runs: Runs) -> bytes:
@@ -27,23 +24,27 @@ def document(merged: Merged, runs: Runs) -> bytes:
 
 
 def _suite(root: ET.Element, contract: str, claims: list[Reported], runs: Runs) -> None:
-    suite = ET.SubElement(root, "testsuite", {"name": contract, **_counts(claims), "file": _legal(claims[0].path)})
+    suite = ET.SubElement(
+        root, "testsuite", {"name": block(contract), **_counts(claims), "file": block(claims[0].path)}
+    )
     properties = ET.SubElement(suite, "properties")
     for _, body in runs:
         if any(each["id"] == contract for each in body["contracts"]):
             about = f"candidate {body['candidate']['spec']}, device {body['device']}, seed {body['seed']}"
-            ET.SubElement(properties, "property", {"name": f"run {body['id']}", "value": _legal(about)})
+            ET.SubElement(properties, "property", {"name": block(f"run {body['id']}"), "value": block(about)})
     for claim in claims:
         seconds = f"{claim.row['seconds']:.3f}"
-        case = ET.SubElement(suite, "testcase", {"name": claim.id, "classname": contract, "time": seconds})
+        case = ET.SubElement(
+            suite, "testcase", {"name": block(claim.id), "classname": block(contract), "time": seconds}
+        )
         if claim.verdict is not Verdict.DISCHARGED:
             _outcome(case, claim)
 
 
 def _outcome(case: ET.Element, claim: Reported) -> None:
     red = {Verdict.FALSIFIED: "failure"}.get(claim.verdict, "error" if claim.verdict.red else "skipped")
-    found = ET.SubElement(case, red, {"type": claim.verdict.value, "message": _legal(claim.brief)})
-    found.text = _legal(claim.text)
+    found = ET.SubElement(case, red, {"type": claim.verdict.value, "message": block(claim.brief)})
+    found.text = block(claim.text)
 
 
 def _counts(claims: list[Reported]) -> dict[str, str]:
@@ -57,7 +58,3 @@ def _counts(claims: list[Reported]) -> dict[str, str]:
         "skipped": str(len(claims) - failures - errors - passed),
         "time": f"{sum(claim.row['seconds'] for claim in claims):.3f}",
     }
-
-
-def _legal(text: str) -> str:
-    return ILLEGAL.sub(lambda found: f"#x{ord(found[0]):02X}", text)

@@ -12,6 +12,7 @@ from harness.evidence.body import Merged
 from harness.evidence.merge import Runs
 from harness.judging.verdict import Verdict
 from harness.report.claim import Reported, reported
+from harness.words.plain import data
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 ROOT = "%SRCROOT%"
@@ -35,7 +36,7 @@ def document(merged: Merged, runs: Runs) -> str:
         "results": [_result(index, claim) for index, claim in enumerate(claims)],
     }
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
-    return json.dumps(log, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return json.dumps(data(log), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def _rule(claim: Reported) -> Json:
@@ -44,9 +45,9 @@ def _rule(claim: Reported) -> Json:
     prediction = str(entry.get("prediction", ""))
     return {
         "id": claim.id,
-        "shortDescription": {"text": rule},
-        "fullDescription": {"text": f"{rule}. Predicted: {prediction}" if prediction else rule},
-        "help": {"text": str(entry.get("if_fails") or rule)},
+        "shortDescription": {"text": _unlinked(rule)},
+        "fullDescription": {"text": _unlinked(f"{rule}. Predicted: {prediction}" if prediction else rule)},
+        "help": {"text": _unlinked(str(entry.get("if_fails") or rule))},
         "defaultConfiguration": {"level": _level(claim.verdict)},
         "properties": {"tags": [str(claim.row["contract"])]},
     }
@@ -57,13 +58,18 @@ def _result(index: int, claim: Reported) -> Json:
         "ruleId": claim.id,
         "ruleIndex": index,
         "level": _level(claim.verdict),
-        "message": {"text": claim.text},
+        "message": {"text": _unlinked(claim.text)},
         "locations": [{"physicalLocation": _place(claim)}],
         "properties": {"verdict": claim.verdict.value, "contract": claim.row["contract"], "run": claim.row["run"]},
     }
     if claim.result is not None:
         found["partialFingerprints"] = {"claimDigest/v1": claim.result["claim_digest"]}
     return found
+
+
+def _unlinked(text: str) -> str:
+    """Text without an embedded link, `[text](target)`, which SARIF reads in plain text too."""
+    return text.replace("](", "]\\(")
 
 
 def _level(verdict: Verdict) -> str:
@@ -75,7 +81,7 @@ def _place(claim: Reported) -> Json:
     if path.is_absolute():
         place: Json = {"artifactLocation": {"uri": path.as_uri()}}
     else:
-        place = {"artifactLocation": {"uri": quote(claim.path), "uriBaseId": ROOT}}
+        place = {"artifactLocation": {"uri": quote(claim.path, errors="backslashreplace"), "uriBaseId": ROOT}}
     if claim.line is not None:
         place["region"] = {"startLine": claim.line}
     return place

@@ -1,10 +1,16 @@
-// The page contains Vega-Lite compressed and unpacks it when the first plot scrolls into view.
+// The page contains Vega-Lite compressed and unpacks it when the first plot scrolls into view. Expressions are
+// interpreted (`ast`), because the page lets no text become code.
 
 let library = null;
 const drawn = new Map();
 
 function plotLibrary() {
-  library = library || unpacked("library").then((code) => new Function(code)());
+  library = library || unpacked("library").then((code) => {
+    const script = document.createElement("script");
+    script.textContent = code; // the page's policy names the digest of this text and lets no other run
+    document.head.append(script);
+    if (!window.vegaEmbed) throw new Error("the plotting library was not let run");
+  });
   return library;
 }
 
@@ -30,7 +36,7 @@ function plotTheme() {
 async function draw(box, spec) {
   await plotLibrary();
   if (!box.isConnected) return;
-  const made = await vegaEmbed(box, { $schema: "https://vega.github.io/schema/vega-lite/v6.json", ...spec(box.clientWidth) }, { actions: false, renderer: "svg", config: plotTheme(), mode: "vega-lite" });
+  const made = await vegaEmbed(box, { $schema: "https://vega.github.io/schema/vega-lite/v6.json", ...spec(box.clientWidth) }, { actions: false, renderer: "svg", ast: true, config: plotTheme(), mode: "vega-lite" });
   const held = drawn.get(box);
   if (held) held.finalize();
   drawn.set(box, made);

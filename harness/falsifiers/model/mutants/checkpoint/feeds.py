@@ -135,7 +135,11 @@ def correction_in_the_weights(baseline: Any) -> Any:
 @mutant
 def groups_ignored(baseline: Any) -> Any:
     """Experts of all groups may be chosen. Synthetic: one group is the default."""
-    return flipped(baseline, mixtures(lambda e: replace(e, groups=1, chosen_groups=1) if e.chosen_groups < e.groups else e))
+
+    def one_group(e: Experts) -> Experts:
+        return replace(e, groups=1, chosen_groups=1) if e.chosen_groups < e.groups else e
+
+    return flipped(baseline, mixtures(one_group))
 
 
 @mutant

@@ -1,4 +1,4 @@
-"""Mark evidence STALE if its contracts, code or candidate have changed, or if it is too old. Red stays red."""
+"""Mark evidence STALE that is not of what is at hand, or that is too old. Red stays red."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from harness.contract.validate import check
-from harness.errors import UserError
-from harness.evidence.body import ContractEntry, RunBody
-from harness.evidence.provenance import code_digests, describe
+from harness.evidence.body import RunBody
+from harness.evidence.release.at_hand import AtHand
+from harness.evidence.release.differences import Differences
 from harness.evidence.summary import Settled, fields
 from harness.judging.cause import Cause
 from harness.judging.result import ClaimRow
 from harness.judging.verdict import Verdict
-from harness.subject import candidate
-from harness.subject.identity import Identity, identity
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -31,19 +28,25 @@ def duration(text: str) -> timedelta:
     return timedelta(**{UNITS[found[2]]: int(found[1])})
 
 
-def by_contracts(folder: Path, body: RunBody, contracts: str) -> None:
-    """Mark claims that survived if their contract, the code or the candidate has changed since the run."""
-    checked = check([Path(contracts)])
-    at_hand = {contract.id: _identity(describe(contract, checked)) for contract in checked.contracts}
-    sealed = {c["id"]: _identity(c) for c in body["contracts"]}
-    now, then = code_digests(), body["code"]
-    code = [f"package {name}" for name in sorted({*now, *then}) if now.get(name) != then.get(name)]
-    code += [] if _at_hand(body["candidate"]) else [f"candidate {body['candidate']['spec']}"]
+def by_hand(folder: Path, body: RunBody, hand: AtHand) -> list[str]:
+    """Mark claims that survived if candidate, weights, contract, code or a file that was read is not the one at hand.
+
+    Returns one line per source that is not here and was taken as recorded (`--trust-missing`).
+    """
+    found = Differences(folder.name, hand)
+    found.candidate(body["candidate"])
+    found.weights(body["weights"])
+    found.code(body["code"])
+    found.versions(body["versions"], body["host"]["python"])
+    wide = found.take()
     for row in body["claims"]:
-        contract = row["contract"]
-        changed = ([f"contract {contract}"] if at_hand.get(contract) != sealed[contract] else []) + code
-        if changed:
-            _mark(row, f"{', '.join(changed)} changed since {folder.name}", Cause.CHANGED_SINCE)
+        if not _counts(row):
+            continue
+        found.contract(next(each for each in body["contracts"] if each["id"] == row["contract"]))
+        found.files_read(folder / "claims" / row["id"])
+        if why := [*wide, *found.take()]:
+            _mark(row, "; ".join(why), Cause.CHANGED_SINCE)
+    return found.trusted
 
 
 def by_age(folder: Path, body: RunBody, limit: timedelta, now: datetime) -> list[str]:
@@ -70,25 +73,14 @@ def by_age(folder: Path, body: RunBody, limit: timedelta, now: datetime) -> list
 
 
 def _mark(row: ClaimRow, reason: str, cause: Cause) -> None:
-    verdict = Verdict(row["verdict"])
-    if verdict.survived or verdict is Verdict.BLOCKED:
+    if _counts(row):
         row.update(fields(Settled(Verdict.STALE.value, reason, cause.value)))
 
 
-def _at_hand(sealed: Identity) -> bool:
-    """Whether the candidate is unchanged since the run; also True if its source cannot be read on this machine."""
-    spec = sealed["spec"]
-    if ":" in spec and not spec.endswith(".py") and spec.partition(":")[0] not in candidate.READERS:
-        return True  # a module would have to be imported, and importing runs its code
-    try:
-        found = identity(spec)
-    except (UserError, OSError, ImportError):
-        return True
-    return bool(found["sha256"] == sealed["sha256"])
-
-
-def _identity(contract: ContractEntry) -> tuple[str, dict[str, str]]:
-    return contract["sha256"], contract["files"]
+def _counts(row: ClaimRow) -> bool:
+    """Whether the claim survived, which alone earns credit; red stays red."""
+    verdict = Verdict(row["verdict"])
+    return verdict.survived or verdict is Verdict.BLOCKED
 
 
 def _duration_text(time: timedelta) -> str:

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from harness.contract.problem import nearest
 from harness.errors import UserError
-from harness.evidence import signature, stale, store
+from harness.evidence import signature, store
 from harness.evidence.body import Merged, RunBody
-from harness.evidence.merge import merge, plan
+from harness.evidence.merge import merge
+from harness.evidence.release import stale
+from harness.evidence.release.at_hand import AtHand, Named, at_hand
 from harness.evidence.verify import check
 from harness.judging.gate import Decision, decide
-from harness.judging.ship import TargetRow
 from harness.judging.verdict import Verdict
 
 
 @dataclass(frozen=True)
 class Question:
-    """The targets to decide, the evidence to use, and the conditions on it."""
+    """The targets to decide, the evidence to use, what is to ship, and the conditions on the evidence."""
 
     evidence: list[str]
     targets: list[str]
-    contracts: str | None = None
-    """A folder of contracts; evidence whose contracts differ from these is STALE."""
+    named: Named
+    """Evidence of anything else than this is STALE."""
     min_ship: Fraction | None = None
     """The ship-% that opens the gate; None: every ship-blocking criterion must be discharged."""
     max_age: timedelta | None = None
@@ -36,15 +36,21 @@ class Question:
     """Whether every run must be signed."""
 
 
+NOTHING: Merged = {"counts": {}, "claims": [], "targets": []}
+
+
 @dataclass(frozen=True)
 class Ruling:
     """The decisions on the targets. If there are `faults`, the evidence cannot be trusted and nothing was decided."""
 
+    hand: AtHand
     folders: list[Path]
     faults: list[str]
-    runs: list[tuple[Path, RunBody]]
-    merged: Merged
-    decisions: list[Decision]
+    runs: list[tuple[Path, RunBody]] = field(default_factory=list)
+    merged: Merged = field(default_factory=lambda: NOTHING)
+    decisions: list[Decision] = field(default_factory=list)
+    trusted: list[str] = field(default_factory=list)
+    """What the evidence was believed in, because its source is not here."""
 
     @property
     def code(self) -> int:
@@ -61,14 +67,13 @@ class Ruling:
         return [row["id"] for row in self.merged["claims"] if Verdict(row["verdict"]).red and row["id"] not in named]
 
 
-NOTHING: Merged = {"counts": {}, "claims": [], "targets": []}
-
-
 def rule_on(question: Question) -> Ruling:
-    """Verify the runs, mark what is stale, merge, and decide each target.
+    """Verify the runs, mark what is not of what is at hand, merge, and decide each target by the ship.yaml at hand.
 
-    Raises: UserError if the runs cannot be merged, or have no ship.yaml or no such target.
+    Raises: UserError if there is no ship.yaml or no such target at hand, or if the runs cannot be merged.
     """
+    hand = at_hand(question.named)
+    _refuse_unknown(question.targets, hand)
     folders = store.sealed_runs(map(Path, question.evidence))
     faults = [
         fault
@@ -76,34 +81,27 @@ def rule_on(question: Question) -> Ruling:
         for fault in check(folder) or signature.faults(folder, question.keys, question.signed)
     ]
     if faults:
-        return Ruling(folders, faults, [], NOTHING, [])
+        return Ruling(hand, folders, faults)
     runs: list[tuple[Path, RunBody]] = [(folder, store.read_json(folder / "run.json")) for folder in folders]
+    hand = hand.with_contracts(contract["id"] for _, body in runs for contract in body["contracts"])
+    trusted: list[str] = []
     now = datetime.now(UTC)
     for folder, body in runs:
-        if question.contracts is not None:
-            stale.by_contracts(folder, body, question.contracts)
+        trusted += stale.by_hand(folder, body, hand)
         if question.max_age is not None:
             faults += stale.by_age(folder, body, question.max_age, now)
     if faults:
-        return Ruling(folders, faults, [], NOTHING, [])
-    merged = merge(runs, _plan(folders))
-    wanted = _wanted(question.targets, merged)
-    return Ruling(folders, [], runs, merged, [decide(each, merged["claims"], question.min_ship) for each in wanted])
-
-
-def _plan(folders: list[Path]) -> dict[str, Any]:
-    found = plan(folders)
-    if not found["targets"]:
-        raise UserError(f"{folders[0] / 'ship.yaml'}: not found; run contracts that have a ship.yaml above them")
-    return found
-
-
-def _wanted(names: list[str], merged: Merged) -> list[TargetRow]:
+        return Ruling(hand, folders, faults)
+    merged = merge(runs, hand.ship.source)
     targets = {target["id"]: target for target in merged["targets"]}
+    decisions = [decide(targets[name], merged["claims"], question.min_ship) for name in dict.fromkeys(question.targets)]
+    return Ruling(hand, folders, [], runs, merged, decisions, list(dict.fromkeys(trusted)))
+
+
+def _refuse_unknown(names: list[str], hand: AtHand) -> None:
+    known = [target.id for target in hand.ship.targets]
     for name in names:
-        if name not in targets:
-            known = list(targets)
+        if name not in known:
             raise UserError(
-                f"--target {name}: not a target of this evidence ({', '.join(known)}){nearest(name, known)}"
+                f"--target {name}: not a target of {hand.ship.path} ({', '.join(known)}){nearest(name, known)}"
             )
-    return [targets[name] for name in dict.fromkeys(names)]
