@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from harness.candidates.huggingface.places import Place, has, shown
+from harness.candidates.huggingface.places import Place, shown
 from harness.errors import UserError
 
 Stages = Mapping[str, Any]
@@ -77,21 +77,22 @@ class Staged:
         return found
 
 
-def _named(module: nn.Module, stages: Stages) -> dict[str, Place]:
-    """A user's map with `{i}` written out."""
+def _named(model: nn.Module, stages: Stages) -> dict[str, Place]:
+    """A user's map with `{i}` written out for every layer."""
+    modules = dict(model.named_modules())
+    layers = range(max((len(m) for m in modules.values() if isinstance(m, nn.ModuleList | nn.Sequential)), default=0))
     found: dict[str, Place] = {}
     for stage, given in stages.items():
         place = given if isinstance(given, Place) else Place(*((given,) if isinstance(given, str) else given))
-        every = range(sum(1 for _ in module.modules())) if "{i}" in stage else range(1)
-        names = [(stage.replace("{i}", str(i)), place.module.replace("{i}", str(i))) for i in every]
-        held = [(name, where) for name, where in names if has(module, where)]
+        each = {stage.replace("{i}", str(i)): place.module.replace("{i}", str(i)) for i in layers or [0]}
+        held = {name: where for name, where in each.items() if where in modules}
         if not held:
-            near = get_close_matches(names[0][1], [name for name, _ in module.named_modules()], 1, 0)
+            near = get_close_matches(place.module.replace("{i}", "0"), modules, 1, 0)
             raise UserError(
-                f"stages: {stage} is said to be at {place.module}, which {type(module).__name__} does not have; "
-                f"the nearest name is {near[0] if near else 'none'}"
+                f"stages: {stage} is said to be at {place.module}, which {type(model).__name__} does not have; "
+                f"the nearest name is {near[0] or 'none'}"
             )
-        found |= {name: Place(where, place.side, place.columns, place.factor) for name, where in held}
+        found |= {name: Place(where, place.side, place.columns, place.factor) for name, where in held.items()}
     return found
 
 
