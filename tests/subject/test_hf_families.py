@@ -19,7 +19,7 @@ from harness.candidates.huggingface.places import Place
 from harness.checkpoint import read_weights
 from harness.models.families import FAMILIES as WRITTEN
 from harness.models.families.folder import config_of, write
-from harness.reference.model.decoder import decoder_forward, decoder_logits, stage_names
+from harness.reference.model.decoder import decoder_forward, decoder_logits
 from harness.reference.model.decoder_cache import decode, prefill
 from harness.reference.model.families import FAMILIES, declare
 from tests.support.distance import rel_l2
@@ -38,9 +38,9 @@ HIDDEN = {
 }
 STEPS, BIAS, ROTARY = "limits its time steps", "masks padding before in_proj", "changes its rotary frequencies"
 CANNOT = {
-    **{(f, v): STEPS for f, v in [("falcon_h1", "normed"), ("granitemoehybrid", "nope"), ("mamba2", "clamped")]},
+    **dict.fromkeys([("falcon_h1", "normed"), ("granitemoehybrid", "nope"), ("mamba2", "clamped")], STEPS),
     **{("nemotron_h", v): STEPS for v in ("plain", "whole", "latent")},
-    **{(f, v): ROTARY for f, v in [("llama", "dynamic"), ("llama", "longrope"), ("mistral", "tied"), ("phi3", "long")]},
+    **dict.fromkeys([("llama", "dynamic"), ("llama", "longrope"), ("mistral", "tied"), ("phi3", "long")], ROTARY),
 }
 """(family, variant) -> why transformers' cached pass is not its uncached one."""
 LEAKS = {("falcon_h1", "normed"), ("granitemoehybrid", "nope"), ("mamba2", "clamped"), ("nemotron_h", "latent")}
@@ -174,7 +174,12 @@ REAL: dict[str, tuple[str, str, str, Callable[[Any], Any]]] = {
     "correction left out": ("deepseek_v3", "router_weights", "mlp.gate.e_score_correction_bias", torch.zeros_like),
     "weights not divided by their sum": ("qwen3_moe", "router_weights", "mlp.gate.norm_topk_prob", lambda was: not was),
     "columns of one expert": ("mixtral", "experts", "mlp.experts.down_proj", lambda w: w.roll(1, 0)),
-    "rows of the shared expert": ("glm4_moe", "shared_expert", "mlp.shared_experts.up_proj.weight", lambda w: w.roll(1, 0)),
+    "rows of the shared expert": (
+        "glm4_moe",
+        "shared_expert",
+        "mlp.shared_experts.up_proj.weight",
+        lambda w: w.roll(1, 0),
+    ),
     "low-rank norm's eps": ("deepseek_v3", "kv_norm", "self_attn.kv_a_layernorm.variance_epsilon", lambda _: 1e-2),
     "decay": ("qwen3_next", "delta_net", "linear_attn.A_log", lambda rate: rate + 0.1),
     "skip of the scan": ("granitemoehybrid", "mamba", "mamba.D", torch.zeros_like),
@@ -256,7 +261,10 @@ def _cached(own: Model, tokens: np.ndarray, pieces: list[int], lengths: Any = No
     # Dynamic RoPE keeps the base of the longest text that the model has met.
     loaded = own.load() if "dynamic" in json.dumps(own.config) else own.loaded
     first, given = tokens[:, : pieces[0]], None if lengths is None else torch.as_tensor(lengths)
-    (one, mine), (two, its) = loaded.prefill(torch.as_tensor(first), given), prefill(own.config, own.weights, first, lengths)
+    (one, mine), (two, its) = (
+        loaded.prefill(torch.as_tensor(first), given),
+        prefill(own.config, own.weights, first, lengths),
+    )
     got, want, at = [one.numpy()], [two], pieces[0]
     for size in pieces[1:]:
         part = tokens[:, at : at + size]
