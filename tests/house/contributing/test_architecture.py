@@ -51,13 +51,10 @@ def test_a_family_is_one_file(tmp_path: Path, variant: str) -> None:
     here = scratch_copy(tmp_path)
     assert f"`{FILE}`" in section("An architecture")
     # One case per dtype: whether the family is read is asked here, not how exact the logits are.
-    contract, lengths = (
-        here / "contracts" / "model" / "checkpoint.yaml",
-        "    length: {choices: [%s]}\n  examples: %d\n",
-    )
-    edited(contract, lengths % ("17, 1, 128", 9), lengths % ("17", 3))
+    lengths = "    length: {choices: [%s]}\n  examples: %d\n"
+    edited(here / "contracts/model/checkpoint.yaml", lengths % ("17, 1, 128", 9), lengths % ("17", 3))
     assert "found model_type 'starcoder2', expected one of" in trained(here, folder)["reason"]
     (here / FILE.replace("<family>", "starcoder2")).write_text(STARCODER2)
     assert len(STARCODER2.splitlines()) <= 60
     after = trained(here, folder)
-    assert after["cause"] == "mutants left out", after
+    assert after["cause"] == "mutants_left_out", after
