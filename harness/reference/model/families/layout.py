@@ -14,7 +14,7 @@ Family = Callable[[Keys], Stored]
 
 
 def family(read: Family) -> Family:
-    """Declare a function as the family whose `model_type` is its name; all modules of this folder are looked through."""
+    """Declare a function as the family whose `model_type` is its name; every module here is looked through."""
     read.is_family = True  # type: ignore[attr-defined]
     return read
 
