@@ -9,8 +9,8 @@ from harness.mutant import Inapplicable, mutant, replace
 
 
 def _loading(baseline: Any, edit: Any) -> Any:
-    def load(config: Any, weights: Any, **given: Any) -> Any:
-        return baseline.load(config, edit(dict(weights)), **given)
+    def load(config: Any, weights: Any, *, dtype: str, device: str) -> Any:
+        return baseline.load(config, edit(dict(weights)), dtype=dtype, device=device)
 
     return replace(baseline, load=load)
 
