@@ -92,15 +92,17 @@ class Run:
 
 
 @contextlib.contextmanager
-def writing(run: Path) -> Iterator[None]:
+def writing(run: Path, *, together: bool = False) -> Iterator[None]:
     """Hold the run against a second writer; the lock ends with this process, however it ends.
+
+    `together`: the processes of one pytest session write one run; they hold it against others alone.
 
     Raises: UserError naming the process that writes the run already.
     """
     lock = os.open(run / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, (fcntl.LOCK_SH if together else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             pid = os.read(lock, 20).decode("ascii", "replace") or "another"
             raise UserError(f"{run}: process {pid} is writing this run; wait until it ends, or stop it") from None

@@ -16,6 +16,7 @@ import psutil
 
 from harness.evidence.examined import Examined
 from harness.evidence.result import write
+from harness.subject.isolation.kernel import adopt_orphans
 from harness.subject.torch_settings import current, settle
 from harness.trial.examine import examine
 from harness.trial.job import Job
@@ -27,6 +28,7 @@ def work(job: Job, line: Connection) -> None:
     Before a search the files are whole and the verdict is sent as `held`: it stands if this process is stopped. The
     empty `held` takes it back, for then the files are written again.
     """
+    adopt_orphans()
     _die_with_parent(line, job.scratch)
     _redirect(job.staging / "log.txt")
     settle(job.threads)
@@ -55,6 +57,7 @@ def _scratch(folder: Path) -> Iterator[None]:
 
     It is removed afterwards; if the claim is stopped, the run removes it.
     """
+    shutil.rmtree(folder, ignore_errors=True)  # a first try that was killed leaves its folder
     folder.mkdir(mode=0o700)
     os.environ["HARNESS_SCRATCH"] = str(folder)
     try:
@@ -83,8 +86,8 @@ def _die_with_parent(line: Connection, scratch: Path) -> None:
         try:
             line.recv()
         except (EOFError, OSError):
-            with contextlib.suppress(psutil.Error):
-                for child in psutil.Process().children(recursive=True):
+            for child in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):
                     child.kill()
             shutil.rmtree(scratch, ignore_errors=True)
             with contextlib.suppress(OSError):
