@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import json
 import multiprocessing
 import os
 import signal
@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.judging.cause import Cause
 from harness.run.family import Family
+from harness.run.inbox import Inbox, TooLong
 from harness.trial.ending import cause_of
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -21,6 +22,7 @@ PRELOAD = ["harness.run.warm"]
 TIME_FACTOR = 10
 """A claim is stopped after this many times its budget_s; the factor leaves room for slow machines."""
 MIN_SECONDS = 10.0
+LONGEST_STAGE = 200
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)
 """Signals that end a process at another's wish."""
 
@@ -31,12 +33,12 @@ class Running:
 
     job: Any
     process: Any
-    line: Connection
+    inbox: Inbox
     family: Family
     ends: float
     seconds: float
-    held: str = ""
-    """The verdict of a claim whose files are whole while it is searched further."""
+    held: bytes = b""
+    """The result of a claim that is being searched further."""
 
     @property
     def claim(self) -> str:
@@ -55,13 +57,13 @@ class Problem:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A claim that ended: the verdict that its process sent, or why there is none."""
+    """A claim that ended: the result that its process sent (`harness.evidence.parcel`), or why there is none."""
 
     claim: str
-    verdict: str | None
+    found: bytes | None
     problem: Problem | None = None
     cut_short: bool = False
-    """Whether the claim was stopped in its search, after its verdict."""
+    """Whether the claim was stopped in its search, after its result."""
 
 
 def server(threads: int) -> Any:
@@ -75,21 +77,29 @@ def server(threads: int) -> Any:
 
 
 def call(context: Any, function: Callable[..., None], *args: Any) -> Any:
-    """Run `function(*args, line)` in its own process and return the object that it sends over `line`.
+    """Run `function(*args, line)` in its own process and return the JSON that it sends over `line` with `answer`.
 
-    Raises: RuntimeError if the process ends before it sends one.
+    Raises: RuntimeError if the process ends before it sends any, or sends something else: it runs foreign code.
     """
     ours, theirs = context.Pipe()
     process = context.Process(target=function, args=(*args, theirs))
     process.start()
     theirs.close()
     try:
-        answer = ours.recv()
+        sent = json.loads(ours.recv_bytes())
     except EOFError:
         process.join()
         raise RuntimeError(f"{function.__name__} ended with exit code {process.exitcode}") from None
+    except ValueError:
+        process.kill()
+        raise RuntimeError(f"{function.__name__} sent what is no JSON") from None
     process.join()
-    return answer
+    return sent
+
+
+def answer(line: Connection, value: Any) -> None:
+    """Send what `call` returns: plain data, for the parent executes nothing that it gets."""
+    line.send_bytes(json.dumps(value).encode("utf-8"))
 
 
 def run_jobs(
@@ -106,7 +116,7 @@ def run_jobs(
     try:
         while waiting or active:
             while waiting and len(active) < workers:
-                started = _start(context, target, waiting.pop(0))
+                started = _start(context, target, waiting.pop(0), memory)
                 if isinstance(started, Running):
                     active.append(started)
                 else:
@@ -133,7 +143,7 @@ def run_jobs(
             _end(running)
 
 
-def _start(context: Any, target: Callable[..., None], job: Any) -> Running | Outcome:
+def _start(context: Any, target: Callable[..., None], job: Any, memory: int) -> Running | Outcome:
     try:
         ours, theirs = context.Pipe()
         process = context.Process(target=target, args=(job, theirs))
@@ -143,7 +153,8 @@ def _start(context: Any, target: Callable[..., None], job: Any) -> Running | Out
         return Outcome(job.claim.id, None, Problem(f"no process could be started: {problem}", cause))
     theirs.close()
     seconds = max(MIN_SECONDS, TIME_FACTOR * job.claim.budget_s) + (job.search_s or 0)
-    return Running(job, process, ours, Family(process.pid), time.monotonic() + seconds, seconds)
+    inbox = Inbox(ours, longest=memory)
+    return Running(job, process, inbox, Family(process.pid), time.monotonic() + seconds, seconds)
 
 
 def _started(process: Any) -> None:
@@ -157,7 +168,7 @@ def _started(process: Any) -> None:
 
 def _signs(running: Running) -> list[Any]:
     """What becomes ready when the worker says something or ends. A dead forkserver's sign is always ready."""
-    return [running.line, running.process.sentinel] if running.family.served else [running.line]
+    return [running.inbox, running.process.sentinel] if running.family.served else [running.inbox]
 
 
 def _poll(running: Running, memory: int, watch: Callable[[str, str], None]) -> Outcome | None:
@@ -200,21 +211,23 @@ def _died(running: Running) -> Outcome:
 
 def _read(running: Running, watch: Callable[[str, str], None]) -> Outcome | None:
     """Take what the process has sent; returns the outcome if it is done."""
-    with contextlib.suppress(EOFError, OSError):
-        while running.line.poll():
-            kind, text = running.line.recv()
+    try:
+        for kind, content in running.inbox.take():
             if kind == "done":
                 _end(running)
-                return Outcome(running.claim, text)
+                return Outcome(running.claim, content)
             if kind == "held":
-                running.held = text
-            else:
-                watch(running.claim, text)
+                running.held = content
+            elif kind == "stage":
+                watch(running.claim, content.decode("utf-8", "replace")[:LONGEST_STAGE])
+    except TooLong as problem:
+        _end(running)
+        return _without(running, Problem(str(problem), Cause.OUT_OF_MEMORY))
     return None
 
 
 def _kept(active: list[Running], watch: Callable[[str, str], None]) -> Iterator[Outcome]:
-    """After an interrupt: the claims that have their verdict, stopped in their search."""
+    """After an interrupt: the claims that have their result, stopped in their search."""
     for running in list(active):
         outcome = _read(running, watch)
         if outcome is None and running.held:
@@ -226,7 +239,7 @@ def _kept(active: list[Running], watch: Callable[[str, str], None]) -> Iterator[
 
 
 def _without(running: Running, problem: Problem) -> Outcome:
-    """The outcome of a claim that was stopped: its verdict if it has one, for only its search was cut short."""
+    """The outcome of a claim that was stopped: its result if it has one, for only its search was cut short."""
     if running.held:
         return Outcome(running.claim, running.held, cut_short=True)
     return Outcome(running.claim, None, problem)
@@ -243,4 +256,4 @@ def _end(running: Running) -> None:
     """End the worker and all that belongs to it; let the forkserver say how it ended."""
     running.family.end()
     running.process.join(timeout=5)
-    running.line.close()
+    running.inbox.close()

@@ -85,7 +85,13 @@ def sees_the_lock(subject, case, *, rows):
     return doubles(subject, case, rows=rows)
 
 def speaks_in_halves(subject, case, *, rows):
-    "\\ud800".encode()
+    raise RuntimeError("\\ud800")
+
+def measures_an_object(subject, case, *, rows):
+    found = doubles(subject, case, rows=rows)
+    found.scalars["odd"] = 1.0
+    found.where["odd"] = object()
+    return found
 """
 LOCK = "\ndef lock():\n    import threading\n    return [threading.Lock()]\n"
 
@@ -95,6 +101,8 @@ def lay(folder: Path, *claims: str) -> None:
     for name, more in (("c/own.py", MORE), ("c/base.py", LOCK), ("good.py", LOCK)):
         with (folder / name).open("a", encoding="utf-8") as file:
             file.write(more)
+    path = folder / "c" / "mixed.yaml"  # no test here is about time, and a busy machine needs some
+    path.write_text(path.read_text(encoding="utf-8").replace("budget_s: 1\n", "budget_s: 9\n"), encoding="utf-8")
 
 
 def run(folder: Path, *options: str) -> dict[str, dict[str, Any]]:
@@ -157,6 +165,7 @@ CAUSES = {
     "passes_a_lock": "unpicklable",
     "asks_for_a_lock": "unpicklable",
     "speaks_in_halves": "lone_surrogate",
+    "measures_an_object": "unpicklable",
 }
 
 
