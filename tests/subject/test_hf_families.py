@@ -174,7 +174,12 @@ REAL: dict[str, tuple[str, str, str, Callable[[Any], Any]]] = {
     "correction left out": ("deepseek_v3", "router_weights", "mlp.gate.e_score_correction_bias", torch.zeros_like),
     "weights not divided by their sum": ("qwen3_moe", "router_weights", "mlp.gate.norm_topk_prob", lambda was: not was),
     "columns of one expert": ("mixtral", "experts", "mlp.experts.down_proj", lambda w: w.roll(1, 0)),
-    "rows of the shared expert": ("glm4_moe", "shared_expert", "mlp.shared_experts.up_proj.weight", lambda w: w.roll(1, 0)),
+    "rows of the shared expert": (
+        "glm4_moe",
+        "shared_expert",
+        "mlp.shared_experts.up_proj.weight",
+        lambda w: w.roll(1, 0),
+    ),
     "low-rank norm's eps": ("deepseek_v3", "kv_norm", "self_attn.kv_a_layernorm.variance_epsilon", lambda _: 1e-2),
     "decay": ("qwen3_next", "delta_net", "linear_attn.A_log", lambda rate: rate + 0.1),
     "skip of the scan": ("granitemoehybrid", "mamba", "mamba.D", torch.zeros_like),
@@ -256,7 +261,10 @@ def _cached(own: Model, tokens: np.ndarray, pieces: list[int], lengths: Any = No
     # Dynamic RoPE keeps the base of the longest text that the model has met.
     loaded = own.load() if "dynamic" in json.dumps(own.config) else own.loaded
     first, given = tokens[:, : pieces[0]], None if lengths is None else torch.as_tensor(lengths)
-    (one, mine), (two, its) = loaded.prefill(torch.as_tensor(first), given), prefill(own.config, own.weights, first, lengths)
+    (one, mine), (two, its) = (
+        loaded.prefill(torch.as_tensor(first), given),
+        prefill(own.config, own.weights, first, lengths),
+    )
     got, want, at = [one.numpy()], [two], pieces[0]
     for size in pieces[1:]:
         part = tokens[:, at : at + size]

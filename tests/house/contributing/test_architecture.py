@@ -13,10 +13,6 @@ from tests.support.scratch import edited, harness_in, scratch_copy, section
 STEPS = {
     "harness/reference/model/decoder_config.py": ('("llama", "qwen2")', '("llama", "qwen2", "mistral")'),
     "harness/candidates/torch/model/decoder.py": ('("llama", "qwen2")', '("llama", "qwen2", "mistral")'),
-    "harness/candidates/huggingface/folder.py": (
-        '    "LlamaForCausalLM": "llama",\n',
-        '    "LlamaForCausalLM": "llama",\n    "MistralForCausalLM": "mistral",\n',
-    ),
     "harness/formats/architecture.py": ('KNOWN = ("llama", ', 'KNOWN = ("mistral", "llama", '),
     "harness/formats/gguf_plan.py": ('ARCHITECTURES = {"llama"', 'ARCHITECTURES = {"mistral": "llama", "llama"'),
 }
