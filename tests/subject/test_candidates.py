@@ -196,14 +196,14 @@ def test_a_changed_config_with_another_model_s_weights_is_unverified(folder: Pat
     other = {**own, "model.layers.1.mlp.down_proj.weight": own["model.layers.1.mlp.down_proj.weight"] + 1}
     fewer = {name: tensor for name, tensor in own.items() if "norm" not in name}
     for weights in (other, fewer, {**own, "one.more": np.ones(1, np.float32)}):
-        with pytest.raises(Exception, match="the folder's own weights.*rms_norm_eps differ") as found:
+        with pytest.raises(Exception, match=r"the folder's own weights.*rms_norm_eps differ") as found:
             boundary(target, "float32").load(changed, weights)
         assert getattr(found.value, "unsupported", False)
     boundary(target, "bfloat16").load(changed, {name: round_to(tensor, "bfloat16") for name, tensor in own.items()})
 
 
 def test_a_changed_config_that_transformers_refuses_is_one_line(folder: Path) -> None:
-    with pytest.raises(ValueError, match="transformers refuses the changed config: .*rms_norm_eps") as found:
+    with pytest.raises(ValueError, match=r"transformers refuses the changed config: .*rms_norm_eps") as found:
         boundary(candidate.load(f"hf:{folder}"), "float32").load({**CONFIG, "rms_norm_eps": "x"}, read_weights(folder))
     assert "\n" not in str(found.value)
 
