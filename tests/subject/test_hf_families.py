@@ -170,7 +170,7 @@ REAL: dict[str, tuple[str, str, str, Callable[[Any], Any]]] = {
     "sink left out": ("gpt_oss", "attn", "self_attn.sinks", lambda sink: sink - 99),
     "another activation": ("phi3", "mlp_act", "mlp.activation_fn.forward", lambda _: torch.nn.functional.gelu),
     "gate and up exchanged": ("glm4", "gate_proj", "mlp.gate_up_proj.weight", lambda w: w.roll(len(w) // 2, 0)),
-    "keys not multiplied": ("falcon_h1", "k_proj", "self_attn.k_proj.weight", lambda w: w * 2),
+    "keys not multiplied": ("falcon_h1", "k_proj", "self_attn.key_multiplier", lambda _: 1.0),
     "residual not multiplied": ("granite", "attn_residual", "residual_multiplier", lambda _: 1.0),
     "layer not multiplied": ("gemma4_text", "scaled", "layer_scalar", torch.ones_like),
     "correction left out": ("deepseek_v3", "router_weights", "mlp.gate.e_score_correction_bias", torch.zeros_like),
