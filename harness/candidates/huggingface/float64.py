@@ -1,4 +1,4 @@
-"""transformers in float64 throughout; by itself it computes norms, rotary tables, softmax, routers, scans in float32."""
+"""transformers in float64 throughout; by itself it computes norms, rotary tables, softmax and scans in float32."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from transformers import CONFIG_MAPPING, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 from transformers import __version__ as version
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as KNOWN
 
@@ -67,7 +68,8 @@ class Folder:
     def load(self, config: Mapping[str, Any], weights: Mapping[str, Any], *, dtype: str, device: str) -> Decoder:
         """The folder's model in `dtype` on `device`; under `config` if `weights` are the folder's own.
 
-        Raises: OwnWeights (UNVERIFIED) if neither config nor weights are the folder's.
+        Raises: OwnWeights (UNVERIFIED) if neither config nor weights are the folder's; ValueError if transformers
+                refuses a changed config, or the folder has other tensors than the model.
         """
         differing = [key for key in config if config[key] != self.config.get(key)]
         differing = differing or sorted(set(self.config) - set(config))
@@ -77,7 +79,7 @@ class Folder:
             )
         wide = dtype == "float64"
         with in_float64(wide):
-            changed = CONFIG_MAPPING[self.config["model_type"]].from_dict(dict(config)) if differing else None
+            changed = _read(config) if differing else None
             model, info = AutoModelForCausalLM.from_pretrained(
                 self.folder,
                 config=changed,
@@ -90,6 +92,17 @@ class Folder:
         _refuse_guesses(self.folder, info)
         model = model.double() if wide else model
         return Decoder(model.to(device).eval())
+
+
+def _read(config: Mapping[str, Any]) -> Any:
+    """The config as transformers reads it from a file, old names of keys and infinite numbers included."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "config.json").write_text(json.dumps(dict(config)), encoding="utf-8")
+        try:
+            return AutoConfig.from_pretrained(folder, local_files_only=True)
+        except Exception as problem:  # noqa: BLE001  (each family checks its keys with exceptions of its own)
+            line = " ".join(str(problem).split())
+            raise ValueError(f"transformers refuses the changed config: {line}") from None
 
 
 def _own(folder: str, weights: Mapping[str, Any]) -> bool:

@@ -99,7 +99,7 @@ def _named(model: nn.Module, stages: Stages) -> dict[str, Place]:
 def _listen(model: nn.Module, name: str, place: Place, shape: tuple[int, int], stage: At) -> Any:
     """Hook one stage; the handle's `remove` ends it. Shapes: shape is that of the tokens, (B, T)."""
     module = model.get_submodule(place.module)
-    factor = float(reduce(getattr, place.factor.split("."), model)) if place.factor else 1.0  # type: ignore[arg-type]
+    factor = float(reduce(getattr, place.factor.split("."), model)) if place.factor else 1.0
 
     def read(_: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         value = given[0] if given else named["hidden_states"]
@@ -121,7 +121,7 @@ def _listen(model: nn.Module, name: str, place: Place, shape: tuple[int, int], s
 
 
 def _staged(name: str, columns: Any, factor: float, value: torch.Tensor, shape: tuple[int, int], at: At) -> Any:
-    """The tensor with the stage's part of it replaced; the tensor itself if nothing is, or it does not show the stage."""
+    """The tensor with the stage's part replaced; the tensor itself if nothing is, or if it does not show the stage."""
     found = _by_position(value, shape, heads=name.endswith(_HEADED))
     if found is None:
         return value
@@ -149,7 +149,7 @@ def _by_position(value: torch.Tensor, shape: tuple[int, int], *, heads: bool) ->
 
 
 def _routed(name: str, out: Any, shape: tuple[int, int], at: At) -> Any:
-    """A router's (logits, weights of the chosen, their numbers) with the weights spread over all experts, or replaced."""
+    """A router's (logits, weights of the chosen, their numbers): the stage is the weights, spread over all experts."""
     if not (isinstance(out, tuple) and len(out) == 3):
         return out
     logits, weights, chosen = out

@@ -190,15 +190,16 @@ FINAL = ("norm", "norm_f", "final_layernorm")
 def shown(model: nn.Module) -> dict[str, Place]:
     """Every stage that the model's modules show, with the module's whole name; empty for unknown names."""
     name, layers = _layers(model)
-    found: dict[str, Place] = {}
+    if not any(map(of_layer, layers)):
+        return {}
+    found = {"embed": Place(f"{name}.0", "in")}
     for i, layer in enumerate(layers):
-        if i == 0:
-            found["embed"] = Place(f"{name}.0", "in")
         for stage, place in of_layer(layer).items():
             found[f"layers.{i}.{stage}"] = _placed(place, f"{name}.{i}", layer)
     outer = name.rpartition(".")[0]
     ends = [f"{outer}.{end}".lstrip(".") for end in FINAL]
-    return found | {"final_norm": Place(end) for end in ends if has(model, end)}
+    final = next((Place(end) for end in ends if has(model, end)), None)
+    return {**found, "final_norm": final} if final else found
 
 
 def of_layer(layer: nn.Module) -> dict[str, Place]:
