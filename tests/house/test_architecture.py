@@ -72,7 +72,7 @@ THIRD_PARTY = {
     "trial": {"numpy", "psutil", "hypothesis"},
     "run": {"numpy", "psutil", "torch", "hypothesis"},
     "report": {"rich", "jinja2", "vl_convert"},
-    "commands": {"argcomplete"},
+    "commands": {"argcomplete", "transformers"},
     "pytest_plugin": {"pytest"},
     "formats": {"numpy", "safetensors", "ml_dtypes", "gguf", "tokenizers"},
     "consumers": {"numpy", "cyllama", "xllamacpp"},
