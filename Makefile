@@ -9,7 +9,7 @@ CONTRACTS ?= contracts/
 PYTHONS ?= 3.11,3.12,3.13
 MINUTES ?= 60
 
-.PHONY: run test trust lint nightly docs wheelhouse clean
+.PHONY: run test trust lint nightly families docs wheelhouse clean
 
 run: $(READY)
 	$(BIN)/harness run $(CONTRACTS)
@@ -30,6 +30,10 @@ lint: $(READY)
 # Every claim with seeds 0 to 99, as far as the time allows; the next call goes on after the last line of seeds.jsonl.
 nightly: $(READY)
 	$(BIN)/python benchmarks/seeds.py --minutes $(MINUTES) --done seeds.jsonl
+
+# Every declared family under the checkpoint claims, by transformers: ARGS="--variants all --seeds 0-4" for all of them.
+families: $(READY)
+	$(BIN)/python benchmarks/families.py $(ARGS)
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
