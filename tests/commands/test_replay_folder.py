@@ -21,11 +21,11 @@ falsification_tests:
   rule: The folder's logits are those of the tensors that its index names
   prediction: p
   if_fails: f
-  falsifier: harness.falsifiers.model.decoder:checkpoint_parity
+  falsifier: harness.falsifiers.model.checkpoint:parity
   baseline: harness.falsifiers.baselines.transformers.decoder
   given: {weights: "harness.models.stdlib_qwen2:build", length: 5, dtype: float32}
   accept: {rel_l2_err: {le: 1.0e-4, why: round-off is 1e-6}}
-  mutants: [k_bias_dropped]
+  mutants: [key_bias_dropped]
   ship_blocking: false
 """
 

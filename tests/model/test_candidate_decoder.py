@@ -17,13 +17,8 @@ from harness.case import Case
 from harness.dtypes import FORMATS, round_to
 from harness.errors import UserError
 from harness.falsifiers.baselines.transformers import decoder
-from harness.falsifiers.model.decoder import (
-    checkpoint_parity,
-    checkpoint_parity_stages,
-    logit_parity,
-    logit_parity_stages,
-    synthetic_config,
-)
+from harness.falsifiers.model.checkpoint import parity, parity_stages
+from harness.falsifiers.model.decoder import logit_parity, logit_parity_stages, synthetic_config
 from harness.falsifiers.model.mutants import decoder as decoder_mutants
 from harness.localisation import convicted, error_u
 from harness.mutant import mutants_of
@@ -171,11 +166,11 @@ def test_checkpoint_folder_is_read_and_compared(folder: Path, dtype: str) -> Non
     errors = {}
     for name, target in {"candidate": candidate, "baseline": decoder}.items():
         case = Case(seed=1, dtype=dtype)
-        seen = checkpoint_parity(boundary(target, dtype), case, weights=str(folder), length=LENGTH)
+        seen = parity(boundary(target, dtype), case, weights=str(folder), length=LENGTH)
         errors[name] = rel_l2(*seen.pairs["logits"])
         assert list(case.arrays) == ["tokens"]
     assert errors["candidate"] <= 2 * errors["baseline"] <= 64 * FORMATS[dtype].unit_roundoff
-    stages = checkpoint_parity_stages(boundary(candidate, dtype), case, weights=str(folder), length=4, replaced=True)
+    stages = parity_stages(boundary(candidate, dtype), case, weights=str(folder), length=4, replaced=True)
     assert all(rel_l2(got, want) <= 4 * FORMATS[dtype].unit_roundoff for _, got, want in stages)
 
 
@@ -186,7 +181,7 @@ def test_checkpoint_weights_are_rounded_for_subject_and_reference_alike(folder: 
     weights = {name: round_to(w, "bfloat16") for name, w in load_file(folder / "model.safetensors").items()}
     save_file(weights, rounded / "model.safetensors")
     seen = [
-        checkpoint_parity(boundary(candidate, "bfloat16"), Case(dtype="bfloat16"), weights=str(at), length=3)
+        parity(boundary(candidate, "bfloat16"), Case(dtype="bfloat16"), weights=str(at), length=3)
         for at in (folder, rounded)
     ]
     for one, other in zip(*(observation.pairs["logits"] for observation in seen), strict=True):
@@ -197,7 +192,7 @@ def test_checkpoint_that_does_not_fit_its_config_is_one_line(folder: Path) -> No
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 41}))
     with pytest.raises(UserError, match=r"mlp.gate_proj.weight has shape \(40, 32\), expected \(41, 32\)") as found:
-        checkpoint_parity(boundary(candidate, "float32"), Case(), weights=str(folder), length=3)
+        parity(boundary(candidate, "float32"), Case(), weights=str(folder), length=3)
     assert str(folder) in str(found.value)
     assert "\n" not in str(found.value)
 

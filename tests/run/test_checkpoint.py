@@ -122,5 +122,5 @@ def test_a_claim_on_somebody_elses_weights(tmp_path):
     found = examine(job, lambda stage: None).judgement
     assert found.verdict is Verdict.PARTIAL, found.reason
     fate = {m["name"]: m["status"] if not m["killed"] else "killed" for m in found.mutants}
-    assert fate["k_bias_dropped"] == fate["qkv_bias_dropped"] == "inapplicable"
-    assert fate["eps_x10"] == fate["rope_theta_10000"] == fate["gqa_interleaved"] == "killed"
+    assert fate["key_bias_dropped"] == fate["projection_biases_dropped"] == "inapplicable"
+    assert fate["eps_x10"] == fate["theta_of_the_library"] == fate["heads_interleaved"] == "killed"

@@ -25,7 +25,7 @@ def test_a_rehearsal_runs_mutants_too_and_never_discharges(tmp_path):
 def test_where_no_device_can_be_rehearsed_the_claim_is_unverified(tmp_path, monkeypatch):
     """Without torch, and with a torch that lets no device be written in Python."""
     claim, _ = shipped("FALSIFY-DEVICE-TRAFFIC-DECODER-001")
-    job = Job(claim, tmp_path, 0, "rehearsal", "torch", str(tmp_path))
+    job = Job(claim, 0, "rehearsal", "torch", str(tmp_path))
     monkeypatch.setattr("harness.subject.rehearsal.start", start.__wrapped__)  # as in a process that has not begun it
     monkeypatch.delattr("torch.utils.backend_registration._setup_privateuseone_for_python_backend")
     found = examine(job, lambda stage: None).judgement

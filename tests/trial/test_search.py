@@ -42,7 +42,7 @@ def claim_in(folder: Path) -> Claim:
 
 def experiment(folder: Path, candidate: str, seed: int = 0) -> Experiment:
     """The experiment of the claim in `folder` on the candidate of a name, without mutants."""
-    job = Job(claim_in(folder), folder, seed, "cpu", f"{candidate}.py", str(folder))
+    job = Job(claim_in(folder), seed, "cpu", f"{candidate}.py", str(folder))
     return assemble(job)
 
 

@@ -40,7 +40,7 @@ def claims(path: Path) -> list[Claim]:
 
 def first_case(claim: Claim, device: str, folder: Path) -> Subject:
     weights = str(binding.attribute(claim.given["weights"])()) if "weights" in claim.given else None
-    job = Job(claim, folder, 0, device, "torch", str(folder), weights=weights, mutants_left_out=True)
+    job = Job(claim, 0, device, "torch", str(folder), weights=weights, mutants_left_out=True)
     experiment = assemble(job)
     return run_subject(experiment, experiment.candidate, [experiment.make(experiment.cases[0])], "candidate")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,7 +84,7 @@ def work_of(claim: Claim, monkeypatch: pytest.MonkeyPatch, *, cases: int | None 
         return own(self, *args, **kwargs)
 
     monkeypatch.setattr(Boundary, "in_other_process", noticed)
-    job = Job(claim, Path(), seed=0, device="cpu", candidate="torch", candidate_folder=".")
+    job = Job(claim, seed=0, device="cpu", candidate="torch", candidate_folder=".")
     experiment = assemble(job)
     chosen = [experiment.make(spec) for spec in experiment.cases[:cases]]
     with Recorder(work, first=first):
