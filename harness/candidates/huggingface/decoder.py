@@ -72,10 +72,13 @@ class Decoder(Staged):
     def _append(self, tokens: torch.Tensor, cache: Cache) -> tuple[torch.Tensor, Cache]:
         # As in transformers' `generate`, a token's position is the number of real tokens before it.
         positions = (cache.mask.cumsum(-1) - 1).clamp_min(0)[:, -tokens.shape[1] :]
-        known = {"position_ids": positions, "attention_mask": cache.mask}
         kept = next((name for name in ("past_key_values", "cache_params") if name in self.takes), None)
         if kept is None:
             raise CannotCache(f"{type(self.model).__name__}.forward takes neither past_key_values nor cache_params")
+        known = {"position_ids": positions, "attention_mask": cache.mask}
+        if kept == "cache_params" and cache.mask.shape != tokens.shape:
+            # Mamba multiplies new tokens by the whole mask; `generate` gives it one with the prompt alone.
+            del known["attention_mask"]
         known = {name: value for name, value in known.items() if name in self.takes}
         out = self.model(input_ids=tokens, use_cache=True, **{kept: cache.kept}, **known)
         return self._rounded(out.logits), cache
