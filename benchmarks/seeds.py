@@ -110,7 +110,6 @@ def run(claim: Claim, seed: int, candidate: str, scratch: Path) -> Row:
     began = time.monotonic()
     job = Job(
         claim=claim,
-        staging=scratch,
         seed=seed,
         device=place(HOST, claim.device),
         candidate=candidate,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 from harness.commands.arguments import JSON
 from harness.errors import UserError
@@ -32,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         found = import_module("harness.formats.inspection").inspect(args.path)
+        if (Path(args.path) / "config.json").is_file():
+            found["keys"] |= {"reference": _reference(args.path, found)}
         if args.model is not None:
             fitting = import_module("harness.formats.peft_adapter").load(args.path, read_config(args.model))
             found["keys"] |= {"fits": f"{args.model}: {len(fitting)} layers"}
@@ -42,3 +46,24 @@ def run(args: argparse.Namespace) -> int:
     else:
         print_inspection(found)
     return 0
+
+
+def _reference(folder: str, found: dict[str, Any]) -> str:
+    """Which reference a checkpoint folder gets, and the key or tensor that decides."""
+    from harness.checkpoint import read_config
+
+    config, shapes = read_config(folder), {each["name"]: tuple(each["shape"]) for each in found["tensors"]}
+    try:
+        stored = import_module("harness.reference.model.families").declare(config)
+        stored.fits(shapes)
+    except ValueError as problem:
+        return f"{_elsewhere(config)} ({problem})"
+    return f"declared: {stored.kind}"
+
+
+def _elsewhere(config: dict[str, Any]) -> str:
+    try:
+        known = import_module("transformers.models.auto.modeling_auto").MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    except ImportError:
+        return "none without transformers"
+    return "transformers in float64" if config.get("model_type") in known else "none"

@@ -68,8 +68,10 @@ def run(args: argparse.Namespace) -> int:
     from harness.report.terminal import print_run
     from harness.run import session
     from harness.run.progress import Silent
+    from harness.subject.isolation.kernel import hide_memory
     from harness.words.plain import say_json
 
+    hide_memory()  # the results of all claims pass through this process
     _refuse_inside_a_run(args.junitxml)
     key = signature.private_key(args.sign) if args.sign else None  # a mistake is told before anything runs
     finished = session.run_session(_options(args), Silent() if args.json else TerminalProgress())

@@ -1,4 +1,4 @@
-"""Save and load a failure: the smallest violating case, its input arrays, outputs and expected outputs."""
+"""Keep and load a failure: the smallest violating case, its input arrays, outputs and expected outputs."""
 
 from __future__ import annotations
 
@@ -66,22 +66,26 @@ def case_entry(spec: CaseSpec) -> CaseEntry:
     return {"index": spec.index, "seed": spec.seed, "dtype": spec.dtype, "params": spec.params}
 
 
-def save(folder: Path, found: Attempt, about: About) -> Counterexample:
-    """Write counterexample.json and .safetensors; returns the JSON."""
-    from safetensors.numpy import save_file
-
-    tensors = {f"in.{name}": array for name, array in found.arrays.items()}
+def tensors(found: Attempt) -> dict[str, np.ndarray]:
+    """The arrays of a failure under their names in the .safetensors."""
+    held = {f"in.{name}": array for name, array in found.arrays.items()}
     for pair, (got, want) in found.pairs.items():
-        tensors |= {f"got.{pair}": got, f"want.{pair}": want}
-    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, folder / f"{NAME}.safetensors")
+        held |= {f"got.{pair}": got, f"want.{pair}": want}
+    return {name: np.ascontiguousarray(array) for name, array in held.items()}
+
+
+def files(found: Attempt, about: About) -> tuple[Counterexample, dict[str, bytes]]:
+    """The content of counterexample.json, and both files by their names."""
+    from safetensors.numpy import save
+
     text: Counterexample = {
         **about,
         "case": case_entry(found.spec),
         "arrays": {name: {"shape": list(a.shape), "dtype": str(a.dtype)} for name, a in found.arrays.items()},
         "outputs_sha256": {pair: digest(got) for pair, (got, _) in found.pairs.items()},
     }
-    (folder / f"{NAME}.json").write_text(json.dumps(text, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    return text
+    written = (json.dumps(text, indent=1, allow_nan=False) + "\n").encode("utf-8")
+    return text, {f"{NAME}.safetensors": save(tensors(found)), f"{NAME}.json": written}
 
 
 def load(path: Path) -> tuple[Counterexample, dict[str, np.ndarray]]:

@@ -1,4 +1,4 @@
-"""Write the evidence files of one claim."""
+"""The evidence files of one claim."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from harness.contract.claim import Claim
 from harness.contract.text.writer import dump
 from harness.evidence import counterexample
 from harness.evidence.examined import Examined, FollowUp
-from harness.evidence.store import write_json
+from harness.evidence.store import as_json
 from harness.judging.cause import root_cause_class
 from harness.judging.judgement import violation
 from harness.judging.result import FilesRead, Result, Smallest, Stages, TorchSettings, Violation
 from harness.words import narrative
 
 
-def write(
-    folder: Path,
+def files(
     claim: Claim,
     found: Examined,
     *,
@@ -25,8 +24,9 @@ def write(
     seconds: float,
     settings: TorchSettings | None = None,
     read: FilesRead | None = None,
-) -> Result:
-    """Write claim.yaml, result.json, README.md and, after a violation, the counterexample and stages."""
+) -> tuple[Result, dict[str, bytes]]:
+    """The content of result.json, and by their names claim.yaml, result.json, README.md and, after a violation, the
+    counterexample and stages."""
     judgement, follow_up = found.judgement, found.follow_up
     stages = follow_up.stages if follow_up else None
     result: Result = {
@@ -51,15 +51,16 @@ def write(
         result["read"] = read
     if found.search:
         result["search"] = found.search
-    (folder / "claim.yaml").write_text(entry_yaml(claim), encoding="utf-8")
+    found_files = {"claim.yaml": entry_yaml(claim).encode("utf-8")}
     if follow_up:
-        result["counterexample"] = _save_counterexample(folder, claim, follow_up, judgement.violated)
+        smallest, kept = _counterexample(claim, follow_up, judgement.violated)
+        result["counterexample"] = smallest
+        found_files |= kept
     if stages:
-        write_json(folder / "stages.json", stages)
-    write_json(folder / "result.json", result)
-    (folder / "log.txt").touch()
-    (folder / "README.md").write_text(narrative.claim_page(claim, result, stages), encoding="utf-8")
-    return result
+        found_files["stages.json"] = as_json(stages)
+    found_files["result.json"] = as_json(result)
+    found_files["README.md"] = narrative.claim_page(claim, result, stages).encode("utf-8")
+    return result, found_files
 
 
 def entry_yaml(claim: Claim) -> str:
@@ -72,7 +73,7 @@ def _first_divergent(stages: Stages | None) -> str | None:
     return None if stages is None or "unsupported" in stages else stages["first_divergent"]
 
 
-def _save_counterexample(folder: Path, claim: Claim, found: FollowUp, violated: list[Violation]) -> Smallest:
+def _counterexample(claim: Claim, found: FollowUp, violated: list[Violation]) -> tuple[Smallest, dict[str, bytes]]:
     made_from = found.made_from
     about: counterexample.About = {
         "claim": claim.id,
@@ -88,10 +89,11 @@ def _save_counterexample(folder: Path, claim: Claim, found: FollowUp, violated: 
         "shrunk_from": counterexample.case_entry(found.start),
         "violated": [violation(finding) for finding in found.attempt.broken] or violated,
     }
-    text = counterexample.save(folder, found.attempt, about)
-    return {
+    text, kept = counterexample.files(found.attempt, about)
+    smallest: Smallest = {
         "case": text["case"],
         "violated": text["violated"],
         "reproducible": text["reproducible"],
         "shrunk_from": text["shrunk_from"],
     }
+    return smallest, kept

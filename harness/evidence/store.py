@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypedDict
@@ -61,22 +62,22 @@ class Run:
     def id(self) -> str:
         return self.folder.name.removesuffix(PARTIAL)
 
-    def staging(self, claim: str) -> Path:
-        """An empty folder for one claim's files; `deposit` moves it into the evidence."""
-        path = self.folder / "staging" / claim
-        shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(parents=True)
-        return path
+    def deposit(self, claim: str, files: Mapping[str, bytes]) -> Path:
+        """Write a claim's files and their digests beside the evidence, then move them into it by one rename.
 
-    def deposit(self, claim: str) -> Path:
-        """Write a finished claim's digest, then move the claim from staging into the evidence by one rename."""
+        The digests are those of the bytes given, whatever else may write there meanwhile.
+        """
         source, target = self.folder / "staging" / claim, self.folder / "claims" / claim
-        seal: ClaimSeal = {"files": manifest.digests(source, skip=(SEAL,))}
-        write_json(source / SEAL, seal)
+        digests = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
+        seal: ClaimSeal = {"files": digests}
+        shutil.rmtree(source, ignore_errors=True)
+        source.mkdir(parents=True)
+        for name, data in {**files, SEAL: as_json(seal)}.items():
+            (source / name).write_bytes(data)
         if target.exists():
             shutil.rmtree(target)
         os.replace(source, target)
-        self._deposited[claim] = manifest.digests(target)
+        self._deposited[claim] = {**digests, SEAL: hashlib.sha256(as_json(seal)).hexdigest()}
         return target
 
     @property
@@ -109,15 +110,17 @@ class Run:
 
 
 @contextlib.contextmanager
-def writing(run: Path) -> Iterator[None]:
+def writing(run: Path, *, together: bool = False) -> Iterator[None]:
     """Hold the run against a second writer; the lock ends with this process, however it ends.
+
+    `together`: the processes of one pytest session write one run; they hold it against others alone.
 
     Raises: UserError naming the process that writes the run already.
     """
     lock = os.open(run / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, (fcntl.LOCK_SH if together else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             pid = os.read(lock, 20).decode("ascii", "replace") or "another"
             raise UserError(f"{run}: process {pid} is writing this run; wait until it ends, or stop it") from None
@@ -229,11 +232,15 @@ def entry(claim: Path) -> Claim:
         raise UserError(f"{path}: not found or not the entry of a claim, which a run writes there") from None
 
 
+def as_json(value: Any) -> bytes:
+    """Strict JSON (no NaN), as every file of evidence has it."""
+    return (json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode("utf-8")
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write strict JSON (no NaN); the file is replaced by a rename, so it is never half written."""
-    text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    """Write strict JSON; the file is replaced by a rename, so it is never half written."""
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(as_json(value))
     os.replace(temporary, path)
 
 

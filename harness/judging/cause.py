@@ -26,9 +26,14 @@ class Cause(StrEnum):
     FLOAT32_IN_FLOAT64 = "float32_in_float64"
     OUT_OF_TIME = "out_of_time"
     OUT_OF_MEMORY = "out_of_memory"
+    OUT_OF_DESCRIPTORS = "out_of_descriptors"
+    DISK_FULL = "disk_full"
+    KILLED = "killed"
     PROCESS_DIED = "process_died"
     COULD_NOT_START = "could_not_start"
     RAISED = "raised"
+    UNPICKLABLE = "unpicklable"
+    LONE_SURROGATE = "lone_surrogate"
     BASELINE_FAILED = "baseline_failed"
     DEPENDS_ON_RED = "depends_on_red"
     CHANGED_SINCE = "changed_since"
@@ -49,10 +54,15 @@ MEANING = {
     Cause.CAPABILITY_MISSING: "the candidate lacks a function, an argument or a format that the claim needs",
     Cause.FLOAT32_IN_FLOAT64: "the candidate computes in float32 where float64 is required",
     Cause.OUT_OF_TIME: "its process was stopped at its time limit",
-    Cause.OUT_OF_MEMORY: "its process was stopped at its memory limit, or an allocation failed",
-    Cause.PROCESS_DIED: "its process ended by a signal, or without a result",
+    Cause.OUT_OF_MEMORY: "its process was stopped at its memory limit or by the system, or an allocation failed",
+    Cause.OUT_OF_DESCRIPTORS: "no more files could be opened",
+    Cause.DISK_FULL: "a disk had no room left, or a quota was used up",
+    Cause.KILLED: "its process was killed from outside, and once again when it was tried a second time",
+    Cause.PROCESS_DIED: "its process crashed by a signal, or ended without a result",
     Cause.COULD_NOT_START: "what the claim names could not be imported or prepared",
     Cause.RAISED: "the falsifier, or the candidate that it called, raised an exception",
+    Cause.UNPICKLABLE: "an object could not be passed to another process, or is none that JSON can hold",
+    Cause.LONE_SURROGATE: "a text has half of a surrogate pair, which no file can hold",
     Cause.BASELINE_FAILED: "the baseline did not run to its end, so there is nothing to compare with",
     Cause.DEPENDS_ON_RED: "a contract named in this one's depends_on is red",
     Cause.CHANGED_SINCE: "candidate, weights, contract, code, version or a file that it read is not the one at hand",
@@ -63,13 +73,14 @@ MEANING = {
 }
 """What each cause means."""
 
-_MACHINE = frozenset(
+AGAIN = frozenset({Cause.KILLED, Cause.OUT_OF_MEMORY, Cause.OUT_OF_DESCRIPTORS, Cause.DISK_FULL})
+"""Causes that another hour may not have: a resumed run tries such an ERROR again."""
+_MACHINE = AGAIN | frozenset(
     {
         Cause.DEVICE_MISSING,
         Cause.DEPENDENCY_MISSING,
         Cause.WEIGHTS_MISSING,
         Cause.OUT_OF_TIME,
-        Cause.OUT_OF_MEMORY,
         Cause.PROCESS_DIED,
     }
 )

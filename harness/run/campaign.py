@@ -18,13 +18,15 @@ from harness.contract.claim import Claim
 from harness.errors import UserError
 from harness.evidence import store
 from harness.evidence.examined import Examined
-from harness.evidence.result import write
+from harness.evidence.parcel import unpack
+from harness.evidence.result import files
+from harness.evidence.shape import of_body
 from harness.judging.cause import Cause
 from harness.judging.judge import judge, why_unbound
 from harness.judging.record import Subject, lacking, without_result
 from harness.judging.result import Result
 from harness.run import schedule
-from harness.run.log import LOG, Logs
+from harness.run.log import Logs, read_log
 from harness.run.probe import Lack, Weights, send_weights
 from harness.run.progress import Progress
 from harness.subject.device import place, platform
@@ -67,7 +69,6 @@ NO_SOURCE = Lack(
 def run_claims(context: Any, campaign: Campaign, claims: list[Claim], progress: Progress) -> float:
     """Run the claims; returns the wall time in seconds, without the time to build models."""
     folders = _weights(context, campaign, claims)
-    by_id = {claim.id: claim for claim in claims}
     began = time.monotonic()
     progress.begin(len(claims))
     # What a program is asked and answers lies outside of the evidence, which it is not to find beside its request.
@@ -87,15 +88,15 @@ def run_claims(context: Any, campaign: Campaign, claims: list[Claim], progress: 
         # Start long claims first, so that no worker idles at the end; results are listed in contract order.
         ready.sort(key=lambda job: (-job.claim.budget_s, job.claim.id))
         workers, memory = campaign.workers, campaign.memory
-        logs = watched.enter_context(Logs([job.staging / LOG for job in ready], workers))
+        by_id = {job.claim.id: job for job in ready}
+        logs = watched.enter_context(Logs([job.log for job in ready], workers))
         for outcome in schedule.run_jobs(context, work, ready, workers=workers, memory=memory, watch=progress.stage):
-            logs.end(campaign.evidence.folder.resolve() / "staging" / outcome.claim / LOG)
-            if outcome.problem:
-                _write_unrun(campaign, by_id[outcome.claim], problem=outcome.problem)
-            else:
-                campaign.evidence.deposit(outcome.claim)
-            shutil.rmtree(Path(outside.name) / outcome.claim, ignore_errors=True)
-            result: Result = store.read_json(campaign.evidence.folder / "claims" / outcome.claim / "result.json")
+            job = by_id[outcome.claim]
+            logs.end(job.log)
+            log = read_log(job.log)
+            result = _written(campaign, job, outcome, log)
+            job.log.unlink(missing_ok=True)
+            shutil.rmtree(job.scratch, ignore_errors=True)
             progress.ended(outcome.claim, result["verdict"], result["reason"])
     finally:
         watched.close()
@@ -120,7 +121,7 @@ def _weights(context: Any, campaign: Campaign, claims: list[Claim]) -> dict[str,
         # Weights read back from the GGUF file would hide the errors of its exporter.
         return {builder: Weights(lack=NO_SOURCE) for builder in builders}
     if campaign.weights is None:
-        return {builder: schedule.call(context, send_weights, builder) for builder in builders}
+        return {each: Weights.answered(schedule.call(context, send_weights, each)) for each in builders}
     folder = Path(campaign.weights).resolve()
     if not (folder / "config.json").is_file():
         raise UserError(
@@ -133,7 +134,6 @@ def _job(campaign: Campaign, claim: Claim, weights: str | None, outside: Path) -
     return Job(
         scratch=outside / claim.id,
         claim=claim,
-        staging=campaign.evidence.staging(claim.id).resolve(),
         seed=campaign.seed,
         device=place(campaign.device, claim.device),
         candidate=campaign.candidate,
@@ -153,17 +153,42 @@ def _with_search(campaign: Campaign, jobs: list[Job]) -> list[Job]:
     return [replace(job, search_s=share) if job.claim.explore else job for job in jobs]
 
 
+def _written(campaign: Campaign, job: Job, outcome: schedule.Outcome, log: bytes) -> Result:
+    """Judge what a claim's process sent, and write it into the evidence. Only here, and never there, is it written."""
+    problem = outcome.problem
+    if outcome.found is not None:
+        try:
+            parcel = unpack(outcome.found, job.claim, job.made_from)
+            result, kept = files(
+                job.claim,
+                parcel.found,
+                device=job.device,
+                seconds=parcel.seconds,
+                settings=parcel.settings,
+                read=parcel.read,
+            )
+            faults = of_body(result, "result")
+        except Exception as strange:  # noqa: BLE001  (a process that runs foreign code may send anything)
+            faults = [f"{type(strange).__name__}: {strange}"]
+        if not faults:
+            campaign.evidence.deposit(job.claim.id, {**kept, "log.txt": log})
+            return result
+        problem = schedule.Problem(f"what its process sent is no result ({faults[0]})"[:500], Cause.PROCESS_DIED)
+    return _write_unrun(campaign, job.claim, problem=problem, log=log)
+
+
 def _write_unrun(
-    campaign: Campaign, claim: Claim, *, candidate: Subject | None = None, problem: schedule.Problem | None = None
-) -> None:
-    """Write the result and the page of a claim that could not run or was stopped; keep its log."""
-    log = campaign.evidence.folder / "staging" / claim.id / LOG
-    text = log.read_bytes() if log.is_file() else b""
-    staging = campaign.evidence.staging(claim.id)
-    (staging / LOG).write_bytes(text)
+    campaign: Campaign,
+    claim: Claim,
+    *,
+    candidate: Subject | None = None,
+    problem: schedule.Problem | None = None,
+    log: bytes = b"",
+) -> Result:
+    """Write the result and the page of a claim that could not run or was stopped, and its log."""
     error, cause = (problem.reason, problem.cause.value) if problem else (None, None)
     device = place(campaign.device, claim.device)
     record = without_result(platform(device), candidate=candidate, error=error, cause=cause)
-    found = Examined(record, judge(claim.source, record))
-    write(staging, claim, found, device=device, seconds=0.0)
-    campaign.evidence.deposit(claim.id)
+    result, kept = files(claim, Examined(record, judge(claim.source, record)), device=device, seconds=0.0)
+    campaign.evidence.deposit(claim.id, {**kept, "log.txt": log})
+    return result

@@ -1,22 +1,44 @@
-"""The logs of the claims that run: of a log, its first and last halves are kept and what stood between is counted."""
+"""The logs of the claims that run: of a log, its first and last halves are kept and what stood between is counted.
+
+A claim's process could put a link or a pipe in its log's place; these are neither opened nor followed.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
-LOG = "log.txt"
-"""The name of a claim's log."""
 HALF = 1 << 19
 """Bytes kept of the beginning of a log, and of its end."""
 FULL = 1 << 26
 """A log of more bytes is cut while its claim still runs, so that endless output does not fill the disk."""
 EVERY_S = 0.5
+MARK = 100
+"""More bytes than the line has that counts what is left out."""
+
+
+def read_log(path: Path) -> bytes:
+    """A log in its final form; nothing where there is no regular file."""
+    with contextlib.suppress(OSError), _opened(path, os.O_RDONLY) as file:
+        return file.read(2 * HALF + MARK)
+    return b""
+
+
+@contextlib.contextmanager
+def _opened(path: Path, flags: int) -> Iterator[BinaryIO]:
+    """The file at the path. Raises: OSError if it is not a regular file."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb" if flags == os.O_RDONLY else "r+b") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{path} is not a regular file")
+        yield file
 
 
 @dataclass
@@ -33,7 +55,7 @@ class _Log:
 
         What is written between the reading and the cutting is counted by its size alone.
         """
-        with self.lock, self.path.open("r+b") as file:
+        with self.lock, _opened(self.path, os.O_RDWR) as file:
             size = file.seek(0, os.SEEK_END)
             if size <= 2 * HALF:
                 return
@@ -47,7 +69,7 @@ class _Log:
     def close(self) -> None:
         """Write the last half behind the first one, and between them how much is not there."""
         self.cut()
-        with self.lock, self.path.open("r+b") as file:
+        with self.lock, _opened(self.path, os.O_RDWR) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(HALF)
             rest = self.tail + (file.read(HALF) if size > HALF else b"")
@@ -80,12 +102,9 @@ class Logs:
         self._thread.join()
 
     def end(self, path: Path) -> None:
-        """Bring a log whose claim has ended to its final form.
-
-        Raises: OSError if it cannot be written.
-        """
+        """Bring a log whose claim has ended to its final form."""
         log = self._open.pop(path, None) or _Log(path)
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             log.close()
 
     def _watch(self) -> None:
@@ -93,5 +112,5 @@ class Logs:
             with contextlib.suppress(RuntimeError):  # a log was ended meanwhile
                 for log in list(islice(self._open.values(), self._at_once)):
                     with contextlib.suppress(OSError):
-                        if log.path.stat().st_size > FULL:
+                        if log.path.lstat().st_size > FULL:
                             log.cut()

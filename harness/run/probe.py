@@ -13,7 +13,7 @@ from harness.errors import UserError
 from harness.evidence.body import Host
 from harness.judging.cause import Cause
 from harness.judging.record import shortened
-from harness.run.schedule import THREADS
+from harness.run.schedule import THREADS, answer
 from harness.subject import candidate
 from harness.subject.device import find
 from harness.subject.device_facts import facts
@@ -42,39 +42,42 @@ class Weights:
     folder: str | None = None
     lack: Lack | None = None
 
+    @classmethod
+    def answered(cls, sent: dict[str, Any]) -> Weights:
+        """What `send_weights` sent.
 
-@dataclass(frozen=True)
-class Mistake:
-    """A user's mistake in the device or the candidate, as one line of text."""
-
-    text: str
+        Raises: KeyError, TypeError or ValueError for anything else.
+        """
+        if sent["folder"] is not None:
+            return cls(folder=str(sent["folder"]))
+        return cls(lack=Lack(str(sent["reason"]), Cause(sent["cause"])))
 
 
 def send_host(device: str, spec: str, folder: str, line: Connection) -> None:
-    """Send the Host for the requested device and the candidate, or the user's Mistake."""
+    """Send `host` for the requested device and the candidate, or the user's `mistake` in one line."""
     try:
-        line.send(found(device, spec, folder))
+        answer(line, {"host": found(device, spec, folder)})
     except UserError as problem:
-        line.send(Mistake(str(problem)))
+        answer(line, {"mistake": str(problem)})
     except Exception as problem:  # noqa: BLE001  (a candidate that cannot be imported is the user's mistake)
-        line.send(Mistake(f"--candidate {spec}: cannot be imported: {_where(problem)}"))
+        answer(line, {"mistake": f"--candidate {spec}: cannot be imported: {_where(problem)}"})
 
 
 def send_weights(reference: str, line: Connection) -> None:
-    """Build a small model with its builder `module:function`; send the Weights."""
+    """Build a small model with its builder `module:function`; send its folder, or reason and cause of a lack."""
     from harness.subject import binding
 
     os.dup2(2, 1)  # send progress text to stderr
     for name in THREADS:
         os.environ.pop(name, None)  # claims use one thread each, training uses all cores
     try:
-        line.send(Weights(folder=str(binding.attribute(reference)())))
+        answer(line, {"folder": str(binding.attribute(reference)())})
     except ModuleNotFoundError as missing:
         reason = f"weights {reference}: dependency `{missing.name}` is not installed"
-        line.send(Weights(lack=Lack(reason, Cause.DEPENDENCY_MISSING)))
+        answer(line, {"folder": None, "reason": reason, "cause": Cause.DEPENDENCY_MISSING})
     except Exception as problem:  # noqa: BLE001  (claims on these weights are then UNVERIFIED, the others run)
         reason = shortened(f"weights {reference}: {type(problem).__name__}: {problem}")
-        line.send(Weights(lack=Lack(reason, Cause.WEIGHTS_MISSING)))
+        answer(line, {"folder": None, "reason": reason, "cause": Cause.WEIGHTS_MISSING})
 
 
 def found(device: str, spec: str, folder: str) -> Host:

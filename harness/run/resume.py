@@ -9,6 +9,8 @@ from pathlib import Path
 from harness.errors import UserError
 from harness.evidence import store
 from harness.evidence.body import Begun, Running
+from harness.judging.cause import AGAIN
+from harness.judging.verdict import Verdict
 from harness.run.options import Options
 
 
@@ -35,6 +37,8 @@ def resumed(options: Options) -> tuple[Options, store.Run]:
 def kept(run: store.Run, begun: Begun) -> set[str]:
     """Claims of the killed run that need not run again: unchanged contract, and files that match their digests.
 
+    An ERROR that the machine caused (out of memory, killed) is none of them.
+
     Raises: UserError if code, candidate, device, seed or weights changed since the run began.
     """
     old = store.read_json(run.folder / "run.json")
@@ -45,4 +49,8 @@ def kept(run: store.Run, begun: Begun) -> set[str]:
         )
     same = {contract["id"] for contract in begun["contracts"] if contract in old["contracts"]}
     results = {claim: store.read_json(run.folder / "claims" / claim / "result.json") for claim in run.held}
-    return {claim for claim, result in results.items() if result["contract"] in same}
+    return {
+        claim
+        for claim, result in results.items()
+        if result["contract"] in same and not (result["verdict"] == Verdict.ERROR and result["cause"] in AGAIN)
+    }

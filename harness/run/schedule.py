@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
-import contextlib
+import json
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-import psutil
-
 from harness.judging.cause import Cause
+from harness.run.family import Family
+from harness.run.inbox import Inbox, TooLong
+from harness.trial.ending import cause_of
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PRELOAD = ["harness.run.warm"]
 TIME_FACTOR = 10
 """A claim is stopped after this many times its budget_s; the factor leaves room for slow machines."""
 MIN_SECONDS = 10.0
+LONGEST_STAGE = 200
+FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)
+"""Signals that end a process at another's wish."""
 
 
 @dataclass
 class Running:
     """One claim whose process is running; `ends` is the monotonic time at which it is stopped."""
 
-    claim: str
+    job: Any
     process: Any
-    line: Connection
+    inbox: Inbox
+    family: Family
     ends: float
     seconds: float
-    held: str = ""
-    """The verdict of a claim whose files are whole while it is searched further."""
+    held: bytes = b""
+    """The result of a claim that is being searched further."""
+
+    @property
+    def claim(self) -> str:
+        return str(self.job.claim.id)
 
 
 @dataclass(frozen=True)
@@ -41,17 +51,19 @@ class Problem:
 
     reason: str
     cause: Cause
+    from_outside: bool = False
+    """Whether nothing in the claim's own process ended it; the claim is then tried once again."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A claim that ended: the verdict that its process sent, or why there is none."""
+    """A claim that ended: the result that its process sent (`harness.evidence.parcel`), or why there is none."""
 
     claim: str
-    verdict: str | None
+    found: bytes | None
     problem: Problem | None = None
     cut_short: bool = False
-    """Whether the claim was stopped in its search, after its verdict."""
+    """Whether the claim was stopped in its search, after its result."""
 
 
 def server(threads: int) -> Any:
@@ -65,21 +77,29 @@ def server(threads: int) -> Any:
 
 
 def call(context: Any, function: Callable[..., None], *args: Any) -> Any:
-    """Run `function(*args, line)` in its own process and return the object that it sends over `line`.
+    """Run `function(*args, line)` in its own process and return the JSON that it sends over `line` with `answer`.
 
-    Raises: RuntimeError if the process ends before it sends one.
+    Raises: RuntimeError if the process ends before it sends any, or sends something else: it runs foreign code.
     """
     ours, theirs = context.Pipe()
     process = context.Process(target=function, args=(*args, theirs))
     process.start()
     theirs.close()
     try:
-        answer = ours.recv()
+        sent = json.loads(ours.recv_bytes())
     except EOFError:
         process.join()
         raise RuntimeError(f"{function.__name__} ended with exit code {process.exitcode}") from None
+    except ValueError:
+        process.kill()
+        raise RuntimeError(f"{function.__name__} sent what is no JSON") from None
     process.join()
-    return answer
+    return sent
+
+
+def answer(line: Connection, value: Any) -> None:
+    """Send what `call` returns: plain data, for the parent executes nothing that it gets."""
+    line.send_bytes(json.dumps(value).encode("utf-8"))
 
 
 def run_jobs(
@@ -92,119 +112,148 @@ def run_jobs(
     watch: Callable[[str, str], None] = lambda claim, stage: None,
 ) -> Iterator[Outcome]:
     """Yield each job's outcome as it ends; at most `workers` jobs run at once, each with at most `memory` bytes."""
-    waiting, active = list(jobs), list[Running]()
+    waiting, active, again = list(jobs), list[Running](), set[str]()
     try:
         while waiting or active:
             while waiting and len(active) < workers:
-                active.append(_start(context, target, waiting.pop(0)))
-            wait([r.line for r in active] + [r.process.sentinel for r in active], timeout=0.1)
+                started = _start(context, target, waiting.pop(0), memory)
+                if isinstance(started, Running):
+                    active.append(started)
+                else:
+                    yield started
+            wait([each for r in active for each in _signs(r)], timeout=0.1)
             for running in list(active):
                 outcome = _poll(running, memory, watch)
-                if outcome:
-                    active.remove(running)
+                if not outcome:
+                    continue
+                active.remove(running)
+                if not (outcome.problem and outcome.problem.from_outside):
                     yield outcome
+                elif running.claim not in again:
+                    again.add(running.claim)
+                    waiting.insert(0, running.job)
+                else:
+                    twice = replace(outcome.problem, reason=f"{outcome.problem.reason}, twice")
+                    yield replace(outcome, problem=twice)
     except KeyboardInterrupt:
         yield from _kept(active, watch)
         raise
     finally:
         for running in active:
-            _kill(running)
+            _end(running)
 
 
-def _start(context: Any, target: Callable[..., None], job: Any) -> Running:
-    ours, theirs = context.Pipe()
-    process = context.Process(target=target, args=(job, theirs))
-    process.start()
+def _start(context: Any, target: Callable[..., None], job: Any, memory: int) -> Running | Outcome:
+    try:
+        ours, theirs = context.Pipe()
+        process = context.Process(target=target, args=(job, theirs))
+        _started(process)
+    except OSError as problem:
+        cause = cause_of(problem, Cause.COULD_NOT_START)
+        return Outcome(job.claim.id, None, Problem(f"no process could be started: {problem}", cause))
     theirs.close()
     seconds = max(MIN_SECONDS, TIME_FACTOR * job.claim.budget_s) + (job.search_s or 0)
-    return Running(job.claim.id, process, ours, time.monotonic() + seconds, seconds)
+    inbox = Inbox(ours, longest=memory)
+    return Running(job, process, inbox, Family(process.pid), time.monotonic() + seconds, seconds)
+
+
+def _started(process: Any) -> None:
+    """Start a process. A forkserver that died is found dead only now; a second one is then started."""
+    try:
+        process.start()
+    except (ConnectionError, EOFError):
+        process._popen = None
+        process.start()
+
+
+def _signs(running: Running) -> list[Any]:
+    """What becomes ready when the worker says something or ends. A dead forkserver's sign is always ready."""
+    return [running.inbox, running.process.sentinel] if running.family.served else [running.inbox]
 
 
 def _poll(running: Running, memory: int, watch: Callable[[str, str], None]) -> Outcome | None:
-    alive = running.process.is_alive()  # check first: a process that has died may have left a last message in the pipe
+    # Check first: a process that has died may have left a last message in the pipe.
+    alive = running.process.is_alive() or running.family.lives
     outcome = _read(running, watch)
     if outcome:
         return outcome
     if not alive:
-        code = running.process.exitcode
-        how = f"signal {-code} ({_signal(-code)})" if code and code < 0 else f"exit code {code}"
-        return _without(running, Cause.PROCESS_DIED, f"its process crashed with {how}")
+        _end(running)
+        return _died(running)
     if time.monotonic() > running.ends:
-        _kill(running)
+        _end(running)
         limit = f"its time limit ({TIME_FACTOR} x budget_s)"
-        return _without(running, Cause.OUT_OF_TIME, f"stopped after {running.seconds:g} s, {limit}")
-    used = _resident(running.process.pid)
+        return _without(running, Problem(f"stopped after {running.seconds:g} s, {limit}", Cause.OUT_OF_TIME))
+    used = running.family.resident()
     if used > memory:
-        _kill(running)
+        _end(running)
         text = f"stopped at {used >> 20} MiB of memory; the limit is {memory >> 20} MiB"
-        return _without(running, Cause.OUT_OF_MEMORY, text)
+        return _without(running, Problem(text, Cause.OUT_OF_MEMORY))
     return None
+
+
+def _died(running: Running) -> Outcome:
+    """The outcome of a claim whose process is dead without having said that it is done."""
+    code = running.process.exitcode
+    if not running.family.served:
+        text = "its process died together with the server that started it"
+        return _without(running, Problem(text, Cause.KILLED, from_outside=True))
+    if code is None or code >= 0:
+        return _without(running, Problem(f"its process crashed with exit code {code}", Cause.PROCESS_DIED))
+    how = f"signal {-code} ({_signal(-code)})"
+    if -code not in FROM_OUTSIDE:
+        return _without(running, Problem(f"its process crashed with {how}", Cause.PROCESS_DIED))
+    if running.family.out_of_memory:
+        text = f"the system killed its process with {how}, for its memory had run out"
+        return _without(running, Problem(text, Cause.OUT_OF_MEMORY, from_outside=True))
+    return _without(running, Problem(f"its process was killed with {how}", Cause.KILLED, from_outside=True))
 
 
 def _read(running: Running, watch: Callable[[str, str], None]) -> Outcome | None:
     """Take what the process has sent; returns the outcome if it is done."""
-    with contextlib.suppress(EOFError, OSError):
-        while running.line.poll():
-            kind, text = running.line.recv()
+    try:
+        for kind, content in running.inbox.take():
             if kind == "done":
                 _end(running)
-                return Outcome(running.claim, text)
+                return Outcome(running.claim, content)
             if kind == "held":
-                running.held = text
-            else:
-                watch(running.claim, text)
+                running.held = content
+            elif kind == "stage":
+                watch(running.claim, content.decode("utf-8", "replace")[:LONGEST_STAGE])
+    except TooLong as problem:
+        _end(running)
+        return _without(running, Problem(str(problem), Cause.OUT_OF_MEMORY))
     return None
 
 
 def _kept(active: list[Running], watch: Callable[[str, str], None]) -> Iterator[Outcome]:
-    """After an interrupt: the claims that have their verdict, stopped in their search."""
+    """After an interrupt: the claims that have their result, stopped in their search."""
     for running in list(active):
         outcome = _read(running, watch)
         if outcome is None and running.held:
-            _kill(running)
+            _end(running)
             outcome = Outcome(running.claim, running.held, cut_short=True)
         if outcome:
             active.remove(running)
             yield outcome
 
 
-def _without(running: Running, cause: Cause, reason: str) -> Outcome:
-    """The outcome of a claim that was stopped: its verdict if it has one, for only its search was cut short."""
+def _without(running: Running, problem: Problem) -> Outcome:
+    """The outcome of a claim that was stopped: its result if it has one, for only its search was cut short."""
     if running.held:
         return Outcome(running.claim, running.held, cut_short=True)
-    return Outcome(running.claim, None, Problem(reason, cause))
+    return Outcome(running.claim, None, problem)
 
 
 def _signal(number: int) -> str:
-    import signal
-
     try:
         return signal.Signals(number).name
     except ValueError:
         return "unknown"
 
 
-def _resident(pid: int) -> int:
-    """Resident memory of a process and its children, in bytes."""
-    total = 0
-    with contextlib.suppress(psutil.Error):
-        process = psutil.Process(pid)
-        for member in [process, *process.children(recursive=True)]:
-            with contextlib.suppress(psutil.Error):
-                total += member.memory_info().rss
-    return total
-
-
 def _end(running: Running) -> None:
+    """End the worker and all that belongs to it; let the forkserver say how it ended."""
+    running.family.end()
     running.process.join(timeout=5)
-    if running.process.is_alive():
-        _kill(running)
-
-
-def _kill(running: Running) -> None:
-    with contextlib.suppress(psutil.Error):
-        for child in psutil.Process(running.process.pid).children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                child.kill()
-    running.process.kill()
-    running.process.join()
+    running.inbox.close()

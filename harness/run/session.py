@@ -18,7 +18,7 @@ from harness.evidence.seal import Sealed, seal
 from harness.platforms import ON_HOST
 from harness.run import campaign, schedule
 from harness.run.options import Options
-from harness.run.probe import Mistake, send_host
+from harness.run.probe import send_host
 from harness.run.progress import Progress
 from harness.run.resume import kept, resumed
 from harness.subject.candidate import own_weights
@@ -64,10 +64,17 @@ def found_host(context: Any, options: Options, folder: str) -> Host:
 
     Raises: UserError for an unknown candidate or device.
     """
-    answer: Host | Mistake = schedule.call(context, send_host, options.device, options.candidate, folder)
-    if isinstance(answer, Mistake):
-        raise UserError(answer.text)
-    return answer
+    try:
+        sent = schedule.call(context, send_host, options.device, options.candidate, folder)
+        if "mistake" in sent:
+            raise UserError(sent["mistake"])
+        host: Host = sent["host"]
+    except (RuntimeError, KeyError, TypeError) as strange:
+        raise UserError(
+            f"--candidate {options.candidate}: the process that imported it did not say what it found ({strange}); "
+            "look at what the candidate does when it is imported"
+        ) from None
+    return host
 
 
 def campaign_of(here: store.Run, checked: Checked, options: Options, host: Host) -> campaign.Campaign:

@@ -42,6 +42,9 @@ class SharedSession:
             self.context.set_forkserver_preload([*schedule.PRELOAD, "pytest"])
             host = found_host(self.context, options, str(self.home))
         self.run = store.Run(folder)
+        self._lock = contextlib.ExitStack()
+        """Held until this process ends."""
+        self._lock.enter_context(store.writing(folder, together=True))
         self.campaign = campaign_of(self.run, checked, options, host)
         if self._first():
             self._begin(started(options.as_json(), checked, host), selected)
@@ -95,7 +98,8 @@ def seal(folder: Path, seconds: float) -> Sealed:
     if [describe(contract, checked) for contract in checked.contracts] != begun["contracts"]:
         raise UserError(f"{folder}: the contracts changed while they ran; the evidence is not sealed, run again")
     selected = [claim for contract in checked.contracts for claim in contract.claims if claim.id in chosen]
-    return seal_run(store.Run(folder), begun, checked, selected, seconds)
+    with store.writing(folder, together=True):
+        return seal_run(store.Run(folder), begun, checked, selected, seconds)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -33,7 +34,8 @@ def ask(request: Request, environment: Mapping[str, str]) -> tuple[Any, dict[str
     """Run a request in another process; returns the call's result and the settings that the process reports.
 
     A call that hangs ends when the claim's own time limit stops the claim.
-    Raises: RuntimeError with the reason if the call raises or its process dies.
+    Raises: RuntimeError with the reason if the call raises or its process dies; PicklingError for an answer that cannot
+        pass.
     """
     import cloudpickle
 
@@ -48,6 +50,8 @@ def ask(request: Request, environment: Mapping[str, str]) -> tuple[Any, dict[str
         found = cloudpickle.loads(receive(interpreter.stdout))
     except (BrokenPipeError, EOFError):
         raise RuntimeError("another process died before it answered") from None
+    if isinstance(found, pickle.PicklingError):
+        raise found
     if isinstance(found, str):
         raise RuntimeError(f"in another process: {found}")
     answered: tuple[Any, dict[str, float]] = found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import pickle
 import sys
 import traceback
 from collections.abc import Callable
@@ -50,7 +51,7 @@ def main() -> None:
         reading, writing = os.pipe()
         if os.fork() == 0:
             known = set(sys.modules)
-            send(out, cloudpickle.dumps(_answered(request)))
+            send(out, _packed(_answered(request)))
             os.write(writing, "\n".join(sorted(set(sys.modules) - known)).encode())
             os._exit(0)
         os.close(writing)
@@ -66,6 +67,19 @@ def _import(names: list[str]) -> None:
     for name in names:
         with contextlib.suppress(Exception):
             importlib.import_module(name)
+
+
+def _packed(answer: Any) -> bytes:
+    """The pickled answer; in place of one that cannot be pickled, why."""
+    import cloudpickle
+
+    try:
+        return bytes(cloudpickle.dumps(answer))
+    except Exception as problem:  # noqa: BLE001  (pickle tells it by several types)
+        refusal = pickle.PicklingError(
+            f"the answer cannot pass to another process: {type(problem).__name__}: {problem}"
+        )
+        return bytes(cloudpickle.dumps(refusal))
 
 
 def _answered(request: Any) -> Any:

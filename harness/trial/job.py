@@ -24,7 +24,6 @@ class Job:
     """Everything a claim's process needs; plain data, so that it can be pickled."""
 
     claim: Claim
-    staging: Path
     seed: int
     device: str
     candidate: str
@@ -38,6 +37,11 @@ class Job:
     """Seconds for a search after the fixed cases; None if none were asked for."""
     scratch: Path = Path("scratch")
     """Where a program finds its requests: outside of the evidence, made and removed by the claim's process."""
+
+    @property
+    def log(self) -> Path:
+        """The file that gets what the claim prints; the run makes it, reads it at the end and removes it."""
+        return self.scratch.with_name(f"{self.scratch.name}.log")
 
     @property
     def folder(self) -> Path:

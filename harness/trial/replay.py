@@ -70,7 +70,6 @@ def replay(path: Path, asked: Asked) -> Replay:
     chosen = asked.candidate or _recorded(path, about)
     job = Job(
         claim=claim,
-        staging=folder,
         seed=about["seed"],
         device=_device(path, about["device"]),
         candidate=chosen,

@@ -8,6 +8,7 @@ import shutil
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -15,42 +16,66 @@ from pathlib import Path
 import psutil
 
 from harness.evidence.examined import Examined
-from harness.evidence.result import write
+from harness.evidence.parcel import pack
+from harness.judging.cause import Cause
+from harness.judging.judge import judge
+from harness.judging.record import without_result
+from harness.judging.result import FilesRead
+from harness.subject import frames
 from harness.subject.candidate import opened
+from harness.subject.device import platform
 from harness.subject.identity import source_folder
+from harness.subject.isolation.kernel import adopt_orphans, give_up_tracing
 from harness.subject.reading import Reading
 from harness.subject.torch_settings import current, settle
+from harness.trial.ending import cause_of
 from harness.trial.examine import examine
 from harness.trial.job import Job
 
 
 def work(job: Job, line: Connection) -> None:
-    """Run one claim, write its files to staging, and send the stages and the verdict over the pipe `line`.
+    """Run one claim; send its stages and its result over the pipe `line`. Nothing is written into the evidence here.
 
-    Before a search the files are whole and the verdict is sent as `held`: it stands if this process is stopped. The
-    empty `held` takes it back, for then the files are written again.
+    Before a search the result so far is sent as `held`: it stands if this process is stopped.
     """
-    _die_with_parent(line, job.scratch)
-    _redirect(job.staging / "log.txt")
+    adopt_orphans()
+    give_up_tracing()
+    _die_with_parent(line, job)
+    _redirect(job.log)
     settle(job.threads)
     reading = _reading(job)
     started = time.monotonic()
+    stream = os.fdopen(os.dup(line.fileno()), "wb")
 
-    def save(found: Examined) -> None:
-        seconds, read = time.monotonic() - started, reading.found()
-        write(job.staging, job.claim, found, device=job.device, seconds=seconds, settings=current(), read=read)
+    def tell(kind: str, content: bytes) -> None:
+        frames.send(stream, kind.encode() + b" " + content)
 
-    def hold(found: Examined) -> None:
-        save(found)
-        line.send(("held", found.judgement.verdict.value))
+    def parcel(found: Examined) -> bytes:
+        return _packed(job, found, time.monotonic() - started, reading.found())
 
     with _scratch(job.scratch):
-        found = examine(job, lambda stage: line.send(("stage", stage)), hold)
-    line.send(("held", ""))
-    save(found)
+        found = examine(
+            job,
+            lambda stage: tell("stage", stage.encode("utf-8", "replace")),
+            lambda found: tell("held", parcel(found)),
+        )
+    content = parcel(found)
     sys.stdout.flush()
     sys.stderr.flush()
-    line.send(("done", found.judgement.verdict.value))
+    tell("done", content)
+
+
+def _packed(job: Job, found: Examined, seconds: float, read: FilesRead) -> bytes:
+    """The result as bytes; in place of one that holds what no file can hold, the reason."""
+    try:
+        return pack(found, seconds, current(), read)
+    except Exception as problem:  # noqa: BLE001  (whatever a falsifier put into its result)
+        traceback.print_exc()
+        cause = cause_of(problem, Cause.UNPICKLABLE)
+        told = f"{type(problem).__name__}: {problem}".encode("utf-8", "backslashreplace").decode("utf-8")
+        error = f"its result cannot be kept: {told}"
+        record = without_result(platform(job.device), error=error, cause=cause.value)
+        return pack(Examined(record, judge(job.claim.source, record)), seconds, current(), read)
 
 
 def _reading(job: Job) -> Reading:
@@ -58,7 +83,7 @@ def _reading(job: Job) -> Reading:
     folder = Path(job.candidate_folder)
     roots = {"candidate": source_folder(job.candidate, folder), "working": folder}
     weights = [Path(each) for each in (job.weights, opened(job.candidate, folder)) if each]
-    found = Reading(roots, [*weights, job.staging.parents[1], job.scratch])
+    found = Reading(roots, [*weights, job.scratch])
     found.begin()
     return found
 
@@ -69,6 +94,7 @@ def _scratch(folder: Path) -> Iterator[None]:
 
     It is removed afterwards; if the claim is stopped, the run removes it.
     """
+    shutil.rmtree(folder, ignore_errors=True)  # a first try that was killed leaves its folder
     folder.mkdir(mode=0o700)
     os.environ["HARNESS_SCRATCH"] = str(folder)
     try:
@@ -83,26 +109,28 @@ def _redirect(path: Path) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
-    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    # A text that no encoding has must not end the claim that prints it.
+    sys.stdout = os.fdopen(1, "w", buffering=1, errors="backslashreplace", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
 
 
-def _die_with_parent(line: Connection, scratch: Path) -> None:
+def _die_with_parent(line: Connection, job: Job) -> None:
     """End this process and its children when the parent dies.
 
-    Otherwise a run killed with SIGKILL would leave processes that still write to its staging folder.
+    Otherwise a run killed with SIGKILL would leave processes behind.
     """
 
     def watch() -> None:
         try:
             line.recv()
         except (EOFError, OSError):
-            with contextlib.suppress(psutil.Error):
-                for child in psutil.Process().children(recursive=True):
+            for child in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):
                     child.kill()
-            shutil.rmtree(scratch, ignore_errors=True)
+            shutil.rmtree(job.scratch, ignore_errors=True)
             with contextlib.suppress(OSError):
-                scratch.parent.rmdir()
+                job.log.unlink(missing_ok=True)
+                job.scratch.parent.rmdir()
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+import wheelhouse
 import yaml
 
-import wheelhouse
 from tests.support.doubling import CANDIDATE, contract
 from tests.support.killing import clean, finished, killed, lost
 from tests.support.repository import ROOT

@@ -1,4 +1,4 @@
-"""The README's table of families, from the declarations of their small folders: `python -m tests.house.family_table`."""
+"""The README's table of families, from the declarations of small folders: `python -m tests.house.family_table`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BLOCK = re.compile(r"(?<=<!-- families -->\n).*?(?=<!-- end of families -->)", r
 
 
 def table() -> str:
-    """One line per family: its class in transformers, and what its declaration has beside plain attention and SwiGLU."""
+    """One line per family: its class in transformers, and what it has beside plain attention and SwiGLU."""
     lines = ["| `model_type` | class in transformers | beside RoPE, grouped heads and a gated MLP |", "|---|---|---|"]
     for family in FAMILIES:
         found = sorted({word for stored in _declared(family) for word in _parts(stored)}, key=lambda word: word.lower())

@@ -45,8 +45,8 @@ CONTENT = {
     "template": {"observation", "mutant"},
 }
 """What implementations, checks and files may import of the house. The engine reaches them by names in YAML."""
-LOADED = {("subject", "candidates"), ("run", "consumers"), ("commands", "formats")}
-"""Where the engine loads content by a name in a string: the candidate, llama.cpp's version, `inspect` and `export`."""
+LOADED = {("subject", "candidates"), ("run", "consumers"), ("commands", "formats"), ("commands", "reference")}
+"""Where the engine loads content by a name in a string: the candidate, llama.cpp's version, `inspect`, `export`."""
 
 WITH_TORCH = ("harness.run.warm", "harness.subject.watch", "harness.subject.rehearsal")
 """Engine modules that load torch: the forkserver, and what is imported late for a device that is not the CPU."""
@@ -72,7 +72,7 @@ THIRD_PARTY = {
     "trial": {"numpy", "psutil", "hypothesis"},
     "run": {"numpy", "psutil", "torch", "hypothesis"},
     "report": {"rich", "jinja2", "vl_convert"},
-    "commands": {"argcomplete"},
+    "commands": {"argcomplete", "transformers"},
     "pytest_plugin": {"pytest"},
     "formats": {"numpy", "safetensors", "ml_dtypes", "gguf", "tokenizers"},
     "consumers": {"numpy", "cyllama", "xllamacpp"},

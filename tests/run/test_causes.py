@@ -21,7 +21,7 @@ from harness.judging.cause import MEANING, Cause, root_cause_class
 from harness.judging.judge import judge
 from harness.judging.record import lacking, without_result
 from harness.run.campaign import NO_SOURCE
-from harness.run.probe import send_weights
+from harness.run.probe import Weights, send_weights
 from harness.trial.ending import ended
 from tests.judging.test_judge import CLAIM, U32, record, row, subject
 from tests.support.command import as_json, harness
@@ -165,9 +165,9 @@ class _Line:
     """The end of a pipe that keeps what is sent."""
 
     def __init__(self) -> None:
-        self.sent: list[Any] = []
+        self.sent: list[bytes] = []
 
-    def send(self, value: Any) -> None:
+    def send_bytes(self, value: bytes) -> None:
         self.sent.append(value)
 
 
@@ -180,8 +180,10 @@ def test_why_there_are_no_weights(source: str, cause: Cause, tmp_path: Path, mon
     (tmp_path / "weights.py").write_text(source, encoding="utf-8")
     line: Any = _Line()
     send_weights(f"{tmp_path / 'weights.py'}:build", line)
-    (found,) = line.sent
-    assert (found.folder, found.lack.cause) == (None, cause)
+    found = Weights.answered(json.loads(line.sent.pop()))
+    assert found.folder is None
+    assert found.lack is not None
+    assert found.lack.cause is cause
 
 
 def test_causes_of_the_judge() -> None:

@@ -112,7 +112,6 @@ def test_a_claim_on_somebody_elses_weights(tmp_path):
     claim, mutants = shipped("FALSIFY-DECODER-TRAINED-001")
     job = Job(
         claim=claim,
-        staging=tmp_path / "work",
         seed=0,
         device="cpu",
         candidate="torch",

@@ -112,7 +112,7 @@ def test_a_run_has_one_writer_at_a_time(tmp_path):
     )
     root = tmp_path / "evidence"
     ends = time.monotonic() + 60
-    while not list(root.glob("*/staging/*")) and time.monotonic() < ends:
+    while not list(root.glob("*.partial/run.json")) and time.monotonic() < ends:
         time.sleep(0.02)
     (partial,) = root.glob("*.partial")
     second = light(tmp_path, "run", "--resume", str(partial))

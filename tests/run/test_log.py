@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from harness.run import log as logs
-from harness.run.log import HALF, LOG, Logs
+from harness.run.log import HALF, Logs
+
+LOG = "log.txt"
 
 
 def appended(path: Path, content: bytes) -> None:

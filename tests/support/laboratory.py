@@ -52,7 +52,6 @@ def examine(
     device = place(device, claim.device)
     job = Job(
         claim=claim,
-        staging=folder,
         seed=seed,
         device=device,
         candidate=candidate,

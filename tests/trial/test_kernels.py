@@ -6,7 +6,7 @@ import pytest
 
 from harness.contract.cases import plan
 from harness.evidence.counterexample import digest
-from harness.evidence.result import write
+from harness.evidence.result import files
 from harness.judging.verdict import Verdict
 from tests.support.laboratory import changed, examine, judged, shipped
 
@@ -245,6 +245,8 @@ def test_a_failure_whose_case_then_raises_stays_falsified(tmp_path):
     found = examine(changed(claim, examples=1), mutants, tmp_path, "kernel.py")
     assert found.judgement.verdict is Verdict.FALSIFIED
     assert found.follow_up is None
-    result = write(tmp_path, claim, found, device="cpu", seconds=0.0)
+    result, kept = files(claim, found, device="cpu", seconds=0.0)
+    for name, data in kept.items():
+        (tmp_path / name).write_bytes(data)
     assert result["verdict"] == "FALSIFIED"
     assert "could not be run again" in (tmp_path / "README.md").read_text()

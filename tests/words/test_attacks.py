@@ -182,10 +182,10 @@ def test_pytest_prints_text(folder: Path, run: object) -> None:
 
 def test_forged_evidence_is_told_in_text(folder: Path, run: tuple[Path, object], tmp_path: Path) -> None:
     """Ids, reasons and titles that no run writes, under a fresh seal; a lone surrogate too."""
-    for number, text in enumerate([hostile.WORDS, "half \ud800"]):
+    for number, (text, seconds) in enumerate([(hostile.WORDS, 1.0), (hostile.WORDS, hostile.WORDS), ("x", "\ud800")]):
         forged = Path(shutil.copytree(run[0], tmp_path / f"{number}" / run[0].name))
         body = json.loads((forged / "run.json").read_text(encoding="utf-8"))
-        body["claims"][0] |= {"id": text, "contract": text, "reason": text}
+        body["claims"][0] |= {"id": text, "contract": text, "reason": text, "seconds": seconds}
         body["candidate"]["spec"] = text
         (forged / "run.json").write_text(json.dumps(body), encoding="utf-8")
         (forged / "manifest.json").unlink()
@@ -204,7 +204,9 @@ def test_inspect_prints_text(tmp_path: Path) -> None:
 
     path = tmp_path / "m.safetensors"
     save_file({hostile.WORDS: np.zeros(3, np.float32)}, path, {"key": hostile.WORDS, hostile.TITLE: "\u202e"})
-    assert "owned" in clean(light(tmp_path, "inspect", str(path)), 0)
+    said = clean(light(tmp_path, "inspect", str(path)), 0)
+    assert "owned" in said
+    assert not re.search(r"(?m)^ *\\x3a:", said), "a name adds no line of its own"
     clean(light(tmp_path, "inspect", str(path), "--json"), 0)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.case import Case
 from harness.falsifiers.inputs.cache_requests import run
-from harness.falsifiers.inputs.checkpoint import read_checkpoint
+from harness.falsifiers.inputs.checkpoint import OtherArchitecture, read_checkpoint, undeclared
 from harness.falsifiers.inputs.config_keys import Turn, turns
 from harness.falsifiers.inputs.synthetic_model import case_tokens
 from harness.falsifiers.model.decoder import Stages, stages_of
@@ -17,6 +17,7 @@ from harness.observation import Observation
 from harness.reference.model.decoder import decoder_logits
 
 MEASURES = {
+    "by_transformers": "1 if transformers in float64 is the reference, because ours does not declare the model",
     "not_followed": "number of changed keys after which the logits differ from the reference by a hundredth or more of "
     "the key's effect",
     "moved_least": "smallest share by which a changed key moves the reference's logits, of the keys that move them",
@@ -38,7 +39,8 @@ def parity(subject: Any, case: Case, *, weights: str, length: int, batch: int = 
     config, tensors = read_checkpoint(str(weights), case.dtype, any_family=True)
     tokens = case_tokens(case, config, batch, length)
     want = case.once(_logits, str(weights), case.dtype, tokens)
-    return Observation(logits=(subject.load(config, tensors).logits(tokens), want))
+    got = subject.load(config, tensors).logits(tokens)
+    return Observation(logits=(got, want), by_transformers=bool(undeclared(config)))
 
 
 def parity_stages(
@@ -49,6 +51,8 @@ def parity_stages(
     Shapes: as in `reference.model.decoder.stage_names`, without the stages that the subject does not return.
     """
     config, tensors = read_checkpoint(str(weights), case.dtype, any_family=True)
+    if undeclared(config):
+        return []
     return stages_of(subject, case, config, tensors, case_tokens(case, config, batch, length), replaced)
 
 
@@ -78,6 +82,8 @@ def threading(subject: Any, case: Case, *, weights: str, length: int, batch: int
     Shapes: tokens (batch, length), longer than windows and original contexts.
     """
     config, tensors = read_checkpoint(str(weights), case.dtype, any_family=True)
+    if undeclared(config):
+        raise OtherArchitecture(f"the reference does not declare this model ({undeclared(config)})")
     tokens = case_tokens(case, config, batch, length)
     plain = case.once(_logits, str(weights), case.dtype, tokens)
     seen, hidden, lost, refused = list[float](), list[str](), list[str](), list[str]()
@@ -110,7 +116,12 @@ def threading(subject: Any, case: Case, *, weights: str, length: int, batch: int
 
 # One entry per dtype, because a claim's cases alternate between dtypes and reading the folder is slow.
 def _logits(folder: str, dtype: str, tokens: np.ndarray) -> np.ndarray:
-    return decoder_logits(*read_checkpoint(folder, dtype, any_family=True), tokens)
+    config, weights = read_checkpoint(folder, dtype, any_family=True)
+    if not undeclared(config):
+        return decoder_logits(config, weights, tokens)
+    from harness.falsifiers.baselines.transformers.any_decoder import logits_in_float64
+
+    return logits_in_float64(config, weights, tokens)
 
 
 def _turned(folder: str, dtype: str, tokens: np.ndarray, turn: Turn) -> np.ndarray:

@@ -178,16 +178,20 @@ class Stored:
 
     def check(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Raises: ValueError naming the first tensor that is missing, left over or of another shape."""
+        self.fits({name: np.shape(tensor) for name, tensor in tensors.items()})
+
+    def fits(self, shapes: Mapping[str, Shape]) -> None:
+        """Raises: ValueError as `check`, from the shapes alone."""
         expected = self.shapes()
         for name, shape in expected.items():
-            if name not in tensors:
+            if name not in shapes:
                 raise ValueError(f"weights: {name} not found, expected shape {shape}")
-            if np.shape(tensors[name]) != shape:
-                raise ValueError(f"weights: {name} has shape {np.shape(tensors[name])}, expected {shape}")
-        for name in tensors:
+            if shapes[name] != shape:
+                raise ValueError(f"weights: {name} has shape {shapes[name]}, expected {shape}")
+        for name in shapes:
             if name not in expected:
                 raise ValueError(
-                    f"weights: found {name} {np.shape(tensors[name])}, which this config does not have; "
+                    f"weights: found {name} {shapes[name]}, which this config does not have; "
                     f"expected exactly the tensors that the keys of a {self.kind} config imply"
                 )
 

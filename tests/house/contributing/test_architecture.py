@@ -1,4 +1,4 @@
-"""CONTRIBUTING's steps for an architecture, carried out on a scratch copy: Mistral, a Llama under another name."""
+"""CONTRIBUTING's steps for a family, carried out on a scratch copy: StarCoder 2, in one file."""
 
 from __future__ import annotations
 
@@ -6,63 +6,55 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
+from harness.models.families.folder import write
 from tests.support.scratch import edited, harness_in, scratch_copy, section
 
-STEPS = {
-    "harness/reference/model/decoder_config.py": ('("llama", "qwen2")', '("llama", "qwen2", "mistral")'),
-    "harness/candidates/torch/model/decoder.py": ('("llama", "qwen2")', '("llama", "qwen2", "mistral")'),
-    "harness/formats/architecture.py": ('KNOWN = ("llama", ', 'KNOWN = ("mistral", "llama", '),
-    "harness/formats/gguf_plan.py": ('ARCHITECTURES = {"llama"', 'ARCHITECTURES = {"mistral": "llama", "llama"'),
-}
+FILE = "harness/reference/model/families/<family>.py"
+STARCODER2 = '''"""StarCoder 2: LayerNorm, a plain feed-forward, biases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.reference.model.declaration import Norm
+from harness.reference.model.families.keys import Keys
+from harness.reference.model.families.layout import family, stored
+from harness.reference.model.families.llama import ALL, attention_of, decoder_of, feed_of, pre_norm
+from harness.reference.model.tensors import Stored
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random Mistral of two layers, as transformers saves it."""
-    from transformers import MistralConfig, MistralForCausalLM
-
-    torch.manual_seed(0)
-    config = MistralConfig(
-        hidden_size=48,
-        intermediate_size=80,
-        num_hidden_layers=2,
-        num_attention_heads=6,
-        num_key_value_heads=2,
-        head_dim=16,
-        vocab_size=96,
-        max_position_embeddings=256,
-        sliding_window=None,
-    )
-    path = tmp_path_factory.mktemp("mistral")
-    MistralForCausalLM(config).save_pretrained(path)
-    return path
+@family
+def starcoder2(keys: Keys) -> Stored:
+    """Source: transformers' Starcoder2ForCausalLM; arXiv:2402.19173."""
+    bias, norm = keys.flag("use_bias", True), Norm(keys.positive("norm_epsilon", 1e-5), kind="layer")
+    attention = replace(attention_of(keys, ALL if bias else frozenset()), window=keys.get("sliding_window", None))
+    feed = replace(feed_of(keys, bias=bias), gated=False)
+    blocks = (pre_norm(attention, feed, norm),) * keys.count("num_hidden_layers")
+    names = {"up": "mlp.c_fc", "down": "mlp.c_proj"}
+    return stored("starcoder2", keys, decoder_of(keys, blocks, norm, tied=True), names)
+'''
 
 
-def trained(here: Path, *candidate: str) -> tuple[int, dict[str, str]]:
-    """Exit code and the claim on the logits of a checkpoint folder."""
-    words = ["run", "contracts/model/decoder.yaml", "-k", "DECODER-TRAINED", "--device", "cpu", "--json"]
-    done = harness_in(here, *words, *candidate)
-    claims = json.loads(done.stdout)["claims"] if done.stdout else []
-    (claim,) = [claim for claim in claims if claim["id"] == "FALSIFY-DECODER-TRAINED-001"] or [{"reason": done.stderr}]
-    return done.returncode, claim
+def trained(here: Path, folder: Path) -> dict[str, str]:
+    """The claim on the logits of a checkpoint folder, without its mutants."""
+    words = ["run", "contracts/model/checkpoint.yaml", "-k", "DECODER-TRAINED", "--device", "cpu", "--json"]
+    done = harness_in(here, *words, "--candidate", f"hf:{folder}", "--no-mutants")
+    (claim,) = [claim for claim in json.loads(done.stdout)["claims"] if claim["id"] == "FALSIFY-DECODER-TRAINED-001"]
+    return claim
 
 
-def test_an_architecture_is_named_where_the_steps_say_and_nowhere_else(tmp_path: Path, folder: Path) -> None:
-    steps = section("An architecture")
+@pytest.mark.parametrize("variant", ["plain", "window"])
+def test_a_family_is_one_file(tmp_path: Path, variant: str) -> None:
+    folder = tmp_path / "starcoder2"
+    write("starcoder2", folder, variant)
     here = scratch_copy(tmp_path)
-    # One case per dtype: whether the folder is read and opened is asked here, not how exact the logits are.
-    contract, lengths = here / "contracts" / "model" / "decoder.yaml", "    length: {choices: [%s]}\n  examples: %d\n"
-    edited(contract, lengths % ("17, 1, 128", 9), lengths % ("17", 3))
-    code, before = trained(here, "--weights", str(folder))
-    assert code == 1
-    assert "found model_type 'mistral', expected one of llama, qwen2" in before["reason"]
-    for file, (old, new) in STEPS.items():
-        assert f"`{file}`" in steps, file
-        edited(here / file, old, new)
-    for candidate in (["--weights", str(folder)], ["--candidate", f"hf:{folder}"]):
-        code, after = trained(here, *candidate)
-        assert (code, after.get("verdict")) == (0, "PARTIAL"), after
-    exported = harness_in(here, "export", str(folder), str(here / "m.gguf"), "--no-tokenizer")
-    assert exported.stdout.startswith(f"{here / 'm.gguf'}: llama, ")
+    assert f"`{FILE}`" in section("An architecture")
+    # One case per dtype: whether the family is read is asked here, not how exact the logits are.
+    lengths = "    length: {choices: [%s]}\n  examples: %d\n"
+    edited(here / "contracts/model/checkpoint.yaml", lengths % ("17, 1, 128", 9), lengths % ("17", 3))
+    assert "found model_type 'starcoder2', expected one of" in trained(here, folder)["reason"]
+    (here / FILE.replace("<family>", "starcoder2")).write_text(STARCODER2)
+    assert len(STARCODER2.splitlines()) <= 60
+    after = trained(here, folder)
+    assert after["cause"] == "mutants_left_out", after

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch.overrides import TorchFunctionMode
@@ -58,6 +59,13 @@ class AnyDecoder:
             more["position_ids"] = (real.cumsum(1) - 1).clamp_min(0)[:, -tokens.shape[1] :]
         out = self.model(input_ids=tokens, use_cache=True, **more)
         return out.logits, (kept, real)
+
+
+def logits_in_float64(config: Mapping[str, Any], weights: Mapping[str, np.ndarray], tokens: np.ndarray) -> np.ndarray:
+    """Logits of NumPy weights, float64 throughout, on the CPU. Shapes: tokens (B, T) -> (B, T, V)."""
+    wide = {name: torch.from_numpy(tensor.astype(np.float64)) for name, tensor in weights.items()}
+    model = load(config, wide, dtype="float64", device="cpu")
+    return model.logits(torch.from_numpy(tokens.astype(np.int64))).numpy()
 
 
 def model_of(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], *, dtype: str, device: str) -> Any:

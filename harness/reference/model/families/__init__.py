@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import pkgutil
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
-from harness.reference.model.families.experts import deepseek_v3, glm4_moe, gpt_oss, mixtral
-from harness.reference.model.families.fused import glm4, granite, ministral3, olmo2, olmo3, phi3, smollm3
-from harness.reference.model.families.gemma import gemma2, gemma3_text, gemma4_text
 from harness.reference.model.families.keys import Keys
-from harness.reference.model.families.llama import llama, mistral, qwen2
-from harness.reference.model.families.qwen3 import qwen3, qwen3_5_moe_text, qwen3_5_text, qwen3_moe, qwen3_next
-from harness.reference.model.families.state_space import falcon_h1, granitemoehybrid, mamba2, nemotron_h
+from harness.reference.model.families.layout import Family
 from harness.reference.model.tensors import Stored
 
-_LISTED: tuple[Callable[[Keys], Stored], ...] = (
-    *(llama, mistral, ministral3, qwen2, qwen3, qwen3_moe, qwen3_5_text, qwen3_5_moe_text, qwen3_next),
-    *(gemma2, gemma3_text, gemma4_text, phi3, smollm3, olmo2, olmo3, granite, granitemoehybrid, glm4, glm4_moe),
-    *(gpt_oss, deepseek_v3, mixtral, falcon_h1, nemotron_h, mamba2),
-)
-FAMILIES: dict[str, Callable[[Keys], Stored]] = {family.__name__: family for family in _LISTED}
-"""model_type -> the family that reads such a config."""
+FAMILIES: dict[str, Family] = {
+    name: value
+    for module in sorted(found.name for found in pkgutil.iter_modules(__path__, f"{__name__}."))
+    for name, value in vars(import_module(module)).items()
+    if getattr(value, "is_family", False) is True
+}
+"""model_type -> the function under `@family`, in any module of this folder, that reads such a config."""
 
 
 def declare(config: Mapping[str, Any]) -> Stored:

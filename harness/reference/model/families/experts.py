@@ -7,13 +7,14 @@ from dataclasses import replace
 
 from harness.reference.model.declaration import Attention, Block, Experts, Feed, FeedForward, Latent, Norm
 from harness.reference.model.families.keys import Keys
-from harness.reference.model.families.layout import Names, Slice, stored
+from harness.reference.model.families.layout import Names, Slice, family, stored
 from harness.reference.model.families.llama import ALL, attention_of, decoder_of, feed_of, pre_norm
 from harness.reference.model.tensors import Stored
 
 SHARED = {f"shared.{role}": f"mlp.shared_experts.{role}_proj" for role in ("gate", "up", "down")}
 
 
+@family
 def mixtral(keys: Keys) -> Stored:
     """Source: transformers' MixtralForCausalLM; arXiv:2401.04088."""
     norm = Norm(keys.positive("rms_norm_eps", 1e-5))
@@ -28,6 +29,7 @@ def mixtral(keys: Keys) -> Stored:
     return stored("mixtral", keys, decoder_of(keys, blocks, norm), names)
 
 
+@family
 def gpt_oss(keys: Keys) -> Stored:
     """Source: transformers' GptOssForCausalLM; arXiv:2508.10925."""
     layers, kinds = keys.count("num_hidden_layers"), ("full_attention", "sliding_attention")
@@ -84,6 +86,7 @@ def _after_dense(keys: Keys) -> tuple[Feed, ...]:
     return tuple(dense if i < first else sparse for i in range(keys.count("num_hidden_layers")))
 
 
+@family
 def glm4_moe(keys: Keys) -> Stored:
     """Source: transformers' Glm4MoeForCausalLM; arXiv:2508.06471."""
     norm = Norm(keys.positive("rms_norm_eps", 1e-5))
@@ -94,6 +97,7 @@ def glm4_moe(keys: Keys) -> Stored:
     return stored("glm4_moe", keys, decoder_of(keys, blocks, norm), SHARED)
 
 
+@family
 def deepseek_v3(keys: Keys) -> Stored:
     """Source: transformers' DeepseekV3ForCausalLM; arXiv:2412.19437."""
     norm, attention = Norm(keys.positive("rms_norm_eps", 1e-6)), _latent(keys)

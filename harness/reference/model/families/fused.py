@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from harness.reference.model.declaration import Attention, Block, Norm
 from harness.reference.model.families.keys import Keys
-from harness.reference.model.families.layout import Slice, stored
+from harness.reference.model.families.layout import Slice, family, stored
 from harness.reference.model.families.llama import ALL, attention_of, decoder_of, feed_of, pre_norm, windows
 from harness.reference.model.tensors import Stored
 
@@ -24,6 +24,7 @@ def fused_qkv(a: Attention, name: str = "self_attn.qkv_proj") -> dict[str, Slice
     return {role: Slice(name, range(ends[i], ends[i + 1]), ends[-1]) for i, role in enumerate("qkv")}
 
 
+@family
 def phi3(keys: Keys) -> Stored:
     """Source: transformers' Phi3ForCausalLM; arXiv:2404.14219."""
     norm = Norm(keys.positive("rms_norm_eps", 1e-5))
@@ -33,6 +34,7 @@ def phi3(keys: Keys) -> Stored:
     return stored("phi3", keys, decoder_of(keys, blocks, norm), {**fused_qkv(attention), **fused_mlp(feed.width)})
 
 
+@family
 def glm4(keys: Keys) -> Stored:
     """Source: transformers' Glm4ForCausalLM."""
     norm = Norm(keys.positive("rms_norm_eps", 1.5625e-07))
@@ -46,12 +48,14 @@ def glm4(keys: Keys) -> Stored:
     return stored("glm4", keys, decoder_of(keys, (block,) * keys.count("num_hidden_layers"), norm), names)
 
 
+@family
 def olmo2(keys: Keys) -> Stored:
     """Source: transformers' Olmo2ForCausalLM; arXiv:2501.00656."""
     layers = keys.count("num_hidden_layers")
     return _post_norm("olmo2", keys, (_wide_norms(keys),) * layers)
 
 
+@family
 def olmo3(keys: Keys) -> Stored:
     """Source: transformers' Olmo3ForCausalLM; RoPE apart for layers with and without a window."""
     layers = keys.count("num_hidden_layers")
@@ -76,6 +80,7 @@ def _post_norm(kind: str, keys: Keys, attentions: tuple[Attention, ...]) -> Stor
     return stored(kind, keys, decoder_of(keys, blocks, norm))
 
 
+@family
 def smollm3(keys: Keys) -> Stored:
     """Source: transformers' SmolLM3ForCausalLM; every fourth layer has no positions."""
     norm, layers = Norm(keys.positive("rms_norm_eps", 1e-6)), keys.count("num_hidden_layers")
@@ -92,6 +97,7 @@ def smollm3(keys: Keys) -> Stored:
     return stored("smollm3", keys, decoder_of(keys, blocks, norm, tied=True))
 
 
+@family
 def granite(keys: Keys) -> Stored:
     """Source: transformers' GraniteForCausalLM; arXiv:2405.04324."""
     norm = Norm(keys.positive("rms_norm_eps", 1e-6))
@@ -104,6 +110,7 @@ def granite(keys: Keys) -> Stored:
     return stored("granite", keys, replace(decoder, embed_factor=factors[0], logit_factor=factors[1]))
 
 
+@family
 def ministral3(keys: Keys) -> Stored:
     """Source: transformers' Ministral3ForCausalLM; queries grow with the logarithm of the position."""
     keys.beside_rope = frozenset({"llama_4_scaling_beta", "max_position_embeddings"})

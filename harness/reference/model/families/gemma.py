@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from harness.reference.model.declaration import Attention, Block, Decoder, FeedForward, Norm
 from harness.reference.model.families.keys import Keys
-from harness.reference.model.families.layout import stored
+from harness.reference.model.families.layout import family, stored
 from harness.reference.model.families.llama import ALL, decoder_of, feed_of
 from harness.reference.model.tensors import Stored
 
@@ -14,6 +14,7 @@ KINDS = ("full_attention", "sliding_attention")
 SANDWICH = {"before_feed": "pre_feedforward_layernorm"}
 
 
+@family
 def gemma2(keys: Keys) -> Stored:
     """Source: transformers' Gemma2ForCausalLM; arXiv:2408.00118."""
     layers = keys.count("num_hidden_layers")
@@ -23,6 +24,7 @@ def gemma2(keys: Keys) -> Stored:
     return stored("gemma2", keys, _decoder(keys, blocks, norm), SANDWICH)
 
 
+@family
 def gemma3_text(keys: Keys) -> Stored:
     """Source: transformers' Gemma3ForCausalLM; arXiv:2503.19786."""
     layers, step = (
@@ -68,6 +70,7 @@ def _decoder(keys: Keys, blocks: tuple[Block, ...], norm: Norm) -> Decoder:
     )
 
 
+@family
 def gemma4_text(keys: Keys) -> Stored:
     """Without experts, inputs per layer, and layers that share keys. Source: transformers' Gemma4ForCausalLM."""
     keys.only("enable_moe_block", False)

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from harness.reference.model.declaration import Decoder, Experts
 from harness.reference.model.families.keys import Keys
 from harness.reference.model.tensors import Part, Shape, Stored, roles
+
+Family = Callable[[Keys], Stored]
+
+
+def family(read: Family) -> Family:
+    """Declare a function as the family whose `model_type` is its name; every module here is looked through."""
+    read.is_family = True  # type: ignore[attr-defined]
+    return read
+
 
 OUTER = {"embed": "model.embed_tokens", "final_norm": "model.norm", "head": "lm_head"}
 INNER = {

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from harness.reference.model.declaration import Attention, Block, Decoder, Feed, FeedForward, Norm
 from harness.reference.model.families.keys import Keys
-from harness.reference.model.families.layout import stored
+from harness.reference.model.families.layout import family, stored
 from harness.reference.model.norms import ACTIVATIONS
 from harness.reference.model.tensors import Stored
 
@@ -37,6 +37,7 @@ def decoder_of(keys: Keys, blocks: tuple[Block, ...], norm: Norm, tied: bool = F
     )
 
 
+@family
 def llama(keys: Keys) -> Stored:
     """Source: transformers' LlamaForCausalLM; arXiv:2302.13971."""
     norm, biases = Norm(keys.positive("rms_norm_eps", 1e-6)), ALL if keys.flag("attention_bias") else frozenset()
@@ -54,6 +55,7 @@ def windows(keys: Keys, attention: Attention, layers: int, default: str = "full_
     return tuple(sliding if kind == "sliding_attention" else attention for kind in types)
 
 
+@family
 def qwen2(keys: Keys) -> Stored:
     """Source: transformers' Qwen2ForCausalLM; arXiv:2407.10671."""
     norm, layers = Norm(keys.positive("rms_norm_eps", 1e-6)), keys.count("num_hidden_layers")
@@ -69,6 +71,7 @@ def qwen2(keys: Keys) -> Stored:
     return stored("qwen2", keys, decoder_of(keys, tuple(pre_norm(a, feed, norm) for a in each), norm))
 
 
+@family
 def mistral(keys: Keys) -> Stored:
     """Source: transformers' MistralForCausalLM; arXiv:2310.06825."""
     norm = Norm(keys.positive("rms_norm_eps", 1e-6))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from harness.reference.model.declaration import Attention, Block, Experts, Feed, Norm
 from harness.reference.model.families.keys import Keys
-from harness.reference.model.families.layout import Names, Slice, stored
+from harness.reference.model.families.layout import Names, Slice, family, stored
 from harness.reference.model.families.llama import ALL, attention_of, decoder_of, feed_of, pre_norm
 from harness.reference.model.gated_delta_net_config import GatedDeltaNetConfig
 from harness.reference.model.tensors import Stored
@@ -19,6 +19,7 @@ def normed(attention: Attention, norm: Norm) -> Attention:
     return replace(attention, query_norm=norm, key_norm=norm)
 
 
+@family
 def qwen3(keys: Keys) -> Stored:
     """Source: transformers' Qwen3ForCausalLM; arXiv:2505.09388."""
     norm = Norm(keys.positive("rms_norm_eps", 1e-6))
@@ -26,6 +27,7 @@ def qwen3(keys: Keys) -> Stored:
     return stored("qwen3", keys, decoder_of(keys, blocks, norm))
 
 
+@family
 def qwen3_moe(keys: Keys) -> Stored:
     """Source: transformers' Qwen3MoeForCausalLM."""
     norm = Norm(keys.positive("rms_norm_eps", 1e-6))
@@ -67,17 +69,20 @@ def mixtures(keys: Keys, layers: int) -> tuple[Feed, ...]:
     return tuple(mixture if i not in without and (i + 1) % step == 0 else dense for i in range(layers))
 
 
+@family
 def qwen3_5_text(keys: Keys) -> Stored:
     """Source: transformers' Qwen3_5ForCausalLM."""
     feeds = (feed_of(keys),) * keys.count("num_hidden_layers")
     return _mixed("qwen3_5_text", keys, feeds)
 
 
+@family
 def qwen3_5_moe_text(keys: Keys) -> Stored:
     """Source: transformers' Qwen3_5MoeForCausalLM."""
     return _mixed("qwen3_5_moe_text", keys, (_shared(keys, renormalise=True),) * keys.count("num_hidden_layers"))
 
 
+@family
 def qwen3_next(keys: Keys) -> Stored:
     """Source: transformers' Qwen3NextForCausalLM."""
     layers = keys.count("num_hidden_layers")

@@ -8,7 +8,7 @@ from typing import Any
 from harness.reference.model.declaration import Attention, Block, Experts, Feed, FeedForward, Mamba2, Norm
 from harness.reference.model.families.experts import grouped
 from harness.reference.model.families.keys import Keys
-from harness.reference.model.families.layout import Names, Slice, stored
+from harness.reference.model.families.layout import Names, Slice, family, stored
 from harness.reference.model.families.llama import ALL, attention_of, decoder_of, feed_of
 from harness.reference.model.norms import ACTIVATIONS
 from harness.reference.model.tensors import Stored
@@ -32,6 +32,7 @@ def _limits(keys: Keys) -> tuple[float, float]:
     return _number(low), _number(high)
 
 
+@family
 def mamba2(keys: Keys) -> Stored:
     """Source: transformers' Mamba2ForCausalLM; arXiv:2405.21060."""
     keys.without_effect("chunk_size", "time_step_rank", "residual_in_fp32", "rms_norm")
@@ -56,6 +57,7 @@ def mamba2(keys: Keys) -> Stored:
     return stored("mamba2", keys, decoder, {**MAMBA, "before_mixer": "norm"}, layer=LAYER, outer=BACKBONE)
 
 
+@family
 def granitemoehybrid(keys: Keys) -> Stored:
     """Source: transformers' GraniteMoeHybridForCausalLM."""
     keys.without_effect("mamba_chunk_size")
@@ -117,6 +119,7 @@ def _granite_names(shared: FeedForward, expert: FeedForward, prefix: str) -> Nam
     return names
 
 
+@family
 def falcon_h1(keys: Keys) -> Stored:
     """Source: transformers' FalconH1ForCausalLM; arXiv:2507.22448."""
     keys.without_effect("mamba_chunk_size", "num_logits_to_keep", "mamba_use_mlp", "mamba_expand")
@@ -162,6 +165,7 @@ def _falcon_mamba(keys: Keys) -> Mamba2:
     )
 
 
+@family
 def nemotron_h(keys: Keys) -> Stored:
     """Source: transformers' NemotronHForCausalLM; arXiv:2504.03624."""
     keys.without_effect(

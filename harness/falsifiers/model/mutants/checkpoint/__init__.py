@@ -1,6 +1,6 @@
 """Known-wrong decoders of any family: a field of the declaration, a key of the config, or the cache read wrongly."""
 
-from harness.falsifiers.model.mutants.checkpoint import attention, caches, feeds, keys, positions, whole
+from harness.falsifiers.model.mutants.checkpoint import attention, caches, feeds, keys, positions, tensors, whole
 
 MUTANTS = {
     "window_one_less": attention.window_one_less,
@@ -89,4 +89,7 @@ MUTANTS = {
     "state_forgotten": caches.state_forgotten,
     "convolution_begins_anew": caches.convolution_begins_anew,
     "rows_exchanged": caches.rows_exchanged,
+    "two_layers_exchanged": tensors.two_layers_exchanged,
+    "embedding_one_row_off": tensors.embedding_one_row_off,
+    "gains_left_at_one": tensors.gains_left_at_one,
 }

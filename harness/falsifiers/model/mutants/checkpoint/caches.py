@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from harness.dtypes import round_to
-from harness.falsifiers.model.mutants.checkpoint.flip import loaded
+from harness.falsifiers.model.mutants.checkpoint.flip import declared, loaded
 from harness.mutant import Inapplicable, mutant, replace
 from harness.reference.model.declaration import Attention
 from harness.reference.model.decoder import Cache, Kept, extend
-from harness.reference.model.families import declare
 from harness.reference.model.tensors import Reader
 from harness.reference.precision import wide
 
@@ -29,7 +28,7 @@ def _editing(baseline: Any, edit: Edit, kind: Callable[[Any], bool], *, real: bo
     """
 
     def load(config: Any, weights: Any, *, dtype: str, device: str) -> SimpleNamespace:
-        read = Reader(declare(config), {name: wide(tensor) for name, tensor in weights.items()})
+        read = Reader(declared(config), {name: wide(tensor) for name, tensor in weights.items()})
         blocks = read.stored.decoder.blocks
         if not any(kind(mixer) for block in blocks for mixer in block.mixers):
             raise Inapplicable("no layer keeps what this changes")

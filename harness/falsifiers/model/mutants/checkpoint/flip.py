@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from harness.dtypes import round_to
-from harness.mutant import Inapplicable, replace
+from harness.mutant import Inapplicable, NotRun, replace
 from harness.reference.model.declaration import Attention, Block, Decoder, Experts, FeedForward, Mamba2, Norm
 from harness.reference.model.decoder import extend, logits_of
 from harness.reference.model.families import declare
@@ -33,7 +33,7 @@ def flipped(
     """
 
     def load(config: Any, weights: Any, *, dtype: str, device: str) -> SimpleNamespace:
-        right = declare(config)
+        right = declared(config)
         wrong = change(right)
         if wrong == right and reader is Reader:
             raise Inapplicable("the decoder has nothing that this changes")
@@ -62,6 +62,14 @@ def loaded(read: Reader, dtype: str, least: int = 0) -> SimpleNamespace:
         return round_to(out, dtype), longer
 
     return SimpleNamespace(logits=logits, prefill=prefill, decode=decode)
+
+
+def declared(config: Any) -> Stored:
+    """The declaration of a config. Raises: NotRun if the reference has none: no field can be read wrongly then."""
+    try:
+        return declare(config)
+    except ValueError as problem:
+        raise NotRun(f"the reference does not declare this model ({problem})") from None
 
 
 def decoder(**changed: Any) -> Change:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
-from harness.falsifiers.model.mutants.checkpoint.flip import loaded
+from harness.falsifiers.model.mutants.checkpoint.flip import declared, loaded
 from harness.mutant import Inapplicable, mutant, replace
-from harness.reference.model.families import declare
 from harness.reference.model.tensors import Reader
 
 ROPE = ("rope_parameters", "rope_scaling")
@@ -24,7 +23,7 @@ def _hard_coded(baseline: Any, values: Mapping[str, Any]) -> Any:
                 changed[place] = _inside(config[place], values)
         if not any(key in values for key in _names(config)):
             raise Inapplicable(f"the config has no {' or '.join(values)}")
-        return loaded(Reader(declare(changed), weights), dtype)
+        return loaded(Reader(declared(changed), weights), dtype)
 
     return replace(baseline, load=load, ARRAYS="numpy")
 
