@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import DynamicCache
 
 from harness.candidates.huggingface.float64 import in_float64
 from harness.candidates.huggingface.hooks import Staged
@@ -17,7 +16,8 @@ from harness.candidates.huggingface.hooks import Staged
 class Cache:
     """One request's keys, values and states, and the mask (B, S): 1 for a token, 0 for padding."""
 
-    kept: DynamicCache
+    kept: Any
+    """What transformers' model returned; None before the first pass."""
     mask: torch.Tensor
 
 
@@ -47,7 +47,7 @@ class Decoder(Staged):
         if not mask.all():
             self._check_padding()
         with in_float64(self._wide):
-            return self._append(tokens, Cache(DynamicCache(config=self.model.config), mask))
+            return self._append(tokens, Cache(None, mask))
 
     def decode(self, tokens: torch.Tensor, cache: Cache) -> tuple[torch.Tensor, Cache]:
         """Shapes: tokens (B, n) -> logits (B, n, V). Raises: CannotCache."""
@@ -72,13 +72,20 @@ class Decoder(Staged):
     def _append(self, tokens: torch.Tensor, cache: Cache) -> tuple[torch.Tensor, Cache]:
         # As in transformers' `generate`, a token's position is the number of real tokens before it.
         positions = (cache.mask.cumsum(-1) - 1).clamp_min(0)[:, -tokens.shape[1] :]
-        known = {"position_ids": positions, "attention_mask": cache.mask}
         kept = next((name for name in ("past_key_values", "cache_params") if name in self.takes), None)
         if kept is None:
             raise CannotCache(f"{type(self.model).__name__}.forward takes neither past_key_values nor cache_params")
+        known = {"position_ids": positions, "attention_mask": cache.mask}
+        if cache.kept is not None:
+            known[kept] = cache.kept
+            if kept == "cache_params":
+                # Mamba multiplies new tokens by the whole mask; `generate` gives it one with the prompt alone.
+                del known["attention_mask"]
         known = {name: value for name, value in known.items() if name in self.takes}
-        out = self.model(input_ids=tokens, use_cache=True, **{kept: cache.kept}, **known)
-        return self._rounded(out.logits), cache
+        out = self.model(input_ids=tokens, use_cache=True, **known)
+        if getattr(out, kept, None) is None:
+            raise CannotCache(f"{type(self.model).__name__} returns no {kept}")
+        return self._rounded(out.logits), Cache(getattr(out, kept), cache.mask)
 
     def _rounded(self, logits: torch.Tensor) -> torch.Tensor:
         return logits.to(self.model.dtype)

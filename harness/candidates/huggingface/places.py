@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from torch import nn
@@ -195,7 +195,7 @@ def shown(model: nn.Module) -> dict[str, Place]:
     found = {"embed": Place(f"{name}.0", "in")}
     for i, layer in enumerate(layers):
         for stage, place in of_layer(layer).items():
-            found[f"layers.{i}.{stage}"] = _placed(place, f"{name}.{i}", layer)
+            found[f"layers.{i}.{stage}"] = _placed(place, f"{name}.{i}")
     outer = name.rpartition(".")[0]
     ends = [f"{outer}.{end}".lstrip(".") for end in FINAL]
     final = next((Place(end) for end in ends if has(model, end)), None)
@@ -206,7 +206,18 @@ def of_layer(layer: nn.Module) -> dict[str, Place]:
     """The stages of one layer, with names inside of it."""
     attention = GATED if _is_gated(layer) else _first(ATTENTIONS, layer)
     found = {**_first(NORMS, layer), **attention, **_first(RECURRENT, layer), **_first(FEEDS, layer)}
-    return {stage: place for stage, place in found.items() if not place.module or has(layer, place.module)}
+    held = {stage: _cut(place, layer) for stage, place in found.items() if not place.module or has(layer, place.module)}
+    return {stage: place for stage, place in held.items() if place is not None}
+
+
+def _cut(place: Place, layer: nn.Module) -> Place | None:
+    """The place with its columns; None if the layer lacks what tells them."""
+    if not callable(place.columns):
+        return place
+    try:
+        return replace(place, columns=place.columns(layer))
+    except AttributeError:
+        return None
 
 
 def has(module: Any, name: str) -> bool:
@@ -232,7 +243,6 @@ def _layers(model: nn.Module) -> tuple[str, list[nn.Module]]:
     return max(lists, key=lambda each: sum(len(of_layer(layer)) for layer in each[1]), default=("", []))
 
 
-def _placed(place: Place, prefix: str, layer: nn.Module) -> Place:
-    columns = place.columns(layer) if callable(place.columns) else place.columns
+def _placed(place: Place, prefix: str) -> Place:
     factor = f"{prefix}.{place.factor}" if place.factor else ""
-    return Place(f"{prefix}.{place.module}".rstrip("."), place.side, columns, factor)
+    return replace(place, module=f"{prefix}.{place.module}".rstrip("."), factor=factor)
