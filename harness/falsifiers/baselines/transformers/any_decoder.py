@@ -39,7 +39,7 @@ class AnyDecoder:
     @torch.no_grad()
     def logits(self, tokens: torch.Tensor) -> torch.Tensor:
         """Shapes: tokens (B, T) -> (B, T, V)."""
-        return self.model(input_ids=tokens, use_cache=False).logits
+        return self._rounded(self.model(input_ids=tokens, use_cache=False).logits)
 
     def prefill(self, tokens: torch.Tensor, lengths: torch.Tensor | None = None) -> tuple[torch.Tensor, Any]:
         """Logits (B, T, V) of a prompt, and its cache. Shapes: lengths (B,), real tokens of a left-padded row."""
@@ -58,7 +58,11 @@ class AnyDecoder:
         if self.positioned:
             more["position_ids"] = (real.cumsum(1) - 1).clamp_min(0)[:, -tokens.shape[1] :]
         out = self.model(input_ids=tokens, use_cache=True, **more)
-        return out.logits, (kept, real)
+        return self._rounded(out.logits), (kept, real)
+
+    def _rounded(self, logits: torch.Tensor) -> torch.Tensor:
+        """In the run's dtype: some families widen their logits at the end."""
+        return logits.to(self.model.dtype)
 
 
 def logits_in_float64(config: Mapping[str, Any], weights: Mapping[str, np.ndarray], tokens: np.ndarray) -> np.ndarray:
