@@ -44,6 +44,12 @@ def trained(here: Path, folder: Path) -> dict[str, str]:
     return claim
 
 
+def reference(here: Path, folder: Path) -> str:
+    """Which reference `harness inspect` gives the folder."""
+    found: str = json.loads(harness_in(here, "inspect", str(folder), "--json").stdout)["keys"]["reference"]
+    return found
+
+
 @pytest.mark.parametrize("variant", ["plain", "window"])
 def test_a_family_is_one_file(tmp_path: Path, variant: str) -> None:
     folder = tmp_path / "starcoder2"
@@ -53,8 +59,9 @@ def test_a_family_is_one_file(tmp_path: Path, variant: str) -> None:
     # One case per dtype: whether the family is read is asked here, not how exact the logits are.
     lengths = "    length: {choices: [%s]}\n  examples: %d\n"
     edited(here / "contracts/model/checkpoint.yaml", lengths % ("17, 1, 128", 9), lengths % ("17", 3))
-    assert "found model_type 'starcoder2', expected one of" in trained(here, folder)["reason"]
+    assert "transformers in float64 (config: found model_type 'starcoder2'" in reference(here, folder)
     (here / FILE.replace("<family>", "starcoder2")).write_text(STARCODER2)
     assert len(STARCODER2.splitlines()) <= 60
+    assert reference(here, folder) == "declared: starcoder2"
     after = trained(here, folder)
     assert after["cause"] == "mutants_left_out", after
