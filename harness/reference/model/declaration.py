@@ -84,7 +84,6 @@ class Attention:
     value_of_key: bool = False
     """There is no projection of values: they are the keys before their norm."""
     latent: Latent | None = None
-    kind = "attention"
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,6 @@ class Mamba2:
     """The smallest and the largest step."""
     factors: tuple[float, ...] = (1.0,) * 5
     """Of the gate, x, B, C and step of the input projection."""
-    kind = "mamba"
 
     @property
     def inner(self) -> int:
@@ -138,7 +136,6 @@ class FeedForward:
     """(alpha, limit): gate <= limit, |up| <= limit, (up + 1) gate sigmoid(alpha gate), as gpt-oss."""
     multipliers: tuple[float, float] = (1.0, 1.0)
     """Factors of the gate before its activation, and of the result."""
-    kind = "feed"
 
 
 @dataclass(frozen=True)
@@ -166,7 +163,6 @@ class Experts:
     latent_bias: bool = False
     shared_gate: bool = False
     """The shared expert's output is multiplied by the sigmoid of a row's product with one vector."""
-    kind = "experts"
 
     def __post_init__(self) -> None:
         """Raises: ValueError if the numbers do not go together."""

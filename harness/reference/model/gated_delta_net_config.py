@@ -23,7 +23,6 @@ class GatedDeltaNetConfig:
     taps: int
     eps: float
     inputs = PROJECTIONS[:-1]
-    kind = "delta"
 
     @property
     def widths(self) -> tuple[int, int]:

@@ -31,7 +31,6 @@ def pre_norm(attention: Attention, feed: Feed, norm: Norm) -> Block:
 
 def decoder_of(keys: Keys, blocks: tuple[Block, ...], norm: Norm, tied: bool = False) -> Decoder:
     """Embedding, blocks and head; tied is the family's default."""
-    keys.get("vocab_size")
     return Decoder(
         keys.count("vocab_size"), keys.count("hidden_size"), blocks, norm, keys.flag("tie_word_embeddings", tied)
     )
