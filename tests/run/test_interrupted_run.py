@@ -66,14 +66,13 @@ import json, pathlib
 from harness.evidence import manifest, store
 for claim in pathlib.Path("evidence").glob("*.partial/claims/FALSIFY-DOUBLES-001"):
     page = claim / "README.md"
-    if "rewritten" not in page.read_text() and {when}:
+    if "rewritten" not in page.read_text():
         page.write_text(page.read_text() + "rewritten")
-        store.write_json(claim / store.SEAL, {{"files": manifest.digests(claim, skip=(store.SEAL,))}})
+        store.write_json(claim / store.SEAL, {"files": manifest.digests(claim, skip=(store.SEAL,))})
 """
 
 
-@pytest.mark.parametrize("when", ["True", "list(claim.parent.parent.glob('staging/FALSIFY-SLOWLY-001/*'))"])
-def test_a_claim_that_is_kept_and_then_rewritten_is_not_sealed(tmp_path, when):
+def test_a_claim_that_is_kept_and_then_rewritten_is_not_sealed(tmp_path):
     """The second claim's candidate writes into the first one's files, digest included, at its import."""
     mixed(tmp_path, "doubles", "slowly")
     assert light(tmp_path, "run", "c", "--candidate", "good.py").returncode == 0
@@ -82,7 +81,7 @@ def test_a_claim_that_is_kept_and_then_rewritten_is_not_sealed(tmp_path, when):
     run.rename(partial)
     body = json.loads((partial / "run.json").read_text())
     shutil.rmtree(partial / "claims" / "FALSIFY-SLOWLY-001")
-    (tmp_path / "good.py").write_text(CANDIDATE + REWRITER.format(when=when), encoding="utf-8")
+    (tmp_path / "good.py").write_text(CANDIDATE + REWRITER, encoding="utf-8")
     candidate = identity("good.py", tmp_path)
     store.write_json(partial / "run.json", {**body, "status": "running", "candidate": candidate})
     done = light(tmp_path, "run", "--resume", str(partial))
@@ -94,8 +93,7 @@ def test_a_claim_that_is_kept_and_then_rewritten_is_not_sealed(tmp_path, when):
 
 def test_a_kept_claim_that_is_gone_is_not_sealed(tmp_path):
     run = store.Run(tmp_path / "x.partial")
-    (run.staging("A") / "result.json").write_text("{}")
-    run.deposit("A")
+    run.deposit("A", {"result.json": b"{}"})
     again = store.Run(run.folder)
     again.hold()
     assert again.held == {"A"}

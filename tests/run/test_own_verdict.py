@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from harness.evidence import store, verify
-from harness.run.log import KEPT, read_log
 from tests.support.command import claims_of, light
 from tests.support.doubling import DOUBLES, mixed
 
@@ -116,12 +115,6 @@ def test_a_log_that_became_a_link_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("the key", encoding="utf-8")
     run(tmp_path, LINK + WRONG)
     assert (store.sealed(tmp_path / "evidence") / "claims" / DOUBLES / "log.txt").read_bytes() == b""
-
-
-def test_of_a_long_log_the_end_is_kept_and_the_rest_counted(tmp_path: Path) -> None:
-    path = tmp_path / "x.log"
-    path.write_bytes(b"a" * 7 + b"b" * KEPT)
-    assert read_log(path) == b"[7 bytes before this were not kept]\n" + b"b" * KEPT
 
 
 def test_files_changed_while_they_are_written_leave_the_run_unsealed(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_the_count_check_is_green_on_every_composition_mistake_that_the_values_k
         assert counts == {1.0}
         [told] = [line for line in page(claim, found, data).splitlines() if line.startswith(f"| {name} |")]
         _, killed_by, _, green = told.strip("| ").split(" | ")
-        assert "err_ratio le 4 [dtype=float32\\|bfloat16]" in killed_by
+        assert "err_ratio le 4 \\[dtype=float32\\|bfloat16]" in killed_by
         assert "gradients_counted" in green
 
 

@@ -32,7 +32,7 @@ def model_of(family: str, keys: Config, seed: int = 0) -> Any:
 
     from harness.models.families.sharp import sharpen
 
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # what sharpen overwrites; the caller's random numbers stay as they were
         model = AutoModelForCausalLM.from_config(
             AutoConfig.for_model(family, **copy.deepcopy(keys)), dtype=torch.float32, attn_implementation="eager"
