@@ -7,46 +7,26 @@ from typing import Any
 
 import numpy as np
 
-from harness.falsifiers.model.mutants.checkpoint.flip import attentions, blocks, flipped, reading, without
+from harness.falsifiers.model.mutants.checkpoint.flip import (
+    attentions,
+    attentions_of,
+    blocks,
+    flipped,
+    past_window,
+    reading,
+    shortest_window,
+    without,
+)
 from harness.mutant import Inapplicable, mutant
-from harness.reference.model.declaration import Attention, Block, Decoder, Rope
+from harness.reference.model.declaration import Attention, Block, Decoder
 from harness.reference.model.tensors import Stored
-
-
-def _rope(**changed: Any) -> Any:
-    """Every RoPE with other values."""
-    return attentions(lambda a: a if a.rope is None else replace(a, rope=replace(a.rope, **changed)))
-
-
-def _attentions(decoder: Decoder) -> list[Attention]:
-    return [mixer for block in decoder.blocks for mixer in block.mixers if isinstance(mixer, Attention)]
-
-
-def _ropes(stored: Stored) -> list[Rope]:
-    return [a.rope for a in _attentions(stored.decoder) if a.rope is not None]
-
-
-def _window(decoder: Decoder) -> int:
-    """The shortest window, 0 without one."""
-    found = [m.window for b in decoder.blocks for m in b.mixers if isinstance(m, Attention) and m.window]
-    return min(found, default=0)
-
-
-def _past(decoder: Decoder) -> int:
-    return _window(decoder) + 1
-
-
-def _past_scaling(decoder: Decoder) -> int:
-    """Dynamic scaling begins behind the longest trained context, every other kind at once."""
-    ropes = [m.rope for b in decoder.blocks for m in b.mixers if isinstance(m, Attention) and m.rope]
-    return max((r.longest + 1 for r in ropes if dict(r.scaling).get("rope_type") == "dynamic"), default=0)
 
 
 @mutant
 def window_one_less(baseline: Any) -> Any:
     """The window does not count the own position. Synthetic: kernels count keys to the left, configs count all."""
     return flipped(
-        baseline, attentions(lambda a: replace(a, window=a.window - 1) if a.window else a), seen_from=_window
+        baseline, attentions(lambda a: replace(a, window=a.window - 1) if a.window else a), seen_from=shortest_window
     )
 
 
@@ -54,13 +34,13 @@ def window_one_less(baseline: Any) -> Any:
 def window_one_more(baseline: Any) -> Any:
     """A key at distance W is seen too (A6: ml-explore/mlx-lm#390)."""
     change = attentions(lambda a: replace(a, window=a.window + 1) if a.window else a)
-    return flipped(baseline, change, seen_from=_past)
+    return flipped(baseline, change, seen_from=past_window)
 
 
 @mutant
 def window_off(baseline: Any) -> Any:
     """Every layer sees the whole text (A7: unslothai/unsloth#8253)."""
-    return flipped(baseline, attentions(lambda a: replace(a, window=None)), seen_from=_past)
+    return flipped(baseline, attentions(lambda a: replace(a, window=None)), seen_from=past_window)
 
 
 @mutant
@@ -74,7 +54,7 @@ def window_on_the_other_layers(baseline: Any) -> Any:
         window = next(w for w in seen if w is not None)
         return attentions(lambda a: replace(a, window=None if a.window else window))(stored)
 
-    return flipped(baseline, change, seen_from=_past)
+    return flipped(baseline, change, seen_from=past_window)
 
 
 @mutant
@@ -155,7 +135,7 @@ def heads_interleaved(baseline: Any) -> Any:
     """Query head h reads key head h % KV. Synthetic: tile and repeat_interleave differ in one word."""
 
     def grouped(stored: Stored) -> Stored:
-        if not any(1 < m.kv_heads < m.heads for m in _attentions(stored.decoder)):
+        if not any(1 < m.kv_heads < m.heads for m in attentions_of(stored.decoder)):
             raise Inapplicable("every head has its own keys, or all share one")
         return stored
 

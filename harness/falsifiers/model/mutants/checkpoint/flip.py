@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.dtypes import round_to
 from harness.mutant import Inapplicable, NotRun, replace
-from harness.reference.model.declaration import Attention, Block, Decoder, Experts, FeedForward, Mamba2, Norm
+from harness.reference.model.declaration import Attention, Block, Decoder, Experts, FeedForward, Mamba2, Norm, Rope
 from harness.reference.model.decoder import extend, logits_of
 from harness.reference.model.families import declare
 from harness.reference.model.tensors import Part, Reader, Stored
@@ -176,3 +176,32 @@ class Changed(Reader):
 def reading(change: Callable[[str, np.ndarray, Decoder], np.ndarray]) -> type[Reader]:
     """A reader class with this change."""
     return type("Reading", (Changed,), {"change": staticmethod(change)})
+
+
+def ropes(**changed: Any) -> Any:
+    """Every RoPE with other values."""
+    return attentions(lambda a: a if a.rope is None else with_fields(a, rope=with_fields(a.rope, **changed)))
+
+
+def attentions_of(decoder: Decoder) -> list[Attention]:
+    return [mixer for block in decoder.blocks for mixer in block.mixers if isinstance(mixer, Attention)]
+
+
+def ropes_of(stored: Stored) -> list[Rope]:
+    return [a.rope for a in attentions_of(stored.decoder) if a.rope is not None]
+
+
+def shortest_window(decoder: Decoder) -> int:
+    """The shortest window, 0 without one."""
+    return min((a.window for a in attentions_of(decoder) if a.window), default=0)
+
+
+def past_window(decoder: Decoder) -> int:
+    """Tokens from which on a text is longer than the shortest window."""
+    return shortest_window(decoder) + 1
+
+
+def past_scaling(decoder: Decoder) -> int:
+    """Dynamic scaling begins behind the longest trained context, every other kind at once."""
+    found = [a.rope for a in attentions_of(decoder) if a.rope is not None]
+    return max((rope.longest + 1 for rope in found if dict(rope.scaling).get("rope_type") == "dynamic"), default=0)

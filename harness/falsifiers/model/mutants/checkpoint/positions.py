@@ -7,39 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from harness.falsifiers.model.mutants.checkpoint.flip import attentions, flipped, layer, reading, without
+from harness.falsifiers.model.mutants.checkpoint.flip import (
+    attentions,
+    attentions_of,
+    flipped,
+    layer,
+    past_scaling,
+    reading,
+    ropes,
+    ropes_of,
+    without,
+)
 from harness.mutant import Inapplicable, mutant
-from harness.reference.model.declaration import Attention, Decoder, Rope
+from harness.reference.model.declaration import Attention, Decoder
 from harness.reference.model.tensors import Stored
-
-
-def _rope(**changed: Any) -> Any:
-    """Every RoPE with other values."""
-    return attentions(lambda a: a if a.rope is None else replace(a, rope=replace(a.rope, **changed)))
-
-
-def _attentions(decoder: Decoder) -> list[Attention]:
-    return [mixer for block in decoder.blocks for mixer in block.mixers if isinstance(mixer, Attention)]
-
-
-def _ropes(stored: Stored) -> list[Rope]:
-    return [a.rope for a in _attentions(stored.decoder) if a.rope is not None]
-
-
-def _window(decoder: Decoder) -> int:
-    """The shortest window, 0 without one."""
-    found = [m.window for b in decoder.blocks for m in b.mixers if isinstance(m, Attention) and m.window]
-    return min(found, default=0)
-
-
-def _past(decoder: Decoder) -> int:
-    return _window(decoder) + 1
-
-
-def _past_scaling(decoder: Decoder) -> int:
-    """Dynamic scaling begins behind the longest trained context, every other kind at once."""
-    ropes = [m.rope for b in decoder.blocks for m in b.mixers if isinstance(m, Attention) and m.rope]
-    return max((r.longest + 1 for r in ropes if dict(r.scaling).get("rope_type") == "dynamic"), default=0)
 
 
 @mutant
@@ -58,7 +39,7 @@ def key_bias_dropped(baseline: Any) -> Any:
     """One bias of three is skipped (system D3)."""
 
     def change(stored: Stored) -> Stored:
-        if not _ropes(stored):
+        if not ropes_of(stored):
             raise Inapplicable("without positions a key's bias adds one number to all scores of a query")
         return without(".k.bias")(stored)
 
@@ -68,13 +49,13 @@ def key_bias_dropped(baseline: Any) -> Any:
 @mutant
 def theta_of_the_library(baseline: Any) -> Any:
     """theta is not read, the default 10000 stays (R1: vllm-project/vllm#1096)."""
-    return flipped(baseline, _rope(theta=10000.0))
+    return flipped(baseline, ropes(theta=10000.0))
 
 
 @mutant
 def theta_of_the_library_in_one_layer(baseline: Any) -> Any:
     """theta is the default in the last layer alone. Synthetic: caches of cos and sin are kept for each layer."""
-    return flipped(baseline, layer(_rope(theta=10000.0)))
+    return flipped(baseline, layer(ropes(theta=10000.0)))
 
 
 @mutant
@@ -82,7 +63,7 @@ def positions_of_the_other_kind(baseline: Any) -> Any:
     """Layers with a window take the RoPE of those without, and the reverse (R10: Blaizzy/mlx-vlm#1709)."""
 
     def change(stored: Stored) -> Stored:
-        found = {(m.window is None): m.rope for m in _attentions(stored.decoder)}
+        found = {(m.window is None): m.rope for m in attentions_of(stored.decoder)}
         if len(found) != 2 or found[True] == found[False]:
             raise Inapplicable("all layers have one RoPE")
         if len({m.head_dim for b in stored.decoder.blocks for m in b.mixers if isinstance(m, Attention)}) > 1:
@@ -121,7 +102,7 @@ def whole_heads_rotated(baseline: Any) -> Any:
 @mutant
 def scaling_ignored(baseline: Any) -> Any:
     """rope_scaling is not passed on (R10: Blaizzy/mlx-vlm#1709)."""
-    return flipped(baseline, _rope(scaling=()), seen_from=_past_scaling)
+    return flipped(baseline, ropes(scaling=()), seen_from=past_scaling)
 
 
 @mutant
@@ -147,7 +128,7 @@ def positions_everywhere(baseline: Any) -> Any:
     """Layers without positions rotate too. Synthetic: no_rope_layers says 1 where RoPE is used."""
 
     def change(stored: Stored) -> Stored:
-        ropes = _ropes(stored)
+        ropes = ropes_of(stored)
         if not ropes:
             raise Inapplicable("no layer has positions")
         return attentions(lambda a: replace(a, rope=a.rope or ropes[0]))(stored)
