@@ -111,6 +111,7 @@ def _mixed(kind: str, keys: Keys, feeds: tuple[Feed, ...], *, fused: bool = Fals
     default = [MIXED[(i + 1) % step != 0] for i in range(layers)]
     biases = ALL if keys.flag("attention_bias") else frozenset()
     attention = replace(normed(attention_of(keys, biases), norm), gated=True)
+    keys.only("hidden_act", "silu")  # the delta net's convolution has it too, and the reference only this one
     delta = _delta(keys)
     types = keys.layer_types(layers, MIXED, default)
     blocks = tuple(

@@ -21,7 +21,8 @@ def _hard_coded(baseline: Any, values: Mapping[str, Any]) -> Any:
         for place in ROPE:
             if isinstance(config.get(place), Mapping):
                 changed[place] = _inside(config[place], values)
-        if not any(key in values for key in _names(config)):
+        read = {key: value for key, value in config.items() if key in declared(config).keys}
+        if not any(key in values for key in _names(read)):
             raise Inapplicable(f"the config has no {' or '.join(values)}")
         return loaded(Reader(declared(changed), weights), dtype)
 
