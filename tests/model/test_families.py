@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from transformers import AutoConfig
 
 from harness.falsifiers.inputs.config_keys import turns
 from harness.falsifiers.model.mutants.checkpoint import MUTANTS
@@ -133,6 +135,9 @@ def test_keys_are_turned_one_at_a_time_and_most_are_seen(first: dict[str, Model]
         ("gemma3_text", {"use_bidirectional_attention": True}, "found use_bidirectional_attention True"),
         ("deepseek_v3", {"topk_group": 99}, "found 99 of . groups"),
         ("mixtral", {"num_experts_per_tok": 0}, "found num_experts_per_tok 0"),
+        ("llama", {"partial_rotary_factor": 0.5}, "found partial_rotary_factor 0.5, this family rotates whole heads"),
+        ("qwen2", {"rope_scaling": {"type": "linear", "factor": 2.0}}, "found rope_scaling .* beside rope_parameters"),
+        ("qwen3_next", {"hidden_act": "gelu"}, "found hidden_act 'gelu', this decoder supports only 'silu'"),
         ("olmo3", {"sliding_window": None, "layer_types": ["x"]}, "found layer_types"),
         ("granite", {"model_type": "granit"}, "found model_type 'granit', expected one of"),
         ("mamba2", {"expand": 7}, "found expand 7, this decoder supports only"),
@@ -143,6 +148,30 @@ def test_what_it_cannot_read_is_refused_by_key(
 ) -> None:
     with pytest.raises(ValueError, match=words):
         declare({**first[family][1], **change})
+
+
+def without_one_key(config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(key, the config without it), keys of the RoPE's parameters too."""
+    rope = config.get("rope_parameters") or {}
+    for key in config.keys() - {"model_type", "transformers_version", "architectures"}:
+        yield key, {name: value for name, value in config.items() if name != key}
+    for key in rope:
+        yield key, {**config, "rope_parameters": {name: value for name, value in rope.items() if name != key}}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_absent_key_means_what_it_means_to_transformers_or_is_refused(family: str, first: dict[str, Model]) -> None:
+    asked = 0
+    for key, config in without_one_key(first[family][1]):
+        try:
+            ours = declare(config).decoder
+            infinite = json.loads(json.dumps(config).replace('{"__float__": "Infinity"}', "Infinity"))
+            whole = AutoConfig.for_model(**infinite).to_json_string(use_diff=False)
+        except Exception:  # noqa: BLE001  (refused by us, or by transformers in words of many classes)
+            continue
+        asked += 1
+        assert declare(json.loads(whole)).decoder == ours, key
+    assert asked > 9
 
 
 def test_a_tensor_too_many_too_few_or_of_another_shape_is_named(first: dict[str, Model]) -> None:

@@ -24,7 +24,7 @@ from harness.reference.model.families.llama import ALL, attention_of, decoder_of
 from harness.reference.model.tensors import Stored
 
 
-@family
+@family()
 def starcoder2(keys: Keys) -> Stored:
     """Source: transformers' Starcoder2ForCausalLM; arXiv:2402.19173."""
     bias, norm = keys.flag("use_bias", True), Norm(keys.positive("norm_epsilon", 1e-5), kind="layer")

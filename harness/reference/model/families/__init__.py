@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from harness.reference.model.families.keys import Keys
 from harness.reference.model.families.layout import Family
 from harness.reference.model.tensors import Stored
 
@@ -28,4 +27,4 @@ def declare(config: Mapping[str, Any]) -> Stored:
     kind = config.get("model_type")
     if kind not in FAMILIES:
         raise ValueError(f"config: found model_type {kind!r}, expected one of {', '.join(sorted(FAMILIES))}")
-    return FAMILIES[kind](Keys(config))
+    return FAMILIES[kind](config)

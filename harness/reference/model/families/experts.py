@@ -14,7 +14,7 @@ from harness.reference.model.tensors import Stored
 SHARED = {f"shared.{role}": f"mlp.shared_experts.{role}_proj" for role in ("gate", "up", "down")}
 
 
-@family
+@family()
 def mixtral(keys: Keys) -> Stored:
     """Source: transformers' MixtralForCausalLM; arXiv:2401.04088."""
     norm = Norm(keys.positive("rms_norm_eps", 1e-5))
@@ -29,7 +29,7 @@ def mixtral(keys: Keys) -> Stored:
     return stored("mixtral", keys, decoder_of(keys, blocks, norm), names)
 
 
-@family
+@family(head_dim=64)
 def gpt_oss(keys: Keys) -> Stored:
     """Source: transformers' GptOssForCausalLM; arXiv:2508.10925."""
     layers, kinds = keys.count("num_hidden_layers"), ("full_attention", "sliding_attention")
@@ -86,9 +86,10 @@ def _after_dense(keys: Keys) -> tuple[Feed, ...]:
     return tuple(dense if i < first else sparse for i in range(keys.count("num_hidden_layers")))
 
 
-@family
+@family(first_k_dense_replace=1, partial_rotary_factor=0.5)
 def glm4_moe(keys: Keys) -> Stored:
     """Source: transformers' Glm4MoeForCausalLM; arXiv:2508.06471."""
+    keys.partial = True
     norm = Norm(keys.positive("rms_norm_eps", 1e-5))
     attention = attention_of(keys, frozenset("qkv") if keys.flag("attention_bias") else frozenset())
     if keys.flag("use_qk_norm"):
@@ -97,7 +98,7 @@ def glm4_moe(keys: Keys) -> Stored:
     return stored("glm4_moe", keys, decoder_of(keys, blocks, norm), SHARED)
 
 
-@family
+@family(first_k_dense_replace=3, q_lora_rank=1536, routed_scaling_factor=2.5)
 def deepseek_v3(keys: Keys) -> Stored:
     """Source: transformers' DeepseekV3ForCausalLM; arXiv:2412.19437."""
     norm, attention = Norm(keys.positive("rms_norm_eps", 1e-6)), _latent(keys)
@@ -117,7 +118,7 @@ def deepseek_v3(keys: Keys) -> Stored:
 def _latent(keys: Keys) -> Attention:
     """The norms of the low-rank forms have eps 1e-6 whatever rms_norm_eps is."""
     heads, plain, turned = (keys.count(k) for k in ("num_attention_heads", "qk_nope_head_dim", "qk_rope_head_dim"))
-    keys.only("num_key_value_heads", heads)
+    keys.only("num_key_value_heads", heads, default=128)
     keys.only("qk_head_dim", plain + turned)
     keys.only("head_dim", turned)
     low = Latent(keys.get("q_lora_rank", None), keys.count("kv_lora_rank"), plain, turned, Norm(1e-6))

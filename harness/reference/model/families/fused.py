@@ -7,7 +7,7 @@ from dataclasses import replace
 from harness.reference.model.declaration import Attention, Block, Norm
 from harness.reference.model.families.keys import Keys
 from harness.reference.model.families.layout import Slice, family, stored
-from harness.reference.model.families.llama import ALL, attention_of, decoder_of, feed_of, pre_norm, windows
+from harness.reference.model.families.llama import ALL, attention_of, decoder_of, feed_of, pre_norm
 from harness.reference.model.tensors import Stored
 
 
@@ -24,9 +24,10 @@ def fused_qkv(a: Attention, name: str = "self_attn.qkv_proj") -> dict[str, Slice
     return {role: Slice(name, range(ends[i], ends[i + 1]), ends[-1]) for i, role in enumerate("qkv")}
 
 
-@family
+@family(original_max_position_embeddings=4096, num_key_value_heads=None)
 def phi3(keys: Keys) -> Stored:
     """Source: transformers' Phi3ForCausalLM; arXiv:2404.14219."""
+    keys.partial = True
     norm = Norm(keys.positive("rms_norm_eps", 1e-5))
     attention = replace(attention_of(keys), window=keys.get("sliding_window", None))
     feed = feed_of(keys)
@@ -34,9 +35,10 @@ def phi3(keys: Keys) -> Stored:
     return stored("phi3", keys, decoder_of(keys, blocks, norm), {**fused_qkv(attention), **fused_mlp(feed.width)})
 
 
-@family
+@family(attention_bias=True, head_dim=128, num_key_value_heads=2, partial_rotary_factor=0.5)
 def glm4(keys: Keys) -> Stored:
     """Source: transformers' Glm4ForCausalLM."""
+    keys.partial = True
     norm = Norm(keys.positive("rms_norm_eps", 1.5625e-07))
     attention = attention_of(keys, frozenset("qkv") if keys.flag("attention_bias") else frozenset())
     assert attention.rope is not None
@@ -48,14 +50,14 @@ def glm4(keys: Keys) -> Stored:
     return stored("glm4", keys, decoder_of(keys, (block,) * keys.count("num_hidden_layers"), norm), names)
 
 
-@family
+@family(num_key_value_heads=None)
 def olmo2(keys: Keys) -> Stored:
     """Source: transformers' Olmo2ForCausalLM; arXiv:2501.00656."""
     layers = keys.count("num_hidden_layers")
     return _post_norm("olmo2", keys, (_wide_norms(keys),) * layers)
 
 
-@family
+@family(num_key_value_heads=None)
 def olmo3(keys: Keys) -> Stored:
     """Source: transformers' Olmo3ForCausalLM; RoPE apart for layers with and without a window."""
     layers = keys.count("num_hidden_layers")
@@ -80,16 +82,21 @@ def _post_norm(kind: str, keys: Keys, attentions: tuple[Attention, ...]) -> Stor
     return stored(kind, keys, decoder_of(keys, blocks, norm))
 
 
-@family
+@family()
 def smollm3(keys: Keys) -> Stored:
     """Source: transformers' SmolLM3ForCausalLM; every fourth layer has no positions."""
     norm, layers = Norm(keys.positive("rms_norm_eps", 1e-6)), keys.count("num_hidden_layers")
     step = keys.get("no_rope_layer_interval", 4)
     turned = keys.get("no_rope_layers", [int((i + 1) % step != 0) for i in range(layers)])
-    slides = keys.flag("use_sliding_window")
     base = attention_of(keys, ALL if keys.flag("attention_bias") else frozenset())
-    each = windows(keys, base, layers) if slides else (base,) * layers
-    keys.get("layer_types", None), keys.get("sliding_window", None)
+    window, slides = keys.get("sliding_window", None), keys.flag("use_sliding_window")
+    kinds = ("full_attention", "sliding_attention")
+    # Masks follow layer_types; use_sliding_window only decides what these are where a config has none.
+    default = [kinds[bool(slides and window and not turns)] for turns in turned]
+    types = keys.layer_types(layers, kinds, default)
+    if kinds[1] in types and window is None:
+        raise ValueError("config: found sliding_attention in layer_types and no sliding_window, expected one")
+    each = [replace(base, window=window if kind == kinds[1] else None) for kind in types]
     blocks = tuple(
         pre_norm(a if turns else replace(a, rope=None), feed_of(keys, bias=keys.flag("mlp_bias")), norm)
         for a, turns in zip(each, turned, strict=True)
@@ -97,7 +104,7 @@ def smollm3(keys: Keys) -> Stored:
     return stored("smollm3", keys, decoder_of(keys, blocks, norm, tied=True))
 
 
-@family
+@family(num_key_value_heads=None)
 def granite(keys: Keys) -> Stored:
     """Source: transformers' GraniteForCausalLM; arXiv:2405.04324."""
     norm = Norm(keys.positive("rms_norm_eps", 1e-6))
@@ -110,7 +117,7 @@ def granite(keys: Keys) -> Stored:
     return stored("granite", keys, replace(decoder, embed_factor=factors[0], logit_factor=factors[1]))
 
 
-@family
+@family(head_dim=128)
 def ministral3(keys: Keys) -> Stored:
     """Source: transformers' Ministral3ForCausalLM; queries grow with the logarithm of the position."""
     keys.beside_rope = frozenset({"llama_4_scaling_beta", "max_position_embeddings"})

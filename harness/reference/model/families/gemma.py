@@ -11,10 +11,11 @@ from harness.reference.model.families.llama import ALL, decoder_of, feed_of
 from harness.reference.model.tensors import Stored
 
 KINDS = ("full_attention", "sliding_attention")
+GELU = "gelu_pytorch_tanh"
 SANDWICH = {"before_feed": "pre_feedforward_layernorm"}
 
 
-@family
+@family(head_dim=256, hidden_activation=GELU, attn_logit_softcapping=50.0, final_logit_softcapping=30.0)
 def gemma2(keys: Keys) -> Stored:
     """Source: transformers' Gemma2ForCausalLM; arXiv:2408.00118."""
     layers = keys.count("num_hidden_layers")
@@ -24,7 +25,7 @@ def gemma2(keys: Keys) -> Stored:
     return stored("gemma2", keys, _decoder(keys, blocks, norm), SANDWICH)
 
 
-@family
+@family(head_dim=256, hidden_activation=GELU)
 def gemma3_text(keys: Keys) -> Stored:
     """Source: transformers' Gemma3ForCausalLM; arXiv:2503.19786."""
     layers, step = (
@@ -58,7 +59,6 @@ def _block(keys: Keys, attention: Attention, norm: Norm) -> Block:
 def _act(keys: Keys) -> str:
     """The key that names the activation; `hidden_act` of old files is not read."""
     keys.without_effect("hidden_act")
-    keys.get("hidden_activation", "gelu_pytorch_tanh")
     return "hidden_activation"
 
 
@@ -70,7 +70,7 @@ def _decoder(keys: Keys, blocks: tuple[Block, ...], norm: Norm) -> Decoder:
     )
 
 
-@family
+@family(head_dim=256, hidden_activation=GELU, hidden_size_per_layer_input=256)
 def gemma4_text(keys: Keys) -> Stored:
     """Without experts, inputs per layer, and layers that share keys. Source: transformers' Gemma4ForCausalLM."""
     keys.only("enable_moe_block", False)
@@ -81,7 +81,7 @@ def gemma4_text(keys: Keys) -> Stored:
     keys.without_effect("top_k_experts")
     layers, norm = keys.count("num_hidden_layers"), Norm(keys.positive("rms_norm_eps", 1e-6))
     types = keys.layer_types(layers, KINDS)
-    own, same = keys.get("per_layer_config", {}), keys.flag("attention_k_eq_v")
+    own, same = keys.get("per_layer_config"), keys.flag("attention_k_eq_v")
     blocks = []
     for i, kind in enumerate(types):
         a = _gemma4_attention(keys, kind, own.get(str(i), {}), norm, same and kind == KINDS[0])

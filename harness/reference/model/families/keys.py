@@ -103,6 +103,8 @@ class Keys:
     def heads(self) -> tuple[int, int, int, int]:
         """hidden_size, attention heads, key/value heads, head_dim."""
         hidden, heads = self.count("hidden_size"), self.count("num_attention_heads")
+        if "num_key_value_heads" not in self.config:
+            raise ValueError("config: found no num_key_value_heads, expected one; null stands for as many as heads")
         kv = self.count("num_key_value_heads", heads)
         if heads % kv:
             raise ValueError(f"config: found {heads} attention heads and {kv} key/value heads, expected a multiple")
@@ -115,8 +117,7 @@ class Keys:
 
     def rope(self, width: int, kind: str | None = None, interleaved: bool = False) -> Rope | None:
         """RoPE of heads of `width` numbers; kind names the layer type if the parameters are kept apart for each."""
-        self.get("rope_scaling", None)
-        parameters: Mapping[str, Any] = {**(self.config.get("rope_scaling") or {}), **self.get("rope_parameters", {})}
+        parameters: Mapping[str, Any] = self._parameters()
         if kind is not None and kind in parameters:
             if parameters[kind] is None:
                 return None
@@ -125,10 +126,27 @@ class Keys:
         theta = self._theta(parameters)
         share = parameters.get("partial_rotary_factor", self.get("partial_rotary_factor", 1.0))
         scaling = self._scaling(parameters)
-        dim = width if dict(scaling).get("rope_type") == "proportional" else int(width * share)
-        if "proportional" in dict(scaling).values():
-            scaling = (*scaling, ("partial_rotary_factor", share))
-        return Rope(theta, dim, interleaved, scaling, self.get("max_position_embeddings", 0))
+        found = dict(scaling)
+        if found.get("rope_type") == "proportional":
+            return Rope(theta, width, interleaved, (*scaling, ("partial_rotary_factor", share)))
+        if share != 1 and not self.partial:
+            raise ValueError(f"config: found partial_rotary_factor {share!r}, this family rotates whole heads")
+        # transformers reads the longest context only where a kind of scaling depends on it.
+        stretched = found.get("rope_type") == "dynamic" or (
+            "original_max_position_embeddings" in found and "factor" not in found
+        )
+        longest = self.get("max_position_embeddings", 0 if not stretched else ABSENT)
+        return Rope(theta, int(width * share), interleaved, scaling, longest if stretched else 0)
+
+    def _parameters(self) -> Mapping[str, Any]:
+        """`rope_parameters`, or `rope_scaling` of an older file, which transformers reads in its place."""
+        older, newer = self.get("rope_scaling", {}), self.get("rope_parameters", {})
+        if older and newer and older != newer:
+            raise ValueError(
+                f"config: found rope_scaling {older!r} beside rope_parameters {newer!r}, expected one of them"
+            )
+        found: Mapping[str, Any] = older or newer
+        return found
 
     def _theta(self, parameters: Mapping[str, Any]) -> float:
         """transformers 5 keeps theta in rope_parameters, older files on top; raise if both are there and differ."""
@@ -161,6 +179,8 @@ class Keys:
         frozen = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
         return tuple(sorted({**frozen, "rope_type": kind}.items()))
 
+    partial = False
+    """Whether a family may rotate a part of each head; transformers' other classes ignore `partial_rotary_factor`."""
     beside_rope: frozenset[str] = frozenset()
     """Keys in rope_parameters that a family reads itself."""
 

@@ -5,18 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from harness.reference.model.declaration import Decoder, Experts
 from harness.reference.model.families.keys import Keys
 from harness.reference.model.tensors import Part, Shape, Stored, roles
 
-Family = Callable[[Keys], Stored]
+Family = Callable[[Mapping[str, Any]], Stored]
 
 
-def family(read: Family) -> Family:
-    """Declare a function as the family whose `model_type` is its name; every module here is looked through."""
-    read.is_family = True  # type: ignore[attr-defined]
-    return read
+def family(**defaults: Any) -> Callable[[Callable[[Keys], Stored]], Family]:
+    """Declare a function as the family whose `model_type` is its name; every module here is looked through.
+
+    Units:  defaults are what transformers' class takes for keys that a config does not have at all.
+    """
+
+    def declared(read: Callable[[Keys], Stored]) -> Family:
+        def of(config: Mapping[str, Any]) -> Stored:
+            return read(Keys({**defaults, **config}))
+
+        of.is_family, of.__doc__ = True, read.__doc__  # type: ignore[attr-defined]
+        return of
+
+    return declared
 
 
 OUTER = {"embed": "model.embed_tokens", "final_norm": "model.norm", "head": "lm_head"}
@@ -61,9 +72,8 @@ def stored(
     *,
     layer: str = "model.layers.{i}.",
     outer: Mapping[str, str] | None = None,
-    by_layer: Mapping[int, Names] | None = None,
 ) -> Stored:
-    """The layout of a file with the usual names, but for `names` of modules or tensors; of some layers, `by_layer`.
+    """The layout of a file with the usual names, but for `names` of modules or tensors.
 
     Raises: ValueError for a key of the config that the family has not read.
     """
@@ -74,7 +84,7 @@ def stored(
             parts[role] = _part({**OUTER, **(outer or {})}, role, shape, "", decoder, None)
             continue
         i = int(found[1])
-        own = {**INNER, **(names or {}), **(by_layer or {}).get(i, {})}
+        own = {**INNER, **(names or {})}
         parts[role] = _part(own, found[2], shape, layer.replace("{i}", str(i)), decoder, i)
     return Stored(decoder, parts, kind, keys.done())
 

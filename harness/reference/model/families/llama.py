@@ -36,7 +36,7 @@ def decoder_of(keys: Keys, blocks: tuple[Block, ...], norm: Norm, tied: bool = F
     )
 
 
-@family
+@family(num_key_value_heads=None)
 def llama(keys: Keys) -> Stored:
     """Source: transformers' LlamaForCausalLM; arXiv:2302.13971."""
     norm, biases = Norm(keys.positive("rms_norm_eps", 1e-6)), ALL if keys.flag("attention_bias") else frozenset()
@@ -44,17 +44,7 @@ def llama(keys: Keys) -> Stored:
     return stored("llama", keys, decoder_of(keys, (block,) * keys.count("num_hidden_layers"), norm))
 
 
-def windows(keys: Keys, attention: Attention, layers: int, default: str = "full_attention") -> tuple[Attention, ...]:
-    """One attention a layer: those of type sliding_attention see `sliding_window` positions."""
-    types = keys.layer_types(layers, ("full_attention", "sliding_attention"), (default,) * layers)
-    window = keys.get("sliding_window", None)
-    if "sliding_attention" in types and window is None:
-        raise ValueError("config: found sliding_attention in layer_types and no sliding_window, expected one")
-    sliding = replace(attention, window=window)
-    return tuple(sliding if kind == "sliding_attention" else attention for kind in types)
-
-
-@family
+@family()
 def qwen2(keys: Keys) -> Stored:
     """Source: transformers' Qwen2ForCausalLM; arXiv:2407.10671."""
     norm, layers = Norm(keys.positive("rms_norm_eps", 1e-6)), keys.count("num_hidden_layers")
@@ -70,7 +60,7 @@ def qwen2(keys: Keys) -> Stored:
     return stored("qwen2", keys, decoder_of(keys, tuple(pre_norm(a, feed, norm) for a in each), norm))
 
 
-@family
+@family(sliding_window=4096)
 def mistral(keys: Keys) -> Stored:
     """Source: transformers' MistralForCausalLM; arXiv:2310.06825."""
     norm = Norm(keys.positive("rms_norm_eps", 1e-6))

@@ -19,7 +19,7 @@ def normed(attention: Attention, norm: Norm) -> Attention:
     return replace(attention, query_norm=norm, key_norm=norm)
 
 
-@family
+@family(head_dim=128)
 def qwen3(keys: Keys) -> Stored:
     """Source: transformers' Qwen3ForCausalLM; arXiv:2505.09388."""
     norm = Norm(keys.positive("rms_norm_eps", 1e-6))
@@ -27,7 +27,7 @@ def qwen3(keys: Keys) -> Stored:
     return stored("qwen3", keys, decoder_of(keys, blocks, norm))
 
 
-@family
+@family()
 def qwen3_moe(keys: Keys) -> Stored:
     """Source: transformers' Qwen3MoeForCausalLM."""
     norm = Norm(keys.positive("rms_norm_eps", 1e-6))
@@ -69,20 +69,20 @@ def mixtures(keys: Keys, layers: int) -> tuple[Feed, ...]:
     return tuple(mixture if i not in without and (i + 1) % step == 0 else dense for i in range(layers))
 
 
-@family
+@family(head_dim=256, num_key_value_heads=4, partial_rotary_factor=0.25)
 def qwen3_5_text(keys: Keys) -> Stored:
     """Source: transformers' Qwen3_5ForCausalLM."""
     feeds = (feed_of(keys),) * keys.count("num_hidden_layers")
     return _mixed("qwen3_5_text", keys, feeds)
 
 
-@family
+@family(head_dim=256, num_key_value_heads=2, partial_rotary_factor=0.25)
 def qwen3_5_moe_text(keys: Keys) -> Stored:
     """Source: transformers' Qwen3_5MoeForCausalLM."""
     return _mixed("qwen3_5_moe_text", keys, (_shared(keys, renormalise=True),) * keys.count("num_hidden_layers"))
 
 
-@family
+@family(head_dim=256, num_key_value_heads=2, partial_rotary_factor=0.25)
 def qwen3_next(keys: Keys) -> Stored:
     """Source: transformers' Qwen3NextForCausalLM."""
     layers = keys.count("num_hidden_layers")
@@ -105,7 +105,7 @@ def _shared(keys: Keys, *, renormalise: bool) -> Experts:
 
 def _mixed(kind: str, keys: Keys, feeds: tuple[Feed, ...], *, fused: bool = False) -> Stored:
     """Attention with an output gate, or a gated delta net, as `layer_types` says; gains are stored minus 1."""
-    keys.beside_rope = frozenset({"mrope_section", "mrope_interleaved"})
+    keys.beside_rope, keys.partial = frozenset({"mrope_section", "mrope_interleaved"}), True
     layers, norm = keys.count("num_hidden_layers"), Norm(keys.positive("rms_norm_eps", 1e-6), plus_one=True)
     step = keys.get("full_attention_interval", 4)
     default = [MIXED[(i + 1) % step != 0] for i in range(layers)]

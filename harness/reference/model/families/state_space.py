@@ -32,7 +32,7 @@ def _limits(keys: Keys) -> tuple[float, float]:
     return _number(low), _number(high)
 
 
-@family
+@family(n_groups=8)
 def mamba2(keys: Keys) -> Stored:
     """Source: transformers' Mamba2ForCausalLM; arXiv:2405.21060."""
     keys.without_effect("chunk_size", "time_step_rank", "residual_in_fp32", "rms_norm")
@@ -57,7 +57,7 @@ def mamba2(keys: Keys) -> Stored:
     return stored("mamba2", keys, decoder, {**MAMBA, "before_mixer": "norm"}, layer=LAYER, outer=BACKBONE)
 
 
-@family
+@family(num_local_experts=8, num_key_value_heads=None)
 def granitemoehybrid(keys: Keys) -> Stored:
     """Source: transformers' GraniteMoeHybridForCausalLM."""
     keys.without_effect("mamba_chunk_size")
@@ -119,7 +119,7 @@ def _granite_names(shared: FeedForward, expert: FeedForward, prefix: str) -> Nam
     return names
 
 
-@family
+@family()
 def falcon_h1(keys: Keys) -> Stored:
     """Source: transformers' FalconH1ForCausalLM; arXiv:2507.22448."""
     keys.without_effect("mamba_chunk_size", "num_logits_to_keep", "mamba_use_mlp", "mamba_expand")
@@ -165,7 +165,7 @@ def _falcon_mamba(keys: Keys) -> Mamba2:
     )
 
 
-@family
+@family(head_dim=128)
 def nemotron_h(keys: Keys) -> Stored:
     """Source: transformers' NemotronHForCausalLM; arXiv:2504.03624."""
     keys.without_effect(
