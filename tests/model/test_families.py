@@ -9,17 +9,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 from transformers import AutoConfig
 
-from harness.falsifiers.inputs.config_keys import turns
+from harness.case import Case
+from harness.falsifiers.baselines.transformers import decoder as transformers_decoder
+from harness.falsifiers.inputs.checkpoint import OtherArchitecture
+from harness.falsifiers.inputs.config_keys import not_turned, turns
+from harness.falsifiers.model.checkpoint import parity, threading
 from harness.falsifiers.model.mutants.checkpoint import MUTANTS
 from harness.models.families import FAMILIES as FOLDERS
 from harness.models.families.folder import write
-from harness.mutant import Inapplicable
+from harness.mutant import Inapplicable, NotRun
+from harness.reference.model.attention import Places
 from harness.reference.model.decoder import decoder_forward, decoder_logits, stage_names
 from harness.reference.model.decoder_cache import decode, prefill
 from harness.reference.model.families import FAMILIES, declare
+from tests.support.cpu_boundary import boundary
 from tests.support.distance import rel_l2
 from tests.support.model import in_float64
 
@@ -115,6 +122,52 @@ def test_no_flip_is_for_nobody(first: dict[str, Model], tmp_path: Path) -> None:
         if not left:
             break
     assert not left
+
+
+def test_a_chunk_is_seen_as_transformers_masks_it() -> None:
+    """No declared family has chunks yet; the mask is transformers' own, with and without padding on the left."""
+    from transformers.masking_utils import and_masks, causal_mask_function, chunked_overlay
+
+    length, left, chunk = 11, torch.tensor([0, 3]), 4
+    theirs = and_masks(chunked_overlay(chunk, left), causal_mask_function)
+    real = np.arange(length) >= left.numpy()[:, None]
+    ours = Places(real, length).visible(None, chunk)[:, 0]
+    for row in range(2):
+        for query in range(int(left[row]), length):
+            at = torch.tensor(query)
+            want = [bool(theirs(row, 0, at, torch.tensor(key))) and bool(real[row, key]) for key in range(length)]
+            assert ours[row, query].tolist() == want
+
+
+def test_where_nothing_is_declared_transformers_is_the_arbiter_and_no_flip_runs(tmp_path: Path) -> None:
+    folder, config, weights = folder_of(tmp_path, "exaone4", "plain")
+    case = Case(seed=1, dtype="float64")
+    seen = parity(boundary(transformers_decoder, "float64"), case, weights=str(folder), length=LENGTH)
+    assert seen.scalars == {"by_transformers": 1.0}
+    assert rel_l2(*seen.pairs["logits"]) == 0
+    with pytest.raises(NotRun, match="found model_type 'exaone4'"):
+        MUTANTS["eps_x10"](Nothing()).load(config, weights, dtype="float64", device="cpu")
+    with pytest.raises(OtherArchitecture, match="does not declare this model"):
+        threading(boundary(transformers_decoder, "float64"), case, weights=str(folder), length=5)
+
+
+def test_a_key_that_is_not_followed_is_named(first: dict[str, Model]) -> None:
+    folder = str(first["gemma2"][0])
+    for mutant, key in (("eps_hard_coded", "rms_norm_eps"), ("soft_caps_hard_coded", "final_logit_softcapping")):
+        wrong = boundary(MUTANTS[mutant](transformers_decoder), "float64")
+        seen = threading(wrong, Case(seed=1, dtype="float64"), weights=folder, length=LENGTH)
+        assert seen.scalars["not_followed"] >= 1
+        assert key in seen.where["not_followed"]
+    refuses = boundary(MUTANTS["changed_keys_refused"](transformers_decoder), "float64")
+    assert threading(refuses, Case(seed=1, dtype="float64"), weights=folder, length=5).scalars["keys_seen"] == 0
+
+
+def test_a_key_in_two_places_is_turned_in_both(first: dict[str, Model]) -> None:
+    config = {**first["llama"][1], "rope_theta": first["llama"][1]["rope_parameters"]["rope_theta"]}
+    (twice,) = {turn.name.partition(":")[0] for turn in turns(config) if "rope_theta" in turn.name}
+    assert sorted(twice.split(" and ")) == ["rope_parameters.rope_theta", "rope_theta"]
+    assert "rope_parameters" not in not_turned(config)
+    assert "hidden_size" in not_turned(config)
 
 
 def test_keys_are_turned_one_at_a_time_and_most_are_seen(first: dict[str, Model]) -> None:

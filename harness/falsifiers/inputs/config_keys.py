@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.reference.model.families import declare
+from harness.reference.model.tensors import Stored
 
 Path = tuple[str, ...]
 WORDS = {
@@ -25,6 +26,8 @@ class Turn:
 
     name: str
     config: Mapping[str, Any]
+    keys: tuple[str, ...]
+    """The keys on top of the config in which something is changed."""
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -33,22 +36,38 @@ class Turn:
 def turns(config: Mapping[str, Any]) -> list[Turn]:
     """One changed config per key and other value that the family can read with the same tensors.
 
-    Keys in `rope_parameters`, and lists with an entry for each layer, count one by one.
+    Keys in `rope_parameters`, and lists with an entry for each layer, count one by one; a key that stands in two places
+    (`rope_theta`, in files of the older kind) is changed in both where one alone would contradict the other.
     """
-    right = declare(config)
-    found = []
-    for path, value in _leaves(config):
+    right, leaves, found = declare(config), list(_leaves(config)), dict[str, Turn]()
+    for path, value in leaves:
         if path[0] not in right.keys:
             continue
+        twins = [each for each, same in leaves if each[-1] == path[-1] and same == value]
         for other in _others(value):
-            changed = _with(config, path, other)
-            try:
-                same = declare(changed).shapes() == right.shapes()
-            except (ValueError, KeyError, TypeError, ZeroDivisionError):
-                continue
-            if same:
-                found.append(Turn(f"{'.'.join(path)}: {value!r} to {other!r}", changed))
-    return found
+            alone, both = _with(config, path, other), config
+            for twin in twins:
+                both = _with(both, twin, other)
+            for changed, places in ((alone, [path]), (both, twins)):
+                if _fits(changed, right):
+                    name = " and ".join(".".join(place) for place in places)
+                    told = f"{name}: {value!r} to {other!r}"
+                    found.setdefault(told, Turn(told, changed, tuple(place[0] for place in places)))
+                    break
+    return list(found.values())
+
+
+def not_turned(config: Mapping[str, Any]) -> list[str]:
+    """The keys that the family reads and `turns` leaves alone: another value is refused, or asks for other tensors."""
+    turned = {key for turn in turns(config) for key in turn.keys}
+    return [key for key in declare(config).keys if config.get(key) is not None and key not in turned]
+
+
+def _fits(config: Mapping[str, Any], right: Stored) -> bool:
+    try:
+        return declare(config).shapes() == right.shapes()
+    except (ValueError, KeyError, TypeError, ZeroDivisionError):
+        return False
 
 
 def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:

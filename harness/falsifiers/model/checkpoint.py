@@ -10,7 +10,7 @@ import numpy as np
 from harness.case import Case
 from harness.falsifiers.inputs.cache_requests import run
 from harness.falsifiers.inputs.checkpoint import OtherArchitecture, read_checkpoint, undeclared
-from harness.falsifiers.inputs.config_keys import Turn, turns
+from harness.falsifiers.inputs.config_keys import Turn, not_turned, turns
 from harness.falsifiers.inputs.synthetic_model import case_tokens
 from harness.falsifiers.model.decoder import Stages, stages_of
 from harness.observation import Observation
@@ -101,7 +101,8 @@ def threading(subject: Any, case: Case, *, weights: str, length: int, batch: int
         seen.append(moved)
         if not np.linalg.norm(got - want) < 0.01 * np.linalg.norm(want - plain):
             lost.append(turn.name)
-    for what, names in (("no logit shows", hidden), ("refused", refused)):
+    left = ("another value is refused, or asks for other tensors", not_turned(config))
+    for what, names in (("no logit shows", hidden), ("refused", refused), left):
         if names:
             print(f"{what}: {', '.join(names)}")
     return Observation(

@@ -39,15 +39,17 @@ def stage_names(config: Mapping[str, Any]) -> list[str]:
     """Every stage of the forward pass, in the order of computation.
 
     Shapes: embed, final_norm (B, T, C); logits (B, T, V); and in each layer, as far as the decoder has them,
-            input_norm, o_proj, mixer_norm, attn_residual, post_norm, experts, shared_expert, down_proj, feed_norm,
-            mlp_residual (B, T, C);
+            input_norm, o_proj, delta_net, mamba, mixer_norm, attn_residual, post_norm, experts, shared_expert,
+            down_proj, feed_norm, mlp_residual, scaled (B, T, C);
             q_proj, attn, gate, attn_gated (B, T, H*D); k_proj, v_proj (B, T, KV*D);
             q_norm, k_norm as they are normalised, (B, T, heads, D) or (B, T, heads*D);
             rope_q (B, H, T, D), rope_k (B, KV, T, D), rotated;
             scores (B, H, T, T), query by key, scaled and capped, and 0 where the key is not
             visible (so that no stage holds -inf); probs (B, H, T, T), softmax over the visible keys;
             gate_proj, up_proj (B, T, F) before the activation; mlp_act = act(gate) * up (B, T, F);
-            router, router_weights (B, T, experts).
+            router, router_weights (B, T, experts); latent_in (B, T, width of the experts' rows);
+            temperature (B, H, T, D), queries that grow with their position;
+            q_down, q_down_norm, kv_down, kv_norm, kv_up of a latent attention, (B, T, rows of the projection).
     Raises: ValueError if the config does not describe a supported decoder.
     """
     stored, names = declare(config), list[str]()

@@ -82,6 +82,7 @@ MUTANTS = {
     "scaling_factor_hard_coded": keys.scaling_factor_hard_coded,
     "chosen_experts_hard_coded": keys.chosen_experts_hard_coded,
     "routed_scale_hard_coded": keys.routed_scale_hard_coded,
+    "changed_keys_refused": keys.changed_keys_refused,
     "padding_is_seen": caches.padding_is_seen,
     "last_token_forgotten": caches.last_token_forgotten,
     "values_overwritten_by_keys": caches.values_overwritten_by_keys,

@@ -12,8 +12,8 @@ from harness.falsifiers.model.mutants.checkpoint.flip import (
     attentions_of,
     blocks,
     flipped,
+    having,
     past_window,
-    reading,
     shortest_window,
     without,
 )
@@ -73,20 +73,19 @@ def sinks_ignored(baseline: Any) -> Any:
 def output_not_gated(baseline: Any) -> Any:
     """Attention's output passes its gate unchanged. Synthetic: the gate hides in the query projection's rows."""
 
-    def open_gates(stored: Stored) -> Stored:
-        if not any(m.gated for b in stored.decoder.blocks for m in b.mixers if isinstance(m, Attention)):
-            raise Inapplicable("there is no gate")
-        return stored
+    open_gates = having("gate", lambda stored: any(a.gated for a in attentions_of(stored.decoder)))
 
     def q_without_gate(role: str, tensor: np.ndarray, decoder: Decoder) -> np.ndarray:
         a = next(m for b in decoder.blocks for m in b.mixers if isinstance(m, Attention))
-        if role not in ("q.weight", "q.bias") or tensor.shape[0] != 2 * a.heads * a.head_dim:
+        if role == "o.weight":
+            return 2 * tensor  # sigmoid(0) is a half
+        if role not in ("q.weight", "q.bias"):
             return tensor
         rows = tensor.reshape(a.heads, 2, a.head_dim, -1).copy()
         rows[:, 1] = 0
         return rows.reshape(tensor.shape)
 
-    return flipped(baseline, open_gates, reading(q_without_gate))
+    return flipped(baseline, open_gates, q_without_gate)
 
 
 @mutant
@@ -134,10 +133,10 @@ def output_bias_dropped(baseline: Any) -> Any:
 def heads_interleaved(baseline: Any) -> Any:
     """Query head h reads key head h % KV. Synthetic: tile and repeat_interleave differ in one word."""
 
-    def grouped(stored: Stored) -> Stored:
-        if not any(1 < m.kv_heads < m.heads for m in attentions_of(stored.decoder)):
-            raise Inapplicable("every head has its own keys, or all share one")
-        return stored
+    def shares(stored: Stored) -> bool:
+        return any(1 < a.kv_heads < a.heads for a in attentions_of(stored.decoder))
+
+    grouped = having("group of heads that share keys", shares)
 
     def change(role: str, tensor: np.ndarray, decoder: Decoder) -> np.ndarray:
         a = next(m for b in decoder.blocks for m in b.mixers if isinstance(m, Attention))
@@ -150,7 +149,7 @@ def heads_interleaved(baseline: Any) -> Any:
             return columns.swapaxes(1, 2).reshape(tensor.shape)
         return tensor
 
-    return flipped(baseline, grouped, reading(change))
+    return flipped(baseline, grouped, change)
 
 
 @mutant

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from harness.falsifiers.model.mutants.checkpoint.flip import feeds, flipped, mambas, mixtures, moved, reading, without
-from harness.mutant import Inapplicable, mutant
+from harness.falsifiers.model.mutants.checkpoint.flip import feeds, flipped, having, mambas, mixtures, moved, without
+from harness.mutant import mutant
 from harness.reference.model.declaration import Decoder, Experts, FeedForward
 from harness.reference.model.tensors import Part, Stored
 
 OTHER_GELU = {"gelu": "gelu_tanh", "gelu_tanh": "gelu", "gelu_pytorch_tanh": "gelu"}
-
-
-def _having(what: str, holds: Callable[[Stored], bool]) -> Callable[[Stored], Stored]:
-    """The decoder as it is. Raises: Inapplicable if it does not hold."""
-
-    def same(stored: Stored) -> Stored:
-        if not holds(stored):
-            raise Inapplicable(f"there is no {what}")
-        return stored
-
-    return same
 
 
 @mutant
@@ -173,8 +161,8 @@ def experts_shifted(baseline: Any) -> Any:
     def change(role: str, tensor: np.ndarray, decoder: Decoder) -> np.ndarray:
         return np.roll(tensor, 1, axis=0) if role == "router.weight" else tensor
 
-    has = _having("mixture", lambda s: any(isinstance(b.feed, Experts) for b in s.decoder.blocks))
-    return flipped(baseline, has, reading(change))
+    has = having("mixture", lambda s: any(isinstance(b.feed, Experts) for b in s.decoder.blocks))
+    return flipped(baseline, has, change)
 
 
 @mutant
@@ -208,8 +196,8 @@ def skip_of_the_state_dropped(baseline: Any) -> Any:
     def change(role: str, tensor: np.ndarray, decoder: Decoder) -> np.ndarray:
         return np.zeros_like(tensor) if role == "mamba.D" else tensor
 
-    has = _having("state space layer", lambda s: any(role.endswith("mamba.D") for role in s.parts))
-    return flipped(baseline, has, reading(change))
+    has = having("state space layer", lambda s: any(role.endswith("mamba.D") for role in s.parts))
+    return flipped(baseline, has, change)
 
 
 @mutant
@@ -225,5 +213,5 @@ def decay_of_a_delta_net_dropped(baseline: Any) -> Any:
     def change(role: str, tensor: np.ndarray, decoder: Decoder) -> np.ndarray:
         return np.zeros_like(tensor) if role == "delta.dt_bias" else tensor
 
-    has = _having("delta net", lambda s: any(role.endswith("delta.dt_bias") for role in s.parts))
-    return flipped(baseline, has, reading(change))
+    has = having("delta net", lambda s: any(role.endswith("delta.dt_bias") for role in s.parts))
+    return flipped(baseline, has, change)

@@ -19,13 +19,19 @@ from harness.reference.model.tensors import Part, Reader, Stored
 from harness.reference.precision import wide
 
 Change = Callable[[Stored], Stored]
+TensorChange = Callable[[str, np.ndarray, Decoder], np.ndarray]
+"""(role without the layer, tensor, decoder) -> the tensor that is handed out."""
 T = TypeVar("T")
 
 
 def flipped(
-    baseline: Any, change: Change, reader: type[Reader] = Reader, *, seen_from: Callable[[Decoder], int] = lambda _: 0
+    baseline: Any,
+    change: Change,
+    tensors: TensorChange | None = None,
+    *,
+    seen_from: Callable[[Decoder], int] = lambda _: 0,
 ) -> Any:
-    """The baseline with `load` of a changed declaration, or of a reader that hands out changed tensors.
+    """The baseline with `load` of a changed declaration, or with changed tensors.
 
     Units:  seen_from gives the number of tokens from which on a text can show the change.
     Raises: Inapplicable, when it is loaded, if the change leaves this decoder as it is; when it is run, if the text is
@@ -35,9 +41,10 @@ def flipped(
     def load(config: Any, weights: Any, *, dtype: str, device: str) -> SimpleNamespace:
         right = declared(config)
         wrong = change(right)
-        if wrong == right and reader is Reader:
+        if wrong == right and tensors is None:
             raise Inapplicable("the decoder has nothing that this changes")
-        return loaded(reader(wrong, weights), dtype, seen_from(right.decoder))
+        read = Reader(wrong, weights) if tensors is None else Changed(wrong, weights, change=tensors)
+        return loaded(read, dtype, seen_from(right.decoder))
 
     return replace(baseline, load=load, ARRAYS="numpy")
 
@@ -163,19 +170,23 @@ def moved(change: Callable[[str, Stored], Part]) -> Change:
 
 @dataclass(frozen=True)
 class Changed(Reader):
-    """Hands out changed tensors: `change(role without the layer, tensor, decoder)`."""
+    """Hands out changed tensors."""
+
+    change: TensorChange = lambda role, tensor, decoder: tensor
 
     def __call__(self, role: str, expert: int | None = None) -> np.ndarray:
         return self.change(role, super().__call__(role, expert), self.stored.decoder)
 
-    @staticmethod
-    def change(role: str, tensor: np.ndarray, decoder: Decoder) -> np.ndarray:
-        raise NotImplementedError
 
+def having(what: str, holds: Callable[[Stored], bool]) -> Change:
+    """The decoder as it is. Raises: Inapplicable if it has none of what a change of tensors is about."""
 
-def reading(change: Callable[[str, np.ndarray, Decoder], np.ndarray]) -> type[Reader]:
-    """A reader class with this change."""
-    return type("Reading", (Changed,), {"change": staticmethod(change)})
+    def same(stored: Stored) -> Stored:
+        if not holds(stored):
+            raise Inapplicable(f"there is no {what}")
+        return stored
+
+    return same
 
 
 def ropes(**changed: Any) -> Any:

@@ -2,44 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
 from harness.falsifiers.model.mutants.checkpoint.flip import declared, loaded
 from harness.mutant import Inapplicable, mutant, replace
+from harness.reference.model.families import declare
 from harness.reference.model.tensors import Reader
-
-ROPE = ("rope_parameters", "rope_scaling")
 
 
 def _hard_coded(baseline: Any, values: Mapping[str, Any]) -> Any:
-    """The baseline that reads these values for those of the keys that a config has, on top or in its RoPE."""
+    """The baseline that reads these values for those of the keys that a config has, on top or in its RoPE.
+
+    Raises: Inapplicable, when it is loaded, if the family reads none of the keys, or one value of it alone.
+    """
 
     def load(config: Any, weights: Any, *, dtype: str, device: str) -> SimpleNamespace:
-        changed = {key: values.get(key, value) if value is not None else None for key, value in config.items()}
-        for place in ROPE:
-            if isinstance(config.get(place), Mapping):
-                changed[place] = _inside(config[place], values)
-        read = {key: value for key, value in config.items() if key in declared(config).keys}
-        if not any(key in values for key in _names(read)):
-            raise Inapplicable(f"the config has no {' or '.join(values)}")
-        return loaded(Reader(declared(changed), weights), dtype)
+        if not _varies(config, values):
+            raise Inapplicable(f"the family reads no other value of {' or '.join(values)}")
+        return loaded(Reader(declared(_with(config, values)), weights), dtype)
 
     return replace(baseline, load=load, ARRAYS="numpy")
 
 
-def _inside(parameters: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def _with(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with these values for those of the keys that it has, on top or in its RoPE; null stays null."""
     return {
-        key: _inside(value, values) if isinstance(value, Mapping) else values.get(key, value)
-        for key, value in parameters.items()
+        key: _with(value, values) if isinstance(value, Mapping) else value if value is None else values.get(key, value)
+        for key, value in config.items()
     }
 
 
-def _names(value: Any) -> list[str]:
-    if not isinstance(value, Mapping):
-        return []
-    return [key for key in value if value[key] is not None] + [n for inner in value.values() for n in _names(inner)]
+def _varies(config: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Whether the family declares something else where one of the keys has another value."""
+    right = declared(config).decoder
+    for key, value in values.items():
+        for other in ("silu", "gelu") if isinstance(value, str) else (value, 2 * value):
+            with contextlib.suppress(ValueError):
+                if declare(_with(config, {key: other})).decoder != right:
+                    return True
+    return False
 
 
 @mutant
@@ -101,3 +105,13 @@ def chosen_experts_hard_coded(baseline: Any) -> Any:
 def routed_scale_hard_coded(baseline: Any) -> Any:
     """The factor of the routed experts is 1. Synthetic: it is the library's default."""
     return _hard_coded(baseline, {"routed_scaling_factor": 1.0})
+
+
+@mutant
+def changed_keys_refused(baseline: Any) -> Any:
+    """A model is loaded under its own config alone. Synthetic: a check meant for typing mistakes refuses all else."""
+
+    def load(config: Any, weights: Any, *, dtype: str, device: str) -> Any:
+        raise ValueError("found another config, expected the model's own")
+
+    return replace(baseline, load=load)

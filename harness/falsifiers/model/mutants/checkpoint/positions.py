@@ -11,9 +11,9 @@ from harness.falsifiers.model.mutants.checkpoint.flip import (
     attentions,
     attentions_of,
     flipped,
+    having,
     layer,
     past_scaling,
-    reading,
     ropes,
     ropes_of,
     without,
@@ -146,10 +146,7 @@ def temperature_off(baseline: Any) -> Any:
 def rotated_part_in_front(baseline: Any) -> Any:
     """The rotated part of a latent query is taken from the front of a head. Synthetic: other models have it there."""
 
-    def latent(stored: Stored) -> Stored:
-        if not any(m.latent for b in stored.decoder.blocks for m in b.mixers if isinstance(m, Attention)):
-            raise Inapplicable("there is no latent attention")
-        return stored
+    latent = having("latent attention", lambda stored: any(a.latent for a in attentions_of(stored.decoder)))
 
     def change(role: str, tensor: np.ndarray, decoder: Decoder) -> np.ndarray:
         a = next(m for b in decoder.blocks for m in b.mixers if isinstance(m, Attention))
@@ -158,4 +155,4 @@ def rotated_part_in_front(baseline: Any) -> Any:
         heads = tensor.reshape(a.heads, a.head_dim, -1)
         return np.roll(heads, a.latent.plain, axis=1).reshape(tensor.shape)
 
-    return flipped(baseline, latent, reading(change))
+    return flipped(baseline, latent, change)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.falsifiers.model.mutants.checkpoint.flip import blocks, decoder, flipped, layer, moved, norms, reading
+from harness.falsifiers.model.mutants.checkpoint.flip import blocks, decoder, flipped, having, layer, moved, norms
 from harness.mutant import Inapplicable, mutant
 from harness.reference.model.declaration import Block, Decoder
 from harness.reference.model.tensors import Part, Stored
@@ -147,13 +147,13 @@ def _shapes(stored: Stored, i: int) -> dict[str, tuple[int, ...]]:
 def output_projection_transposed(baseline: Any) -> Any:
     """A square output projection is read as (inputs, outputs). Synthetic: its shape cannot tell which it is."""
 
-    def square(stored: Stored) -> Stored:
-        found = [part.shape for role, part in stored.parts.items() if role.endswith(".o.weight")]
-        if not any(shape[0] == shape[1] for shape in found):
-            raise Inapplicable("no output projection is square")
-        return stored
+    def there(stored: Stored) -> bool:
+        shapes = [part.shape for role, part in stored.parts.items() if role.endswith(".o.weight")]
+        return any(shape[0] == shape[1] for shape in shapes)
+
+    square = having("square output projection", there)
 
     def change(role: str, tensor: np.ndarray, decoder: Decoder) -> np.ndarray:
         return tensor.T if role == "o.weight" and tensor.shape[0] == tensor.shape[1] else tensor
 
-    return flipped(baseline, square, reading(change))
+    return flipped(baseline, square, change)
