@@ -9,51 +9,15 @@ the base of dynamic RoPE, sqrt(hidden_size) of Gemma.
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.overrides import TorchFunctionMode
 
-REPORTED = ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs")
-"""What transformers only warns about."""
-
-
-class Float64(TorchFunctionMode):
-    """Replaces torch.float32 by torch.float64 in every torch call, and `.float()` by `.double()`."""
-
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        if function is torch.Tensor.float:
-            return args[0].double()
-        if kwargs:
-            return function(*map(_wide, args), **{key: _wide(value) for key, value in kwargs.items()})
-        return function(*map(_wide, args))
-
-
-def _wide(value: Any) -> Any:
-    return torch.float64 if value is torch.float32 else value
-
-
-@contextlib.contextmanager
-def widened() -> Iterator[None]:
-    """Inside, float32 is float64, also where torch chooses by default (`torch.tensor(0.5)`, int / int)."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        with Float64():
-            yield
-    finally:
-        torch.set_default_dtype(before)
+from harness.falsifiers.baselines.transformers.any_decoder import REPORTED, widened
 
 
 def load(folder: Path | str) -> Any:

@@ -105,7 +105,7 @@ def in_float64(model: Any) -> Any:
     forward = model.forward
 
     def wide(*args: Any, **kwargs: Any) -> Any:
-        with widened(True):
+        with widened():
             return forward(*args, **kwargs)
 
     model.double().forward = wide
@@ -133,7 +133,7 @@ def _wide(value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def widened(wide: bool) -> Iterator[None]:
+def widened(wide: bool = True) -> Iterator[None]:
     """Inside, float32 is float64, also where torch chooses by default (`torch.tensor(0.5)`, int / int)."""
     if not wide:
         yield

@@ -73,7 +73,10 @@ def granitemoehybrid(keys: Keys) -> Stored:
     feed: Feed = shared
     if count:
         feed = Experts(count, chosen, expert, score="softmax_of_chosen", shared=shared)
-    residual, mamba = keys.positive("residual_multiplier", 1.0), _granite_mamba(keys)
+    residual, mamba = (
+        keys.positive("residual_multiplier", 1.0),
+        _mamba(keys, keys.count("mamba_expand") * keys.count("hidden_size"), 1e-6),
+    )
     blocks = tuple(
         Block((attention if kind == "full_attention" else mamba,), feed, norm, None, norm, residual=residual)
         for kind in types
@@ -86,9 +89,9 @@ def granitemoehybrid(keys: Keys) -> Stored:
     return stored("granitemoehybrid", keys, decoder, _granite_names(shared, expert, "shared." if count else ""))
 
 
-def _granite_mamba(keys: Keys) -> Mamba2:
+def _mamba(keys: Keys, inner: int, eps: float) -> Mamba2:
+    """A layer of `inner` channels from the keys that Granite 4 and Falcon H1 share."""
     heads, bias = keys.count("mamba_n_heads"), keys.flag("mamba_proj_bias")
-    inner = keys.count("mamba_expand") * keys.count("hidden_size")
     keys.only("mamba_d_head", inner // heads)
     return Mamba2(
         heads,
@@ -99,7 +102,7 @@ def _granite_mamba(keys: Keys) -> Mamba2:
         conv_bias=keys.flag("mamba_conv_bias", True),
         in_bias=bias,
         out_bias=bias,
-        norm=Norm(keys.positive("rms_norm_eps", 1e-6)),
+        norm=Norm(keys.positive("rms_norm_eps", eps)),
         act=keys.one_of("hidden_act", tuple(ACTIVATIONS), "silu"),
         steps=_limits(keys),
     )
@@ -145,22 +148,13 @@ def falcon_h1(keys: Keys) -> Stored:
 
 
 def _falcon_mamba(keys: Keys) -> Mamba2:
-    heads, norm = keys.count("mamba_n_heads"), Norm(keys.positive("rms_norm_eps", 1e-5))
     inner = keys.get("mamba_d_ssm", None) or keys.count("mamba_expand", 2) * keys.count("hidden_size")
-    keys.only("mamba_d_head", inner // heads)
-    return Mamba2(
-        heads,
-        inner // heads,
-        keys.count("mamba_n_groups"),
-        keys.count("mamba_d_state"),
-        keys.count("mamba_d_conv"),
-        conv_bias=keys.flag("mamba_conv_bias", True),
-        in_bias=keys.flag("mamba_proj_bias"),
+    usual = _mamba(keys, inner, 1e-5)
+    return replace(
+        usual,
         out_bias=keys.flag("projectors_bias"),
-        norm=norm if keys.flag("mamba_rms_norm") else None,
+        norm=usual.norm if keys.flag("mamba_rms_norm") else None,
         norm_before_gate=keys.flag("mamba_norm_before_gate", True),
-        act=keys.one_of("hidden_act", tuple(ACTIVATIONS), "silu"),
-        steps=_limits(keys),
         factors=tuple(keys.get("ssm_multipliers", (1.0,) * 5)),
     )
 
