@@ -2,8 +2,8 @@
 
     python benchmarks/families.py --families gemma2,mamba2 --variants first --seeds 0-4
 
-Each line is one folder and one seed. Exit 1 if a claim is neither PARTIAL nor DISCHARGED, nor UNVERIFIED because
-transformers itself refuses (its cache of this family, say), or if nothing was run.
+Each line is one folder and one seed. Exit 1 if a claim is neither PARTIAL nor DISCHARGED, or if nothing was run. The
+claim on caches may be UNVERIFIED: `hf:` refuses those that transformers gets wrong.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from harness.models.families.folder import write
 from harness.reference.model.families import FAMILIES
 
 CONTRACT = Path(__file__).resolve().parent.parent / "contracts" / "model" / "checkpoint.yaml"
-WELL = ("PARTIAL", "DISCHARGED", "UNVERIFIED")
+WELL = ("PARTIAL", "DISCHARGED")
+REFUSED = ("FALSIFY-CHECKPOINT-CACHED-001", "UNVERIFIED")
 
 
 def asked_for(families: str, variants: str) -> Iterator[tuple[str, str]]:
@@ -65,7 +66,8 @@ def main() -> int:
                 began = time.monotonic()
                 claims = run(folder, seed, asked.evidence or Path(name) / "evidence")
                 killed = sum(mutant["killed"] for claim in claims for mutant in claim["mutants"])
-                bad = [claim for claim in claims if claim["verdict"] not in WELL]
+                ends = [(claim, (claim["id"], claim["verdict"])) for claim in claims]
+                bad = [claim for claim, end in ends if end[1] not in WELL and end != REFUSED]
                 told = ", ".join(f"{c['id'].removeprefix('FALSIFY-')} {c['verdict']}" for c in claims)
                 print(
                     f"{family} {variant} seed {seed}: {told}; {killed} mutants killed, {time.monotonic() - began:.0f} s"
@@ -74,7 +76,7 @@ def main() -> int:
                     print(f"  {claim['id']}: {claim['reason']}")
                 wrong, ran = wrong + len(bad), ran + len(claims)
                 sys.stdout.flush()
-    print(f"{ran} claims, {wrong} neither PARTIAL nor DISCHARGED nor UNVERIFIED")
+    print(f"{ran} claims, {wrong} of them wrong")
     return 0 if ran and not wrong else 1
 
 

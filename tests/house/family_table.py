@@ -60,7 +60,7 @@ def _block(block: Block) -> Iterator[str]:
     if isinstance(block.feed, Experts):
         yield "experts"
         yield from ["shared expert"] * (block.feed.shared is not None)
-        yield from ["corrected, grouped choice"] * (block.feed.groups > 1)
+        yield from ["corrected choice in groups"] * (block.feed.groups > 1)
 
 
 def _attention(a: Attention) -> Iterator[str]:
