@@ -79,7 +79,7 @@ def _packed(job: Job, found: Examined, seconds: float, read: FilesRead) -> bytes
 
 
 def _reading(job: Job) -> Reading:
-    """Note from now on which files this process reads; weights have a digest of their own, evidence is its own."""
+    """Note from now on which files this process reads; weights have a digest of their own."""
     folder = Path(job.candidate_folder)
     roots = {"candidate": source_folder(job.candidate, folder), "working": folder}
     weights = [Path(each) for each in (job.weights, opened(job.candidate, folder)) if each]
