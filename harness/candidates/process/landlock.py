@@ -10,6 +10,7 @@ any of it; what it starts is confined as well. Source: landlock(7) and userspace
 from __future__ import annotations
 
 import ctypes
+import glob
 import os
 import sys
 
@@ -23,7 +24,9 @@ CHANGES = [(1, WRITE_FILE | sum(1 << bit for bit in range(4, 13))), (2, 1 << 13)
 NETWORK_SINCE, SCOPES_SINCE = 4, 6
 SCOPES = 3
 """Abstract Unix sockets and signals."""
-DEVICES, SHARED_MEMORY = "/dev", "/dev/shm"
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "dri", "kfd", "nvidia*")
+"""Below /dev. No disk is among them: root could write any file through it."""
+SHARED_MEMORY = "/dev/shm"
 
 
 class Ruleset(ctypes.Structure):
@@ -45,7 +48,7 @@ def version() -> int:
 
 
 def confine(folders: list[str]) -> None:
-    """Let this process, and what it will start, write below the folders, to devices and to shared memory alone.
+    """Let this process, and what it will start, write below the folders, to the devices in DEVICES and to shared memory alone.
 
     Raises: OSError if the system offers no Landlock or a folder cannot be opened; nothing is confined then.
     """
@@ -56,9 +59,11 @@ def confine(folders: list[str]) -> None:
     rules = Ruleset(rights, 0, SCOPES if known >= SCOPES_SINCE else 0)
     size = 8 if known < NETWORK_SINCE else 16 if known < SCOPES_SINCE else 24
     ruleset = _checked(_call(CREATE, ctypes.byref(rules), size, 0))
-    devices = [(DEVICES, rights & (WRITE_FILE | TRUNCATE)), (SHARED_MEMORY, rights)]
-    for folder, allowed in [*[(folder, rights) for folder in folders], *[d for d in devices if os.path.isdir(d[0])]]:
-        _allow(ruleset, folder, allowed)
+    for folder in [*folders, *glob.glob(SHARED_MEMORY)]:
+        _allow(ruleset, folder, rights)
+    for name in DEVICES:
+        for device in glob.glob(f"/dev/{name}"):
+            _allow(ruleset, device, rights & (WRITE_FILE | TRUNCATE))
     library = ctypes.CDLL(None, use_errno=True)
     _checked(library.prctl(PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), *[ctypes.c_ulong(0)] * 3))
     _checked(_call(RESTRICT, ruleset, 0))
