@@ -50,7 +50,9 @@ if "done" in found or victim.read_text() != "theirs":
 
 
 def _tries(victim: Path) -> str:
-    return TRIES.replace("VICTIM", repr(str(victim))).replace("PARENT", str(os.getpid())).replace("SIGNALS", str(_SIGNALS))
+    return (
+        TRIES.replace("VICTIM", repr(str(victim))).replace("PARENT", str(os.getpid())).replace("SIGNALS", str(_SIGNALS))
+    )
 
 
 @needs_landlock

@@ -48,7 +48,7 @@ def version() -> int:
 
 
 def confine(folders: list[str]) -> None:
-    """Let this process, and what it will start, write below the folders, to the devices in DEVICES and to shared memory alone.
+    """Let this process, and what it will start, write below the folders, to DEVICES and to shared memory alone.
 
     Raises: OSError if the system offers no Landlock or a folder cannot be opened; nothing is confined then.
     """
