@@ -27,7 +27,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.mark.sample(4)
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("first", [True, False], ids=["file first", "run first"])
 def test_a_file_beside_the_runs_is_skipped(

@@ -122,7 +122,6 @@ def test_xdist_stopped_by_the_first_failure_exits_as_run_does(project: Path) -> 
     assert verdicts(sealed(project))["A-ONE"] == "FALSIFIED"
 
 
-@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("claims", "test", "how", "expected"),
     [
