@@ -19,8 +19,6 @@ from harness.trial.ending import cause_of
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PRELOAD = ["harness.run.warm"]
-PRELOAD_MODELS = [*PRELOAD, "harness.run.warm_models"]
-"""For many claims whose baseline is a model of transformers or PEFT."""
 TIME_FACTOR = 10
 """A claim is stopped after this many times its budget_s; the factor leaves room for slow machines."""
 MIN_SECONDS = 10.0
@@ -68,13 +66,13 @@ class Outcome:
     """Whether the claim was stopped in its search, after its result."""
 
 
-def server(threads: int, preload: list[str] = PRELOAD) -> Any:
-    """The forkserver's context: it fixes BLAS threads before NumPy loads, loads `preload` once, and never uses CUDA."""
+def server(threads: int) -> Any:
+    """The forkserver's context: it fixes BLAS threads before NumPy loads, loads torch once, and never uses CUDA."""
     for name in THREADS:
         os.environ[name] = str(threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(preload)
+    context.set_forkserver_preload(PRELOAD)
     return context
 
 

@@ -44,7 +44,7 @@ def run_session(options: Options, progress: Progress) -> Finished:
     options, held = resumed(options) if options.resume else (options, None)
     checked = _contracts(options)
     selected = _selected(checked, options.select)
-    context = schedule.server(1, schedule.PRELOAD_MODELS if _many_models(selected) else schedule.PRELOAD)
+    context = schedule.server(threads=1)
     host = found_host(context, options, os.getcwd())
     begun = started(options.as_json(), checked, host)
     if held:  # keep the original start time, so that resuming cannot defeat --max-age
@@ -57,11 +57,6 @@ def run_session(options: Options, progress: Progress) -> Finished:
         todo = [claim for claim in selected if claim.id not in done]
         seconds = campaign.run_claims(context, campaign_of(here, checked, options, host), todo, progress)
         return Finished(seal(here, begun, checked, selected, seconds), options, begun["device"], seconds)
-
-
-def _many_models(claims: list[Claim]) -> bool:
-    """Whether so many baselines import transformers that one import, before all of them, takes less time."""
-    return sum(bool({"transformers", "peft"} & set((claim.baseline or "").split("."))) for claim in claims) > 3
 
 
 def found_host(context: Any, options: Options, folder: str) -> Host:
