@@ -95,6 +95,7 @@ def test_a_killed_run_takes_its_program_along(tmp_path: Path) -> None:
     assert all(gone(pid) for pid in pids)
 
 
+@pytest.mark.sample(0)
 def test_a_claim_out_of_time_takes_its_program_along(tmp_path: Path) -> None:
     (tmp_path / "contract.yaml").write_text(LIMITED)
     spec = program(tmp_path, SPAWNS + "time.sleep(600)")
