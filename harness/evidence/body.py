@@ -40,7 +40,9 @@ class Host(TypedDict):
     host: Machine
     versions: dict[str, str]
     isolation: NotRequired[str]
-    """How an external program, or a candidate under --isolate, is kept from others' files: `landlock` or `none`. Absent in older evidence."""
+    """How an external program, or a candidate under --isolate, is kept from others' files: `landlock` or `none`.
+
+    Absent in older evidence."""
 
 
 class Options(TypedDict):

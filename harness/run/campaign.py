@@ -86,7 +86,9 @@ def run_claims(context: Any, campaign: Campaign, claims: list[Claim], progress: 
                 _write_unrun(campaign, claim, candidate=lacking(lack.reason, lack.cause.value))
                 progress.ended(claim.id, "UNVERIFIED", lack.reason)
             else:
-                ready.append(_job(campaign, claim, weights.folder, Path(outside.name)))
+                # Numbered, because the subject sees the folder's name, and is not to know its claim.
+                scratch = Path(outside.name) / str(len(ready))
+                ready.append(_job(campaign, claim, weights.folder, scratch))
         ready = _with_search(campaign, ready)
         # Start long claims first, so that no worker idles at the end; results are listed in contract order.
         ready.sort(key=lambda job: (-job.claim.budget_s, job.claim.id))
@@ -134,9 +136,9 @@ def _weights(context: Any, campaign: Campaign, claims: list[Claim]) -> dict[str,
     return {builder: Weights(folder=str(folder)) for builder in builders}
 
 
-def _job(campaign: Campaign, claim: Claim, weights: str | None, outside: Path) -> Job:
+def _job(campaign: Campaign, claim: Claim, weights: str | None, scratch: Path) -> Job:
     return Job(
-        scratch=outside / claim.id,
+        scratch=scratch,
         claim=claim,
         seed=campaign.seed,
         device=place(campaign.device, claim.device),

@@ -20,6 +20,7 @@ from harness.subject import candidate
 from harness.subject.device import find
 from harness.subject.device_facts import facts
 from harness.subject.identity import identity
+from harness.subject.isolation.failure import place_of
 from harness.subject.isolation.link import Link
 from harness.subject.isolation.server import Setting
 from harness.subject.torch_settings import settle
@@ -147,10 +148,6 @@ def _blas() -> str:
 
 def _where(problem: BaseException) -> str:
     """The exception's type and message and the file and line that raised it, as one line."""
-    trace = problem.__traceback__
-    while trace and trace.tb_next:
-        trace = trace.tb_next
-    if isinstance(problem, SyntaxError):
-        return f"SyntaxError: {problem.msg} ({problem.filename}:{problem.lineno})"
-    place = f" ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})" if trace else ""
-    return shortened(f"{type(problem).__name__}: {problem}".replace("\n", " ")) + place
+    text = getattr(problem, "msg", None) or str(problem)
+    place = f" ({where})" if (where := place_of(problem)) else ""
+    return shortened(f"{type(problem).__name__}: {text}".replace("\n", " ")) + place

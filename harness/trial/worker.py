@@ -37,7 +37,7 @@ from harness.trial.job import Job
 
 
 def work(line: Connection, *, isolate: bool = False) -> None:
-    """Receive a job over the pipe `line` and run its claim; send its stages and its result back. Nothing is written into the evidence here.
+    """Receive a job over the pipe `line`, run its claim, send its stages and its result back; write no evidence.
 
     With `isolate` the candidate gets a process of its own, forked before the job is here, so that it holds none of it.
     Before a search the result so far is sent as `held`: it stands if this process is stopped.
@@ -121,7 +121,7 @@ def _joined(one: FilesRead, other: FilesRead) -> FilesRead:
 
 
 def _read_roots(job: Job) -> tuple[dict[str, Path | None], list[Path]]:
-    """The folders below which files that are read are noted, and what is left out: weights have a digest of their own."""
+    """Where files that are read are noted, and what is left out: weights have a digest of their own."""
     folder = Path(job.candidate_folder)
     roots: dict[str, Path | None] = {"candidate": source_folder(job.candidate, folder), "working": folder}
     weights = [Path(each) for each in (job.weights, opened(job.candidate, folder)) if each]

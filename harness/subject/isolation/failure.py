@@ -18,10 +18,26 @@ def told(problem: BaseException) -> dict[str, Any]:
     return {
         "unsupported": unsupported,
         "types": [kind.__name__ for kind in type(problem).__mro__],
-        "text": str(problem)[:LONGEST],
+        "text": str(problem.msg if isinstance(problem, SyntaxError) else problem)[:LONGEST],
+        "place": place(problem),
         "number": problem.errno if isinstance(problem, OSError) else None,
         "module": problem.name if isinstance(problem, ModuleNotFoundError) else None,
     }
+
+
+def place(problem: BaseException) -> str:
+    """`file:line` of the code that raised, or of the code that could not be read; empty if it is not known."""
+    if isinstance(problem, SyntaxError):
+        return f"{problem.filename}:{problem.lineno}"
+    trace = problem.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+
+
+def place_of(problem: BaseException) -> str:
+    """The same, in the candidate's process if it was raised there."""
+    return str(getattr(problem, "place", None) or place(problem))
 
 
 def again(about: Any) -> Exception:
@@ -29,6 +45,7 @@ def again(about: Any) -> Exception:
     try:
         names = [str(name) for name in about["types"]]
         text, module, number = str(about["text"])[:LONGEST], about["module"], about["number"]
+        where = str(about["place"])[:LONGEST]
         unsupported = bool(about["unsupported"])
     except (TypeError, KeyError):
         return RuntimeError("the candidate's process told an exception that cannot be read")
@@ -38,7 +55,8 @@ def again(about: Any) -> Exception:
         return UserError(text)
     kind = next((known for name in names if (known := _built_in(name))), RuntimeError)
     name = names[0][:100] if names and names[0].isidentifier() else "Exception"
-    return _made(type(name, (kind,), {"__module__": "builtins"}), text, module, number)
+    made = type(name, (kind,), {"__module__": "builtins", "__str__": lambda self: text, "place": where})
+    return _made(made, text, module, number)
 
 
 def _made(kind: Any, text: str, module: Any, number: Any) -> Exception:

@@ -60,8 +60,9 @@ class Link:
         except (OSError, EOFError):
             self._ended = self._ended or f"the candidate's process {self._how()}"
             raise CandidateEnded(self._ended) from None
-        except (wire.Malformed, ValueError, TypeError) as problem:
-            raise CandidateEnded(f"the candidate's process sent what is no answer: {problem}") from None
+        except (ValueError, TypeError, OverflowError, MemoryError) as problem:
+            self._ended = f"the candidate's process sent what is no answer ({type(problem).__name__}: {problem})"
+            raise CandidateEnded(self._ended) from None
         if kind == "raised":
             raise again(value)
         return value

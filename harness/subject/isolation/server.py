@@ -18,7 +18,7 @@ from types import FunctionType
 from typing import Any, NamedTuple, NoReturn
 
 from harness.confinement import CACHES, isolation, landlock
-from harness.subject import candidate, turns
+from harness.subject import candidate
 from harness.subject.boundary import Boundary
 from harness.subject.device import register
 from harness.subject.isolation import kernel, wire
@@ -54,6 +54,7 @@ class Server:
     def run(self, lane: Lane) -> None:
         """Answer what comes over a lane until it ends or says `end`."""
         while True:
+            verb = ""
             try:
                 verb, *args = wire.asked(lane.receive(), self._held.__getitem__)
                 if verb == "end":
@@ -62,7 +63,8 @@ class Server:
             except EOFError:
                 return
             except Exception as problem:  # noqa: BLE001  (raised again in the claim's process)
-                traceback.print_exc()
+                if verb != "load":  # whoever asked tells where a candidate's import failed
+                    traceback.print_exc()
                 answer = ("raised", told(problem))
             lane.send(self._packed(answer))
 

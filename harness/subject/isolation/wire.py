@@ -133,7 +133,7 @@ def _named(tree: Any) -> Any:
     plain = all(each.isidentifier() and not keyword.iskeyword(each) for each in [name, *fields])
     if not plain:
         raise Malformed(f"a named tuple {name!r} of {fields}")
-    return collections.namedtuple(name, fields)  # noqa: PYI024  (its fields are known only now)
+    return collections.namedtuple(name, fields)
 
 
 def _cut(body: memoryview, place: Any, size: Any) -> memoryview:
