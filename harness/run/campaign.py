@@ -78,7 +78,7 @@ def run_claims(context: Any, campaign: Campaign, claims: list[Claim], progress: 
     outside = tempfile.TemporaryDirectory(prefix="harness-run-", ignore_cleanup_errors=True)
     watched = contextlib.ExitStack()
     try:
-        ready = []
+        ready: list[Job] = []
         for claim in claims:
             weights = folders.get(claim.given.get("weights", ""), Weights())
             lack = _lack(campaign, claim, weights)
