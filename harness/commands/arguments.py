@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from harness.evidence.signature import Signers
+
+GITHUB = "https://token.actions.githubusercontent.com"
+"""Who vouches for a workflow of GitHub Actions."""
 PATHS = "contracts: files, folders or builtin:NAME"
 JSON = "one JSON object on stdout"
 SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -22,19 +28,33 @@ class Parser(argparse.ArgumentParser):
 
 
 def signed_by(parser: argparse.ArgumentParser) -> None:
-    """--key PUB (may be given more than once) and --require-signature."""
+    """--key PUB, --identity NAME and --issuer URL (each may be given more than once), and --require-signature."""
     parser.add_argument(
         "--key", action="append", default=[], metavar="PUB", help="a signature must be by one of these public keys"
     )
+    parser.add_argument(
+        "--identity",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="or, for `run --sign sigstore`, by this one: a workflow's address or a mail address",
+    )
+    parser.add_argument("--issuer", metavar="URL", help=f"who vouches for --identity (default: {GITHUB})")
     parser.add_argument("--require-signature", action="store_true", help="a run without a signature is a fault")
 
 
-def refuse_without_key(args: argparse.Namespace) -> None:
-    """Raises: UserError if a signature is required and nobody's key is given: anyone could have signed."""
+def signers(args: argparse.Namespace) -> Signers:
+    """Who may have signed. Raises: UserError if a signature is required and nobody is named: anyone could have."""
     from harness.errors import UserError
+    from harness.evidence.keyless import Signer
+    from harness.evidence.signature import Signers
 
-    if args.require_signature and not args.key:
-        raise UserError("--require-signature: found no --key, expected the public key of who may sign")
+    if args.require_signature and not args.key and not args.identity:
+        raise UserError("--require-signature: found neither --key nor --identity, expected who may sign")
+    if args.issuer and not args.identity:
+        raise UserError("--issuer: found no --identity, expected whom the issuer vouches for")
+    identities = tuple(Signer(name, args.issuer or GITHUB) for name in args.identity)
+    return Signers(tuple(args.key), identities, args.require_signature)
 
 
 def positive(text: str) -> int:

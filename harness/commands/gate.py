@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.commands.arguments import JSON, refuse_without_key, signed_by
+from harness.commands.arguments import JSON, signed_by, signers
 
 if TYPE_CHECKING:
     from harness.evidence.release.at_hand import Named
@@ -55,9 +55,8 @@ def run(args: argparse.Namespace) -> int:
     from harness.evidence.release.ruling import Question, rule_on
     from harness.words.plain import say, say_json
 
-    refuse_without_key(args)
-    keys = (tuple(args.key), args.require_signature)
-    found = rule_on(Question(args.evidence, args.target, _named(args), args.min_ship, args.max_age, *keys))
+    who = signers(args)
+    found = rule_on(Question(args.evidence, args.target, _named(args), args.min_ship, args.max_age, who))
     if args.json:
         say_json(_as_json(found))
     else:

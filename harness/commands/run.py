@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="run a candidate in Python in a process that knows nothing of the claim and changes no file of others",
     )
     add("--resume", metavar="RUN.partial", help="finish a run that was killed")
-    add("--sign", metavar="KEY", help="sign the sealed run with this key (`harness keygen`)")
+    add(
+        "--sign",
+        metavar="KEY|sigstore",
+        help="sign the sealed run with this key, or keyless in CI",
+    )
     add("--junitxml", metavar="FILE", help="also write the outcome as JUnit XML")
     add("--json", action="store_true", help=JSON)
 
@@ -67,7 +72,6 @@ def run(args: argparse.Namespace) -> int:
 
     Raises: UserError for a bad contract, candidate, device or selection.
     """
-    from harness.evidence import signature
     from harness.evidence.summary import exit_code
     from harness.report.progress import TerminalProgress
     from harness.report.terminal import print_run
@@ -78,11 +82,11 @@ def run(args: argparse.Namespace) -> int:
 
     hide_memory()  # the results of all claims pass through this process
     _refuse_inside_a_run(args.junitxml)
-    key = signature.private_key(args.sign) if args.sign else None  # a mistake is told before anything runs
+    sign = _signing(args.sign) if args.sign else None  # a mistake is told before anything runs
     finished = session.run_session(_options(args), Silent() if args.json else TerminalProgress())
     sealed = finished.sealed
-    if key:
-        signature.sign(sealed.folder, key)
+    if sign:
+        sign(sealed.folder)
     shown = {
         "run": sealed.id,
         "evidence": str(sealed.folder),
@@ -95,6 +99,17 @@ def run(args: argparse.Namespace) -> int:
         print_run(shown, sealed.outcome, sealed.results, finished.seconds, finished.options.replay)
     _tell_ci(finished, args)
     return exit_code(sealed.outcome["counts"])
+
+
+def _signing(name: str) -> Callable[[Path], Any]:
+    """What signs a sealed run: a key's file, or `sigstore`."""
+    from harness.evidence import keyless, signature
+
+    if name == keyless.WORD:
+        requests = keyless.Requests()
+        return lambda run: keyless.sign(run, signature.statement(run), requests)
+    key = signature.private_key(name)
+    return lambda run: signature.sign(run, key)
 
 
 def _options(args: argparse.Namespace) -> Any:

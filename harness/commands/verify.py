@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from harness.commands.arguments import refuse_without_key, signed_by
+from harness.commands.arguments import signed_by, signers
 
 NAME = "verify"
 HELP = "hash every file again and judge every claim again"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """EVIDENCE... [--key PUB] [--require-signature]"""
+    """EVIDENCE... [--key PUB] [--identity NAME [--issuer URL]] [--require-signature]"""
     parser.add_argument("evidence", nargs="+", metavar="EVIDENCE", help="sealed runs, or folders of them")
     signed_by(parser)
 
@@ -24,10 +24,10 @@ def run(args: argparse.Namespace) -> int:
     from harness.evidence.verify import check
     from harness.words.plain import say
 
-    refuse_without_key(args)
+    who = signers(args)
     faulty = False
     for folder in store.sealed_runs(map(Path, args.evidence)):
-        faults = check(folder) or signature.faults(folder, args.key, args.require_signature)
+        faults = check(folder) or signature.faults(folder, who)
         for fault in faults:
             say(fault)
         if faults:

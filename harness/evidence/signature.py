@@ -15,11 +15,11 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from harness.contract.claim import canonical
 from harness.errors import UserError
-from harness.evidence import manifest, store, tree
+from harness.evidence import keyless, manifest, store, tree
 from harness.evidence.body import RunBody
 
 if TYPE_CHECKING:
@@ -130,13 +130,32 @@ def sign(run: Path, key: Ed25519PrivateKey) -> str:
     return signed["keyid"]
 
 
-def faults(run: Path, keys: Sequence[str], required: bool) -> list[str]:
-    """Why the run is not signed by one of these public keys; nothing if it is, or has no signature and needs none."""
-    path = run / NAME
-    if not path.is_file():
-        return [f"{path}: not found; the run is not signed"] if required else []
-    if not keys:
+class Signers(NamedTuple):
+    """Who may have signed a run, and whether anyone must have."""
+
+    keys: tuple[str, ...] = ()
+    """Files of public keys."""
+    identities: tuple[keyless.Signer, ...] = ()
+    required: bool = False
+
+
+def faults(run: Path, signers: Signers) -> list[str]:
+    """Why the run is not signed by one of the signers; nothing if it is, or has no signature and needs none."""
+    by_key, by_identity = (run / NAME).is_file(), (run / keyless.NAME).is_file()
+    if not (by_key or by_identity):
+        return [f"{run / NAME}: not found; the run is not signed"] if signers.required else []
+    tried = [_by_key(run, signers.keys)] if by_key and signers.keys else []
+    tried += [keyless.faults(run, statement(run), signer) for signer in signers.identities if by_identity]
+    if [] in tried:
         return []
+    found = [fault for each in tried for fault in each]
+    if not found and signers.required:
+        return [f"{run}: signed neither by one of the keys given nor by one of the identities given"]
+    return found
+
+
+def _by_key(run: Path, keys: Sequence[str]) -> list[str]:
+    path = run / NAME
     known = {key_id(key): key for key in map(public_key, keys)}
     try:
         envelope: Envelope = store.read_json(path)

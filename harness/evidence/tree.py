@@ -7,8 +7,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-SIGNATURE = "signature.json"
-RUN = frozenset({"run.json", "manifest.json", "ship.yaml", SIGNATURE})
+SIGNATURE, BUNDLE = "signature.json", "signature.sigstore.json"
+RUN = frozenset({"run.json", "manifest.json", "ship.yaml", SIGNATURE, BUNDLE})
 CLAIM = frozenset(
     {
         "claim.yaml",

@@ -43,7 +43,8 @@ def run(lab, keys: Path, tmp_path: Path) -> Path:
 
 
 def faults(run: Path, keys: Path, *names: str, required: bool = True) -> list[str]:
-    return signature.faults(run, [str(keys / f"{name}.pub") for name in names], required)
+    given = tuple(str(keys / f"{name}.pub") for name in names)
+    return signature.faults(run, signature.Signers(given, required=required))
 
 
 def test_a_signed_run_is_verified_and_opens_the_gate_with_the_right_key_alone(lab, keys, tmp_path):

@@ -15,6 +15,7 @@ STANDARD = set(sys.stdlib_module_names) | {"__future__"}
 
 ROOMS = (
     ("__init__", "errors", "dtypes", "mutant", "definitions", "platforms"),
+    ("confinement",),
     ("observation", "case", "checkpoint"),
     ("measurements",),
     ("contract",),
@@ -37,7 +38,7 @@ CONTENT = {
     "formats": {"formats", "errors", "checkpoint"},
     "consumers": {"consumers"},
     "models": {"models", "errors"},
-    "candidates": {"candidates", "formats", "consumers", "errors", "definitions", "platforms"},
+    "candidates": {"candidates", "formats", "consumers", "errors", "definitions", "platforms", "confinement"},
     "falsifiers": {"falsifiers", "falsifiers/baselines", "reference", "consumers"}
     | {"observation", "case", "dtypes", "checkpoint", "errors", "localisation", "mutant", "definitions", "platforms"},
     "falsifiers/baselines": {"falsifiers/baselines"},
@@ -63,12 +64,13 @@ THIRD_PARTY = {
     "errors": set(),
     "definitions": set(),
     "platforms": set(),
+    "confinement": set(),
     "checkpoint": {"numpy", "ml_dtypes", "safetensors"},
     "contract": {"yaml", "jsonschema_rs", "hypothesis"},
     "provable": {"yaml"},
     "words": set(),
     "subject": {"numpy", "torch", "cloudpickle"},
-    "evidence": {"numpy", "safetensors", "jsonschema_rs", "cryptography", "packaging"},
+    "evidence": {"numpy", "safetensors", "jsonschema_rs", "cryptography", "packaging", "sigstore", "id"},
     "trial": {"numpy", "psutil", "hypothesis"},
     "run": {"numpy", "psutil", "torch", "hypothesis"},
     "report": {"rich", "jinja2", "vl_convert"},
@@ -84,7 +86,17 @@ THIRD_PARTY = {
     "falsifiers/mutants": {"numpy", "torch", "safetensors"},
     "template": {"numpy"},
 }
-LATE_ONLY = {"torch", "transformers", "jinja2", "vl_convert", "argcomplete", "cloudpickle", "cryptography"}
+LATE_ONLY = {
+    "torch",
+    "transformers",
+    "jinja2",
+    "vl_convert",
+    "argcomplete",
+    "cloudpickle",
+    "cryptography",
+    "sigstore",
+    "id",
+}
 """Heavy or optional: the engine asks for them inside the function that needs them. `run/warm.py` loads torch early,
 in the server from which claims are forked; that is its purpose."""
 

@@ -30,10 +30,8 @@ class Question:
     min_ship: Fraction | None = None
     """The ship-% that opens the gate; None: every ship-blocking criterion must be discharged."""
     max_age: timedelta | None = None
-    keys: tuple[str, ...] = ()
-    """Public keys; a signature must be by one of them."""
-    signed: bool = False
-    """Whether every run must be signed."""
+    signers: signature.Signers = field(default_factory=signature.Signers)
+    """Who may have signed the runs."""
 
 
 NOTHING: Merged = {"counts": {}, "claims": [], "targets": []}
@@ -75,11 +73,7 @@ def rule_on(question: Question) -> Ruling:
     hand = at_hand(question.named)
     _refuse_unknown(question.targets, hand)
     folders = store.sealed_runs(map(Path, question.evidence))
-    faults = [
-        fault
-        for folder in folders
-        for fault in check(folder) or signature.faults(folder, question.keys, question.signed)
-    ]
+    faults = [fault for folder in folders for fault in check(folder) or signature.faults(folder, question.signers)]
     if faults:
         return Ruling(hand, folders, faults)
     runs: list[tuple[Path, RunBody]] = [(folder, store.read_json(folder / "run.json")) for folder in folders]
