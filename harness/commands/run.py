@@ -54,8 +54,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--memory-mb", type=positive, metavar="MB", help="memory limit per claim (default: 80 %% of RAM / N)")
     add(
         "--isolate",
-        action="store_true",
-        help="run a candidate in Python in a process that knows nothing of the claim and changes no file of others",
+        action=argparse.BooleanOptionalAction,
+        help="run a candidate in Python in a process that knows nothing of the claim and changes no file of others "
+        "(default with --sign)",
     )
     add("--resume", metavar="RUN.partial", help="finish a run that was killed")
     add(
@@ -121,6 +122,8 @@ def _options(args: argparse.Namespace) -> Any:
         raise UserError("run: no PATH given; try `harness run contracts/` or `harness run builtin:ops`")
     apart = ("command", "execute", "json", "junitxml", "sign")
     given = {name: value for name, value in vars(args).items() if value is not None and name not in apart}
+    if args.sign and not args.resume:  # a resumed run goes on as it began
+        given = {"isolate": True} | given
     return Options(**(settings.find(args.paths) | given))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.commands import run as command
 from harness.confinement import landlock
 from harness.evidence import store, verify
 from tests.support.command import claims_of, harness, light
@@ -101,6 +103,7 @@ def test_a_right_candidate_survives_and_the_evidence_says_how_it_ran(tmp_path: P
 
 WRITES = (
     """
+import argparse
 from pathlib import Path
 for name in ("beside", "c/mixed.yaml", "c/own.py", "evidence/beside"):
     try:
@@ -181,3 +184,19 @@ def test_a_candidate_that_cannot_be_imported_is_told_in_one_line(tmp_path: Path)
     assert done.returncode == 2
     assert "No module named 'no_such_module'" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "isolate"),
+    [([], False), (["--isolate"], True), (["--sign", "K"], True), (["--sign", "K", "--no-isolate"], False)],
+)
+def test_a_run_that_is_signed_isolates_by_default(words: list[str], isolate: bool) -> None:
+    parser = argparse.ArgumentParser()
+    command.arguments(parser)
+    assert command._options(parser.parse_args(["builtin:ops", *words])).isolate is isolate
+
+
+def test_a_resumed_run_goes_on_as_it_began() -> None:
+    parser = argparse.ArgumentParser()
+    command.arguments(parser)
+    assert not command._options(parser.parse_args(["--resume", "r.partial", "--sign", "K"])).isolate
