@@ -84,11 +84,13 @@ def run(folder: Path, source: str, *words: str) -> dict[str, Any]:
     return found[DOUBLES]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", ATTACKS)
 def test_without_isolation_the_attack_gains(tmp_path: Path, name: str) -> None:
     assert run(tmp_path, ATTACKS[name])["verdict"] != "FALSIFIED"
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", HELD)
 def test_isolated_it_gains_nothing(tmp_path: Path, name: str) -> None:
     assert run(tmp_path, ATTACKS[name], "--isolate")["verdict"] == "FALSIFIED"
@@ -158,6 +160,7 @@ def double(x):
 """
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("statement", ENDS)
 def test_how_it_ends_is_told(tmp_path: Path, statement: str) -> None:
     found = run(tmp_path, SENDS.replace("ENDS", statement), "--isolate")
