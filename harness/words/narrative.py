@@ -63,7 +63,7 @@ def failure_lines(claim_id: str, contract: str, result: Result, where: str, opti
     if beside:
         lines.append(f"  beside    {beside}")
     if result["first_divergent_stage"]:
-        lines.append(f"  stage     {result['first_divergent_stage']}")
+        lines.append(f"  stage     {result['first_divergent_stage']}{_layout(result.get('transposed'))}")
     if result["if_fails"]:
         lines.append(f"  look      {result['if_fails']}")
     if found:
@@ -81,6 +81,11 @@ def _place(result: Result) -> str:
         return ""
     named = any((row["name"], row.get("pair")) == (first["measure"], first["pair"]) for row in candidate["scalars"])
     return f": {first['measure']}, {_cut(first['pair'])}" if named else ""
+
+
+def _layout(names: list[str] | None) -> str:
+    """Say that the bad stage is right for a square tensor in the other layout, which its shape cannot tell."""
+    return f"; its values are those of {' or '.join(names)} transposed" if names else ""
 
 
 def _cut(text: str, most: int = 100) -> str:
@@ -188,7 +193,8 @@ def _stages(stages: Stages) -> list[str]:
         return ["## Stage", f"Not localised: {prose(stages['unsupported'])}."]
     bad = ", ".join(code(s) for s in stages["independently_bad"]) or "none"
     first = code(stages["first_divergent"]) if stages["first_divergent"] else "none"
-    return ["## Stage", f"First divergent: {first}. Bad on their own (fed the reference's inputs): {bad}."]
+    layout = prose(_layout(stages.get("transposed")))
+    return ["## Stage", f"First divergent: {first}{layout}. Bad on their own (fed the reference's inputs): {bad}."]
 
 
 def _mutants(mutants: list[Fate], limits: list[Limit | Group]) -> list[str]:

@@ -13,7 +13,7 @@ from harness.falsifiers.inputs.cache_requests import run
 from harness.falsifiers.inputs.checkpoint import OtherArchitecture, read_checkpoint, undeclared
 from harness.falsifiers.inputs.config_keys import Turn, not_turned, turns
 from harness.falsifiers.inputs.synthetic_model import case_tokens
-from harness.falsifiers.model.decoder import Stages, stages_of
+from harness.falsifiers.model.decoder import Stages, layouts_of, stages_of
 from harness.observation import Observation
 from harness.reference.model.decoder import decoder_logits
 
@@ -67,6 +67,14 @@ def parity_stages(
     if undeclared(config):
         return []
     return stages_of(subject, case, config, tensors, case_tokens(case, config, batch, length), replaced)
+
+
+def parity_layouts(
+    subject: Any, case: Case, *, weights: str, length: int, stage: str, batch: int = 2, family: str | None = None
+) -> Stages:
+    """`layouts_of` for the checkpoint and tokens of `parity`."""
+    config, tensors = read_checkpoint(_folder(weights, family), case.dtype, any_family=True)
+    return layouts_of(subject, case, config, tensors, case_tokens(case, config, batch, length), stage)
 
 
 def cached(

@@ -77,7 +77,9 @@ POSITIONS = {
     "whole_heads_rotated": Mistake(
         "glm4_moe", "layers.0.attn", 'config.rope_parameters.get("partial_rotary_factor", 1.0)', "1.0"
     ),
-    "scaling_ignored": Mistake("llama llama3", "layers.0.attn", 'if self.rope_type != "default":', "if False:"),
+    "scaling_ignored": Mistake(
+        "llama llama3", "layers.0.attn", 'self.config.rope_parameters["rope_type"]', '"default"'
+    ),
     "scaling_factor_twice": Mistake(
         "mistral full", "layers.0.attn", "* self.attention_scaling", "* self.attention_scaling**2"
     ),
