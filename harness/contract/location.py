@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from harness.contract.names.packages import shipped_contracts
+from harness.contract.names.packages import ON_REQUEST, shipped_contracts
 from harness.contract.names.reference import short
 from harness.contract.problem import Problem, listed, nearest
 from harness.contract.ship import NAME
@@ -20,7 +20,10 @@ _SUFFIXES = (".yaml", ".yml")
 def located(path: str | Path) -> Path:
     """The path on disk; `builtin:NAME` means the folder NAME of the contracts that Harness ships."""
     text = str(path)
-    return shipped_contracts() / text.removeprefix(BUILT_IN) if text.startswith(BUILT_IN) else Path(path)
+    if not text.startswith(BUILT_IN):
+        return Path(path)
+    name = text.removeprefix(BUILT_IN)
+    return ON_REQUEST / name if name and (ON_REQUEST / name).exists() else shipped_contracts() / name
 
 
 def contract_files(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem]]:
@@ -66,5 +69,6 @@ def _beside(written: str | Path, place: Path) -> str:
         if each.is_dir() or (each.suffix in _SUFFIXES and each.name != NAME)
     )
     if str(written).startswith(BUILT_IN):
+        names = sorted([*names, *(each.name for each in ON_REQUEST.iterdir() if missing.parent == shipped_contracts())])
         return f"{nearest(missing.name, names)} (built in: {listed(BUILT_IN + name for name in names)})"
     return f": {short(missing.parent)} has no {missing.name!r}{nearest(missing.name, names)}"

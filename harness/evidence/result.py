@@ -51,6 +51,8 @@ def files(
         result["read"] = read
     if found.search:
         result["search"] = found.search
+    if stages is not None and "transposed" in stages:
+        result["transposed"] = stages["transposed"]
     found_files = {"claim.yaml": entry_yaml(claim).encode("utf-8")}
     if follow_up:
         smallest, kept = _counterexample(claim, follow_up, judgement.violated)

@@ -158,6 +158,8 @@ class Result(TypedDict):
     """Left out if its process did not run to its end."""
     search: NotRequired[Search]
     """Left out if nothing was searched."""
+    transposed: NotRequired[list[str]]
+    """As in stages.json."""
     counterexample: NotRequired[Smallest]
 
 
@@ -179,6 +181,8 @@ class Localised(TypedDict):
     first_divergent: str | None
     independently_bad: list[str]
     stages: list[StageError]
+    transposed: NotRequired[list[str]]
+    """Square tensors any one of which, transposed in the reference, gives the candidate's first bad stage."""
 
 
 @final

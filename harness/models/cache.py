@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.errors import UserError
 
 DIGESTS = "sha256.json"
-"""A JSON file, written last: {file name: SHA-256} of every other file of the folder."""
+"""A JSON file, written last: {path in the folder: SHA-256} of every other file of it."""
 
 
 def root() -> Path:
@@ -80,7 +80,8 @@ def _build(folder: Path, make: Callable[[Path], None]) -> None:
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         make(aside)
-        digests = {path.name: _sha256(path) for path in sorted(aside.iterdir())}
+        made = [path for path in sorted(aside.rglob("*")) if path.is_file()]
+        digests = {path.relative_to(aside).as_posix(): _sha256(path) for path in made}
         (aside / DIGESTS).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
         aside.chmod(0o755)
         if folder.exists():

@@ -66,6 +66,8 @@ def _stages(stages: Stages | None) -> Iterator[str]:
     alone = errors[first]["alone_u"]
     yield f"First divergent stage: {first}, {_u(alone)} round-offs on its own (limit {stages['limit_u']})."
     inherited = [n for n, s in errors.items() if n not in bad and not _within(s["propagated_u"], stages["limit_u"])]
+    if stages.get("transposed"):
+        yield f"Its values are those of {' or '.join(stages['transposed'])} in the other layout, transposed."
     if bad:
         yield f"Wrong when fed the reference's inputs: {', '.join(bad)}."
     if inherited:

@@ -130,7 +130,8 @@ def _stages(job: Job, experiment: Experiment, least: CaseSpec) -> Stages | None:
     module, _, name = companion.rpartition(":")
     if not hasattr(binding.module(module, job.folder), name):
         return None
-    return localise(experiment, binding.attribute(companion, job.folder), least)
+    layouts = getattr(binding.module(module, job.folder), name.replace("_stages", "_layouts"), None)
+    return localise(experiment, binding.attribute(companion, job.folder), least, layouts)
 
 
 def _without_result(job: Job, *, candidate: Subject | None = None, error: str | None = None) -> Examined:

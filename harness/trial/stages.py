@@ -2,13 +2,15 @@
 
 A falsifier `f` that can localise has a companion `f_stages(subject, case, *, replaced, **params)`
 in its module, which returns (stage, got, want) in order. With `replaced` every stage gets the
-reference's inputs, so that a stage is not blamed for an error that an earlier stage passed to it.
+reference's inputs, so that a stage is not blamed for an error that an earlier stage passed to it. A further companion
+`f_layouts(subject, case, *, stage, **params)` tries the square tensors of a bad stage in the other layout.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -22,9 +24,11 @@ from harness.trial.experiment import Experiment
 
 Companion = Callable[..., list[tuple[str, np.ndarray, np.ndarray]]]
 """Returns (stage, got, want) in the order of computation."""
+Layouts = Callable[..., list[tuple[str, np.ndarray, np.ndarray]]]
+"""Returns (tensor, got, want) of one stage: `want` is the reference's with that square tensor transposed."""
 
 
-def localise(experiment: Experiment, stages: Companion, start: CaseSpec) -> Stages:
+def localise(experiment: Experiment, stages: Companion, start: CaseSpec, layouts: Layouts | None = None) -> Stages:
     """Per-stage errors of the candidate in units of round-off, and the stages that exceed the limit.
 
     The stages run in float32 first, where most logic errors are much larger than round-off, then in the case's own
@@ -43,7 +47,21 @@ def localise(experiment: Experiment, stages: Companion, start: CaseSpec) -> Stag
         if found["independently_bad"]:
             break
     assert found is not None
+    if found["independently_bad"] and layouts is not None:
+        names = _transposed(experiment, layouts, start, found)
+        if names:
+            found["transposed"] = names
     return found
+
+
+def _transposed(experiment: Experiment, layouts: Layouts, start: CaseSpec, found: Localised) -> list[str]:
+    """Square tensors any one of which, transposed in the reference, gives the candidate's first bad stage."""
+    spec = CaseSpec(start.index, start.seed, found["dtype"], start.params)
+    try:
+        errors = _errors(experiment, layouts, spec, stage=found["independently_bad"][0])
+    except Exception:  # noqa: BLE001  (the candidate already has its verdict, and its stage)
+        return []
+    return [name for name, error in errors.items() if error <= BAD_U]
 
 
 def _tried(experiment: Experiment, stages: Companion, case: CaseSpec) -> Stages:
@@ -80,7 +98,7 @@ def _summary(dtype: str, alone: dict[str, float], through: dict[str, float]) -> 
     }
 
 
-def _errors(experiment: Experiment, stages: Companion, spec: CaseSpec, *, replaced: bool) -> dict[str, float]:
+def _errors(experiment: Experiment, stages: Companion, spec: CaseSpec, **asked: Any) -> dict[str, float]:
     case = experiment.make(spec)
     subject, _ = bounded(
         experiment.candidate,
@@ -91,7 +109,4 @@ def _errors(experiment: Experiment, stages: Companion, spec: CaseSpec, *, replac
         layout=case.layout,
     )
     case.begin()
-    return {
-        name: error_u(got, want, case.dtype)
-        for name, got, want in stages(subject, case, replaced=replaced, **case.params)
-    }
+    return {name: error_u(got, want, case.dtype) for name, got, want in stages(subject, case, **asked, **case.params)}

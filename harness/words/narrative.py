@@ -47,8 +47,8 @@ def claim_page(claim: Claim, result: Result, stages: Stages | None) -> str:
 
 def failure_lines(claim_id: str, contract: str, result: Result, where: str, options: str = "") -> list[str]:
     """Format a failure as a few lines, each without a line break; `options` are those that a replay needs."""
-    lines = [f"{result['verdict']} {claim_id} ({contract})", f"  because   {result['reason']}"]
     found = result.get("counterexample")
+    lines = [f"{result['verdict']} {claim_id} ({contract}){_place(result)}", f"  because   {result['reason']}"]
     if found:
         first = found["violated"][0]
         lines += [
@@ -63,12 +63,33 @@ def failure_lines(claim_id: str, contract: str, result: Result, where: str, opti
     if beside:
         lines.append(f"  beside    {beside}")
     if result["first_divergent_stage"]:
-        lines.append(f"  stage     {result['first_divergent_stage']}")
+        lines.append(f"  stage     {result['first_divergent_stage']}{_layout(result.get('transposed'))}")
     if result["if_fails"]:
         lines.append(f"  look      {result['if_fails']}")
     if found:
         lines.append(f"  again     harness replay {where}/claims/{claim_id}/counterexample.json{options}")
     return [line(each) for each in lines]
+
+
+def _place(result: Result) -> str:
+    """`: stage layers.0.attn`, or what the falsifier named beside a number (`: not_followed, eps: 1 to 2`), or ''."""
+    if result["first_divergent_stage"]:
+        return f": stage {result['first_divergent_stage']}"
+    candidate = result["record"]["subjects"].get("candidate")
+    first = next(iter(result.get("counterexample", result)["violated"]), None)
+    if candidate is None or first is None or not first["pair"]:
+        return ""
+    named = any((row["name"], row.get("pair")) == (first["measure"], first["pair"]) for row in candidate["scalars"])
+    return f": {first['measure']}, {_cut(first['pair'])}" if named else ""
+
+
+def _layout(names: list[str] | None) -> str:
+    """Say that the bad stage is right for a square tensor in the other layout, which its shape cannot tell."""
+    return f"; its values are those of {' or '.join(names)} transposed" if names else ""
+
+
+def _cut(text: str, most: int = 100) -> str:
+    return text if len(text) <= most else f"{text[:most]} ..."
 
 
 def violation_text(violated: Violation) -> str:
@@ -172,7 +193,8 @@ def _stages(stages: Stages) -> list[str]:
         return ["## Stage", f"Not localised: {prose(stages['unsupported'])}."]
     bad = ", ".join(code(s) for s in stages["independently_bad"]) or "none"
     first = code(stages["first_divergent"]) if stages["first_divergent"] else "none"
-    return ["## Stage", f"First divergent: {first}. Bad on their own (fed the reference's inputs): {bad}."]
+    layout = prose(_layout(stages.get("transposed")))
+    return ["## Stage", f"First divergent: {first}{layout}. Bad on their own (fed the reference's inputs): {bad}."]
 
 
 def _mutants(mutants: list[Fate], limits: list[Limit | Group]) -> list[str]:

@@ -67,6 +67,24 @@ def test_a_family_is_transformers_own(family: str, variant: str, tmp_path: Path)
     assert dynamic or rel_l2(np.concatenate([head, tail], axis=1), want) < 1e-12
 
 
+SCALED = [("llama", "llama3"), ("llama", "dynamic"), ("qwen2", "window"), ("qwen3", "tied"), ("qwen3_5_text", "biased")]
+
+
+@pytest.mark.parametrize(("family", "variant"), SCALED)
+def test_the_baseline_reads_a_scaled_rope(family: str, variant: str, tmp_path: Path) -> None:
+    folder, config, _ = folder_of(tmp_path, family, variant)
+    seen = parity(
+        boundary(transformers_decoder, "float64"), Case(seed=1, dtype="float64"), weights=str(folder), length=LENGTH
+    )
+    assert rel_l2(*seen.pairs["logits"]) < 1e-12, config["rope_parameters"]
+
+
+def test_a_gemma_4_ends_with_full_attention(first: dict[str, Model]) -> None:
+    config = first["gemma4_text"][1]
+    with pytest.raises(ValueError, match="found sliding_attention as the last of layer_types, expected full_attention"):
+        declare({**config, "layer_types": [*config["layer_types"][:-1], "sliding_attention"]})
+
+
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: Any) -> dict[str, Model]:
     """The first declared variant of every family."""

@@ -226,7 +226,8 @@ def test_identity_of_a_folder_changes_with_its_bytes(folder: Path) -> None:
 def test_the_reader_of_folders_is_no_candidate_of_its_own() -> None:
     with pytest.raises(
         UserError,
-        match=r"no such built-in candidate \(cuda_graph, torch, torch_compile, torch_compile_static, torch_sdpa\)",
+        match=r"no such built-in candidate \(cuda_graph, torch, torch_compile, torch_compile_static, torch_sdpa, "
+        r"transformers\)",
     ):
         candidate.load("huggingface")
 

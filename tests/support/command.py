@@ -17,7 +17,7 @@ HARNESS = [sys.executable, "-m", "harness"]
 def started(command: list[str], folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """A command after it has ended, whatever its exit code; started in `folder`, with `settings` in its environment."""
     return subprocess.run(
-        command, cwd=folder, env=environment(**settings), capture_output=True, text=True, timeout=600, check=False
+        command, cwd=folder, env=environment(**settings), capture_output=True, text=True, timeout=1800, check=False
     )
 
 

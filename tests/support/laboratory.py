@@ -47,7 +47,13 @@ def changed(claim: Claim, **fields: Any) -> Claim:
 
 
 def examine(
-    claim: Claim, mutants: Mutants, folder: Path, candidate: str = "torch", seed: int = 0, device: str = "cpu"
+    claim: Claim,
+    mutants: Mutants,
+    folder: Path,
+    candidate: str = "torch",
+    seed: int = 0,
+    device: str = "cpu",
+    weights: str | None = None,
 ) -> Examined:
     """Record and judgement, as a claim's own process would have them."""
     device = place(device, claim.device)
@@ -58,6 +64,7 @@ def examine(
         candidate=candidate,
         candidate_folder=str(folder),
         mutants=mutants,
+        weights=weights,
     )
     return examine_job(job, lambda stage: None)
 

@@ -81,6 +81,10 @@ def in_the_way(folder: str | Path) -> tuple[str, str] | None:
     return None
 
 
+ON_REQUEST = HARNESS / "on_request"
+"""The built-in contracts that take minutes; only their own names lead to them."""
+
+
 def shipped_contracts() -> Path:
     """The folder of the built-in contracts: inside the installed package, or beside it in a checkout."""
     installed = HARNESS / "builtin"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from harness.falsifiers.inputs.cache_requests import run
 from harness.falsifiers.inputs.checkpoint import OtherArchitecture, read_checkpoint, undeclared
 from harness.falsifiers.inputs.config_keys import Turn, not_turned, turns
 from harness.falsifiers.inputs.synthetic_model import case_tokens
-from harness.falsifiers.model.decoder import Stages, stages_of
+from harness.falsifiers.model.decoder import Stages, layouts_of, stages_of
 from harness.observation import Observation
 from harness.reference.model.decoder import decoder_logits
 
@@ -30,43 +31,66 @@ VISIBLE = 1e-9
 """Share of the logits from which on float64 shows that a key matters."""
 
 
-def parity(subject: Any, case: Case, *, weights: str, length: int, batch: int = 2) -> Observation:
+def parity(
+    subject: Any, case: Case, *, weights: str, length: int, batch: int = 2, family: str | None = None
+) -> Observation:
     """Logits of a Hugging Face checkpoint folder, its weights rounded to the case's dtype, on random token ids.
 
+    Units:  family names a subfolder of the weights, so that a claim can explore many; the folder itself without it.
     Shapes: tokens (batch, length) -> logits (batch, length, vocab).
     Raises: UserError naming the key or tensor if the reference cannot run the folder's checkpoint.
     """
-    config, tensors = read_checkpoint(str(weights), case.dtype, any_family=True)
+    folder = _folder(weights, family)
+    config, tensors = read_checkpoint(folder, case.dtype, any_family=True)
     tokens = case_tokens(case, config, batch, length)
-    want = case.once(_logits, str(weights), case.dtype, tokens)
+    want = case.once(_logits, folder, case.dtype, tokens)
     got = subject.load(config, tensors).logits(tokens)
     return Observation(logits=(got, want), by_transformers=bool(undeclared(config)))
 
 
 def parity_stages(
-    subject: Any, case: Case, *, weights: str, length: int, batch: int = 2, replaced: bool = False
+    subject: Any,
+    case: Case,
+    *,
+    weights: str,
+    length: int,
+    batch: int = 2,
+    family: str | None = None,
+    replaced: bool = False,
 ) -> Stages:
     """(stage, got, want) in order, for the checkpoint and tokens of `parity`.
 
     Shapes: as in `reference.model.decoder.stage_names`, without the stages that the subject does not return.
     """
-    config, tensors = read_checkpoint(str(weights), case.dtype, any_family=True)
+    folder = _folder(weights, family)
+    config, tensors = read_checkpoint(folder, case.dtype, any_family=True)
     if undeclared(config):
         return []
     return stages_of(subject, case, config, tensors, case_tokens(case, config, batch, length), replaced)
 
 
-def cached(subject: Any, case: Case, *, weights: str, shape: Mapping[str, int]) -> Observation:
+def parity_layouts(
+    subject: Any, case: Case, *, weights: str, length: int, stage: str, batch: int = 2, family: str | None = None
+) -> Stages:
+    """`layouts_of` for the checkpoint and tokens of `parity`."""
+    config, tensors = read_checkpoint(_folder(weights, family), case.dtype, any_family=True)
+    return layouts_of(subject, case, config, tensors, case_tokens(case, config, batch, length), stage)
+
+
+def cached(
+    subject: Any, case: Case, *, weights: str, shape: Mapping[str, int], family: str | None = None
+) -> Observation:
     """A prompt of `split` tokens and single ones behind it, and a batch with one row padded by `pad` on the left.
 
     Units:  shape gives length, split and pad, which a contract explores together.
     Shapes: tokens (2, length) -> logits (2, length, vocab) of each row alone and at once, NaN at padding.
     """
-    config, tensors = read_checkpoint(str(weights), case.dtype, any_family=True)
+    folder = _folder(weights, family)
+    config, tensors = read_checkpoint(folder, case.dtype, any_family=True)
     length, split, pad = shape["length"], shape["split"], shape["pad"]
     tokens = case_tokens(case, config, 2, length)
-    whole = case.once(_logits, str(weights), case.dtype, tokens)
-    short = case.once(_logits, str(weights), case.dtype, tokens[1:, pad:])
+    whole = case.once(_logits, folder, case.dtype, tokens)
+    short = case.once(_logits, folder, case.dtype, tokens[1:, pad:])
     loaded = subject.load(config, tensors)
     sizes = [split] + [1] * (length - split)
     padded = run(loaded, tokens, sizes, np.array([split, split - pad]))
@@ -75,20 +99,23 @@ def cached(subject: Any, case: Case, *, weights: str, shape: Mapping[str, int]) 
     )
 
 
-def threading(subject: Any, case: Case, *, weights: str, length: int, batch: int = 2) -> Observation:
+def threading(
+    subject: Any, case: Case, *, weights: str, length: int, batch: int = 2, family: str | None = None
+) -> Observation:
     """Every key of the config that the family reads, changed alone: the subject's logits follow the reference's.
 
     A key that moves no logit of these tokens is counted, and named in the claim's log.
     Shapes: tokens (batch, length), longer than windows and original contexts.
     """
-    config, tensors = read_checkpoint(str(weights), case.dtype, any_family=True)
+    folder = _folder(weights, family)
+    config, tensors = read_checkpoint(folder, case.dtype, any_family=True)
     if undeclared(config):
         raise OtherArchitecture(f"the reference does not declare this model ({undeclared(config)})")
     tokens = case_tokens(case, config, batch, length)
-    plain = case.once(_logits, str(weights), case.dtype, tokens)
+    plain = case.once(_logits, folder, case.dtype, tokens)
     seen, hidden, lost, refused = list[float](), list[str](), list[str](), list[str]()
     for turn in turns(config):
-        want = case.once(_turned, str(weights), case.dtype, tokens, turn)
+        want = case.once(_turned, folder, case.dtype, tokens, turn)
         moved = float(np.linalg.norm(want - plain) / np.linalg.norm(plain))
         if not moved > VISIBLE:
             hidden.append(turn.name)
@@ -113,6 +140,10 @@ def threading(subject: Any, case: Case, *, weights: str, length: int, batch: int
         keys_refused=len(refused),
         where={"not_followed": ", ".join(lost)},
     )
+
+
+def _folder(weights: str, family: str | None) -> str:
+    return str(weights) if family is None else str(Path(weights) / family)
 
 
 # One entry per dtype, because a claim's cases alternate between dtypes and reading the folder is slow.

@@ -14,7 +14,7 @@ ARRAYS = "torch"
 HYBRID = ("qwen3", "qwen3_5_text")
 """Model types that `harness.falsifiers.baselines.transformers.hybrid` builds."""
 PLAIN = ("llama", "qwen2")
-"""Model types that are built here; `any_decoder` builds all others, through a folder."""
+"""Model types that are built here if their RoPE is not scaled; `any_decoder` builds all others, through a folder."""
 
 
 @dataclass
@@ -65,14 +65,14 @@ def load(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], *, dtyp
     Raises: RuntimeError naming the tensors if `weights` does not hold exactly the model's tensors.
     Source: transformers' AutoModelForCausalLM, eager attention.
     """
+    if config["model_type"] not in (*HYBRID, *PLAIN) or _scaled(config):
+        from harness.falsifiers.baselines.transformers import any_decoder
+
+        return any_decoder.load(config, weights, dtype=dtype, device=device)
     if config["model_type"] in HYBRID:
         from harness.falsifiers.baselines.transformers import hybrid  # imported late, because its modules load slowly
 
         return hybrid.load(config, weights, dtype=dtype, device=device)
-    if config["model_type"] not in PLAIN:
-        from harness.falsifiers.baselines.transformers import any_decoder
-
-        return any_decoder.load(config, weights, dtype=dtype, device=device)
     wide = dtype == "float64"
     # Eager attention computes its softmax in float32 even in a float64 model, which float64
     # cases would detect; sdpa computes in the dtype of its inputs.
@@ -89,6 +89,12 @@ def load(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], *, dtyp
     if wide:
         _norms_in_float64(model)
     return Decoder(model)
+
+
+def _scaled(config: Mapping[str, Any]) -> bool:
+    """Whether RoPE is of another kind than the plain one, which alone `_restore_rotary` computes anew."""
+    given = {**(config.get("rope_parameters") or {}), **(config.get("rope_scaling") or {})}
+    return given.get("rope_type", given.get("type", "default")) != "default"
 
 
 def _restore_rotary(model: Any, wide: bool) -> None:

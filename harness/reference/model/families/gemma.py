@@ -81,6 +81,8 @@ def gemma4_text(keys: Keys) -> Stored:
     keys.without_effect("top_k_experts")
     layers, norm = keys.count("num_hidden_layers"), Norm(keys.positive("rms_norm_eps", 1e-6))
     types = keys.layer_types(layers, KINDS)
+    if types[-1] != KINDS[0]:
+        raise ValueError(f"config: found {types[-1]} as the last of layer_types, expected {KINDS[0]} (gemma4_text)")
     own, same = keys.get("per_layer_config"), keys.flag("attention_k_eq_v")
     blocks = []
     for i, kind in enumerate(types):
