@@ -7,9 +7,23 @@ names a test by its whole id gets it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
+from typing import TypeVar
 
 import pytest
+
+T = TypeVar("T")
+
+
+def kinds_first(parameters: Iterable[T], kind: Callable[[T], Hashable]) -> tuple[list[T], int]:
+    """The parameters with the first of each kind in front, and the number of kinds, which `sample` is to run."""
+    first, rest = dict[Hashable, T](), list[T]()
+    for each in parameters:
+        if (which := kind(each)) in first:
+            rest.append(each)
+        else:
+            first[which] = each
+    return [*first.values(), *rest], len(first)
 
 
 def left_out(items: Iterable[pytest.Item], named: Iterable[str]) -> set[str]:

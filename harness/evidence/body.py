@@ -39,6 +39,8 @@ class Host(TypedDict):
     candidate: Identity
     host: Machine
     versions: dict[str, str]
+    isolation: NotRequired[str]
+    """How an external program is kept from others' files: `landlock` or `none`. Absent in older evidence."""
 
 
 class Options(TypedDict):

@@ -35,6 +35,7 @@ def started(options: Options, checked: Checked, host: Host) -> Begun:
         "weights": weights_digest(options["weights"]),
         "host": host["host"],
         "versions": host["versions"],
+        "isolation": host["isolation"],
         "code": code_digests(),
         "contracts": [describe(contract, checked) for contract in checked.contracts],
     }

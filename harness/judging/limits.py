@@ -202,6 +202,9 @@ def _measured(name: str, op: str, bound: float, dtype: str, chosen: set[int], sa
         found = [Measured(float(s["value"]), s["case"], s.get("pair")) for s in held]
         return _nearest(op, bound, found) if {each.case for each in found} == chosen else Measured(math.nan)
     counts = MEASUREMENTS[name].counts
+    silent = chosen - {row["case"] for row in sample.rows}
+    if silent:  # A case that compared nothing would hide behind the other cases of its pool.
+        return Measured(math.nan, min(silent))
     pairs = sorted({row["pair"] for row in sample.rows if row["case"] in chosen})
     pools = (
         Pool(

@@ -45,6 +45,9 @@ def vacuous(claim: Entry, limits: list[Limit | Group], mutants: list[Fate]) -> s
             return f"mutant {mutant['name']} survived{crashed}"
     if not ran:
         return "no mutant ran"
+    absent = sorted(set(claim.get("mutants", ())) - {m["name"] for m in mutants})
+    if absent:
+        return f"the record says nothing of mutant {', '.join(absent)}, which the claim names"
     exempt = bool(claim.get("mutants_exempt"))
     # Mutants derived from the baseline's output (zeros, for example) do not count, because almost any limit kills
     # them; they do count if the claim is exempt from named mutants. A mutant that an implicit limit kills does not

@@ -22,7 +22,7 @@ from harness.report.curve import Curves, curves
 from harness.report.spread import Spread, spread
 from harness.report.state import State
 from harness.report.why import root_cause, whys
-from harness.subject.candidate import BASELINE, PROGRAM, built_in
+from harness.subject.candidate import BASELINE, built_in, is_program
 from harness.words.glossary import MEANING
 from harness.words.narrative import next_step, search_text
 
@@ -238,7 +238,7 @@ def _named(candidate: str) -> str:
     """The option that names the candidate; the words of a command line are left out: this one comes from evidence."""
     if candidate in (BASELINE, *built_in()):
         return ""
-    return f" --candidate {shlex.quote('exec:...' if candidate.startswith(f'{PROGRAM}:') else candidate)}"
+    return f" --candidate {shlex.quote('exec:...' if is_program(candidate) else candidate)}"
 
 
 def _log(place: Path) -> str:

@@ -89,7 +89,7 @@ def found(device: str, spec: str, folder: str) -> Host:
     settle(1)  # as every claim begins
     about = None if there.missing else facts(there.device)
     with overheard():
-        candidate.load(spec, folder)
+        loaded = candidate.load(spec, folder)
     return {
         "device_asked": device,
         "device": there.device,
@@ -103,6 +103,7 @@ def found(device: str, spec: str, folder: str) -> Host:
             "device": about,
         },
         "versions": {name: version for name in PACKAGES if (version := _version(name))} | _llama_cpp(),
+        "isolation": loaded.isolation if candidate.is_program(spec) else "none",
     }
 
 

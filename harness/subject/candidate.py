@@ -81,6 +81,11 @@ def own_weights(spec: str) -> str | None:
     return spec.removeprefix("hf:") if spec.startswith("hf:") else None
 
 
+def is_program(spec: str) -> bool:
+    """Whether the candidate is an external program, `exec:COMMAND`."""
+    return spec.startswith(PROGRAM + ":")
+
+
 def opened(spec: str, folder: Path) -> Path | None:
     """The folder or file that a candidate `hf:DIR` or `gguf:FILE` is opened from; None for every other."""
     scheme, _, rest = spec.partition(":")

@@ -13,7 +13,7 @@ from harness import checkpoint
 from harness.contract.names.modules import Missing, Modules
 from harness.contract.names.packages import HARNESS, full_name
 from harness.errors import UserError
-from harness.subject.candidate import BASELINE, OPENED, PROGRAM, READERS, check_built_in, existing
+from harness.subject.candidate import BASELINE, OPENED, PROGRAM, READERS, check_built_in, existing, is_program
 from harness.subject.sources import file_digest, files_digest, with_siblings
 
 
@@ -35,7 +35,7 @@ def identity(spec: str, folder: str | Path = ".") -> Identity:
     if spec == BASELINE:
         return {"spec": spec, "sha256": None}
     where, _, rest = (spec, "", "") if spec.endswith(".py") else spec.partition(":")
-    if spec.startswith(f"{PROGRAM}:"):
+    if is_program(spec):
         package = import_module(f"harness.candidates.{READERS[PROGRAM]}")
         found = _program_files(package.words(spec.removeprefix(f"{PROGRAM}:")), Path(folder))
         return {"spec": spec, "sha256": files_digest(found, Path(folder)), "reader": _ours(READERS[PROGRAM])}

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.sample import kinds_first
 from tests.support.repository import ROOT
 
 CASES = 4
@@ -16,6 +17,13 @@ CASES = 4
 @pytest.mark.parametrize("number", range(CASES))
 def test_marked(number: int) -> None:
     assert number in range(CASES)
+
+
+def test_one_of_each_kind_comes_first_and_none_is_lost() -> None:
+    assert kinds_first(["a1", "a2", "b1", "a3", "c1", "b2"], lambda name: name[0]) == (
+        ["a1", "b1", "c1", "a2", "a3", "b2"],
+        3,
+    )
 
 
 def collected(*words: str) -> list[str]:

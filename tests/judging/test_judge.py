@@ -86,13 +86,12 @@ def test_a_scalar_that_was_not_measured_does_not_pass():
     }
     seen = subject(scalars=[{"case": 0, "name": "val_loss", "value": 5.0}])
     rec = record(candidate=seen, baseline=seen, mutants=mutants)
-    assert verdict(rec, accept=limits)[0] is Verdict.PARTIAL
-    assert (
-        verdict({**rec, "subjects": {**rec["subjects"], "candidate": subject()}}, accept=limits)[0] is Verdict.FALSIFIED
-    )
+    claim = {"accept": limits, "mutants": ["high", "low"]}
+    assert verdict(rec, **claim)[0] is Verdict.PARTIAL
+    assert verdict({**rec, "subjects": {**rec["subjects"], "candidate": subject()}}, **claim)[0] is Verdict.FALSIFIED
     nan = subject(scalars=[{"case": 0, "name": "val_loss", "value": "nan"}])
-    assert verdict({**rec, "subjects": {**rec["subjects"], "candidate": nan}}, accept=limits)[0] is Verdict.FALSIFIED
-    assert verdict({**rec, "mutants": {"high": mutants["high"]}}, accept=limits) == (
+    assert verdict({**rec, "subjects": {**rec["subjects"], "candidate": nan}}, **claim)[0] is Verdict.FALSIFIED
+    assert verdict({**rec, "mutants": {"high": mutants["high"]}}, accept=limits, mutants=["high"]) == (
         Verdict.VACUOUS,
         "limit val_loss gt 0.01 killed no mutant, so nothing shows that it can fail",
     )
@@ -138,15 +137,29 @@ def test_no_mutants_at_all_is_vacuous():
     assert verdict(record(mutants={}))[0] is Verdict.VACUOUS
 
 
+def test_a_named_mutant_of_which_the_record_says_nothing_is_vacuous():
+    found = verdict(record(), mutants=["wrong", "skips_eps"])
+    assert found == (Verdict.VACUOUS, "the record says nothing of mutant skips_eps, which the claim names")
+
+
+def test_a_case_that_compared_nothing_does_not_hide_behind_the_others():
+    two = [{"index": i, "seed": 1, "dtype": "float32", "params": {"std": 1.0}} for i in (0, 1)]
+    whole = subject(row(0, error=U32), row(1, error=U32))
+    wrong = {"wrong": subject(row(0, error=1.0), row(1, error=1.0))}
+    assert verdict({**record(whole, whole, wrong), "cases": two})[0] is Verdict.PARTIAL
+    half = {**record(subject(row(0, error=U32)), whole, wrong), "cases": two}
+    assert verdict(half)[0] is Verdict.FALSIFIED
+    assert judge(CLAIM, half).violated[0]["case"] == 1
+
+
 def test_a_limit_that_only_a_derived_output_violates_is_decoration():
     limits = {"err_ratio": {"le": 2.0, "why": "w"}, "max_abs_err": {"le": 5.0, "why": "w"}}
     mutants = {"wrong": subject(row(error=1.0)), "zeros": subject(row(error=100.0), free=True)}
     assert verdict(record(mutants=mutants), accept=limits)[1] == (
         "limit max_abs_err le 5 killed no mutant, so nothing shows that it can fail"
     )
-    assert verdict(record(mutants={"zeros": mutants["zeros"]}), accept=limits, mutants_exempt="opaque")[0] is (
-        Verdict.PARTIAL
-    )
+    exempt = {"accept": limits, "mutants": [], "mutants_exempt": "opaque"}
+    assert verdict(record(mutants={"zeros": mutants["zeros"]}), **exempt)[0] is Verdict.PARTIAL
 
 
 def test_a_kill_by_an_implicit_limit_says_nothing_of_the_written_ones():

@@ -54,6 +54,7 @@ def load(config, weights, *, dtype, device):
 """
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_the_candidate_survives_and_every_mutant_breaks_the_relation_by_far(claim, tmp_path):
     found = examine(CLAIMS[claim], MUTANTS[claim], tmp_path).judgement

@@ -73,6 +73,7 @@ def limits(found):
     return {v["limit"] for v in found.violated}
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("claim_id", CLAIMS)
 def test_the_torch_candidate_survives_and_every_mutant_dies(claim_id, tmp_path):
     found = laboratory.examine(CLAIMS[claim_id], MUTANTS[claim_id], tmp_path).judgement

@@ -22,6 +22,7 @@ from harness.reference.ops import activations as reference
 from harness.reference.ops.norm import l2norm_forward, layernorm_forward
 from harness.subject.boundary import Boundary
 from harness.subject.trace import Trace
+from tests.sample import kinds_first
 from tests.support.distance import rel_l2
 from tests.support.judgement import judged, known_wrong, survives
 from tests.support.laboratory import changed, shipped_in
@@ -93,7 +94,8 @@ def test_wrong_shapes_get_one_clear_line():
         reference.swiglu_forward(np.ones(2), np.ones(3))
 
 
-@pytest.mark.parametrize("name", CLAIMS)
+@pytest.mark.sample(14)
+@pytest.mark.parametrize("name", kinds_first(CLAIMS, lambda name: CLAIMS[name].op)[0])
 def test_the_default_candidate_survives_and_every_mutant_dies_by_a_wide_margin(name):
     found = judged(CLAIMS[name], eager, mutants=known_wrong(MUTANTS[name]))
     assert found.verdict is Verdict.PARTIAL, found.reason
@@ -105,7 +107,14 @@ def test_every_mutant_for_special_values_belongs_to_a_claim():
     assert set(mutants_of(special_mutants)) <= named
 
 
-@pytest.mark.parametrize(("name", "kernel"), [(name, kernel) for name in CLAIMS for kernel in KERNELS[CLAIMS[name].op]])
+KERNEL_CASES, KERNEL_KINDS = kinds_first(
+    [(name, kernel) for name, claim in CLAIMS.items() for kernel in KERNELS[claim.op]],
+    lambda case: (CLAIMS[case[0]].op, case[1]),
+)
+
+
+@pytest.mark.sample(KERNEL_KINDS)
+@pytest.mark.parametrize(("name", "kernel"), KERNEL_CASES)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_correct_kernels_written_otherwise_stay_within_the_limits(name, kernel):
     found = judged(changed(CLAIMS[name], examples=1), KERNELS[CLAIMS[name].op][kernel], seed=1)

@@ -15,6 +15,7 @@ from harness.mutant import mutants_of
 from harness.reference.ops.linear import embedding_forward, linear_forward, matmul_forward
 from harness.reference.ops.losses import cross_entropy_backward, cross_entropy_forward
 from harness.reference.ops.sampling import argmax_forward, margin, top_k_forward
+from tests.sample import kinds_first
 from tests.support.distance import rel_l2
 from tests.support.draws import normal
 from tests.support.judgement import stays_within_the_limits
@@ -124,12 +125,17 @@ def test_inputs_are_sharp():
     assert ((call.args[0][::2, :129] == call.args[0][::2, :129].max(axis=1, keepdims=True)).sum(axis=1) >= 2).all()
 
 
-@pytest.mark.parametrize("name", CLAIMS)
+BY_OP, OPS = kinds_first(CLAIMS, lambda name: CLAIMS[name].op)
+
+
+@pytest.mark.sample(OPS)
+@pytest.mark.parametrize("name", BY_OP)
 def test_the_default_candidate_survives_and_every_mutant_dies_by_a_wide_margin(name, tmp_path):
     shows_its_power(CLAIMS[name], MUTANTS[name], tmp_path)
 
 
-@pytest.mark.parametrize("name", CLAIMS)
+@pytest.mark.sample(OPS)
+@pytest.mark.parametrize("name", BY_OP)
 def test_correct_kernels_written_otherwise_stay_within_the_limits(name):
     for kernel, subject in KERNELS[CLAIMS[name].op].items():
         stays_within_the_limits(CLAIMS[name], subject, kernel, seed=2)

@@ -9,7 +9,15 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, quants
 
 from harness.candidates import torch as eager
 from harness.formats.ggml_types import GGML_TYPES
-from harness.reference.ops.quantization import BLOCK, BLOCK_BYTES, dequantize, quantize, round_activations, steps
+from harness.reference.ops.quantization import (
+    BLOCK,
+    BLOCK_BYTES,
+    dequantize,
+    open_bytes,
+    quantize,
+    round_activations,
+    steps,
+)
 
 KINDS = ("F16", "BF16", "Q8_0", "Q4_0")
 
@@ -88,3 +96,19 @@ def test_block_sizes_are_those_of_the_gguf_package() -> None:
     for kind, size in BLOCK_BYTES.items():
         block, width = GGML_QUANT_SIZES[GGMLQuantizationType[kind]]
         assert size == width * BLOCK // block
+
+
+def test_our_bytes_differ_from_gguf_s_only_where_the_format_leaves_them_open() -> None:
+    x = np.random.default_rng(0).standard_normal((4000, 320)).astype(np.float32)
+    theirs = quants.quantize(x, GGMLQuantizationType.Q4_0)
+    ours, undecided = quantize(x, "Q4_0"), open_bytes(x, "Q4_0")
+    assert not ((ours != theirs) & ~undecided).any()
+    assert 0 < undecided.sum() < 1e-4 * undecided.size
+    assert not open_bytes(x, "Q8_0").any()
+
+
+def test_a_number_where_two_codes_meet_leaves_its_byte_open() -> None:
+    x = np.zeros((1, 32), np.float32)
+    x[0, 0], x[0, 21] = -8, np.nextafter(np.float32(0.5), np.float32(0))
+    undecided = open_bytes(x, "Q4_0")
+    assert np.flatnonzero(undecided).tolist() == [2 + 21 - 16]

@@ -20,6 +20,7 @@ ATTENTION = "q (batch, kv_heads group, queries, dim), k (batch, kv_heads, keys, 
 PRELUDE = "import numpy as np\n\ndef wide(x):\n    return x.astype(np.float64)\n\n"
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_the_candidate_survives_and_every_mutant_breaks_the_relation_by_far(claim, tmp_path):
     found = examine(CLAIMS[claim], MUTANTS[claim], tmp_path).judgement

@@ -23,6 +23,7 @@ from harness.judging.verdict import Verdict
 from harness.mutant import mutants_of
 from harness.subject.boundary import Boundary
 from harness.subject.trace import Trace
+from tests.sample import kinds_first
 from tests.support.judgement import judged, survives
 from tests.support.laboratory import shipped_in
 
@@ -41,7 +42,8 @@ def only(claim, *, examples=None, **domains):
     return Claim(claim.contract, claim.path, claim.line, source)
 
 
-@pytest.mark.parametrize("name", CLAIMS)
+@pytest.mark.sample(3)
+@pytest.mark.parametrize("name", kinds_first(CLAIMS, lambda name: CLAIMS[name].op)[0])
 def test_the_default_candidate_survives_and_every_mutant_dies_by_a_wide_margin(name):
     claim = CLAIMS[name]
     known = MUTANTS[claim.op] | SHARED
@@ -55,9 +57,14 @@ def test_every_mutant_belongs_to_a_claim():
     assert named == {(op, mutant) for op, known in MUTANTS.items() for mutant in known}
 
 
-@pytest.mark.parametrize(
-    ("name", "kernel"), [(name, kernel) for name, claim in CLAIMS.items() for kernel in KERNELS[claim.op]]
+KERNEL_CASES, KERNEL_KINDS = kinds_first(
+    [(name, kernel) for name, claim in CLAIMS.items() for kernel in KERNELS[claim.op]],
+    lambda case: (CLAIMS[case[0]].op, case[1]),
 )
+
+
+@pytest.mark.sample(KERNEL_KINDS)
+@pytest.mark.parametrize(("name", "kernel"), KERNEL_CASES)
 def test_correct_kernels_written_otherwise_stay_within_the_limits(name, kernel):
     found = judged(only(CLAIMS[name], examples=1), KERNELS[CLAIMS[name].op][kernel], seed=1)
     assert survives(found), found.reason

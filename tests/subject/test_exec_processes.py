@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from harness.candidates.process import landlock
 from tests.support.command import HARNESS, as_json, claims_of, harness
 from tests.support.exec_program import SPAWNS, WRITE, program, relu
 from tests.support.process import gone, wait_for
@@ -42,6 +44,12 @@ falsification_tests:
   ship_blocking: false
   if_fails: i
 """
+
+
+@pytest.fixture(autouse=True)
+def _unconfined(monkeypatch: Any) -> None:
+    """Programs here leave marks in the working folder, as a program may where the system confines none."""
+    monkeypatch.setenv("HARNESS_ISOLATION", "none")
 
 
 def test_a_program_that_does_not_end_is_killed_with_its_children(tmp_path: Path, monkeypatch: Any) -> None:
@@ -87,6 +95,7 @@ def test_a_killed_run_takes_its_program_along(tmp_path: Path) -> None:
     assert all(gone(pid) for pid in pids)
 
 
+@pytest.mark.sample(0)
 def test_a_claim_out_of_time_takes_its_program_along(tmp_path: Path) -> None:
     (tmp_path / "contract.yaml").write_text(LIMITED)
     spec = program(tmp_path, SPAWNS + "time.sleep(600)")
@@ -121,14 +130,25 @@ for path in Path.cwd().rglob("claims/*/result.json"):
 
 def test_a_program_that_rewrites_a_finished_verdict_leaves_the_run_unsealed(tmp_path: Path) -> None:
     """Two claims, one at a time: while the second runs, the program changes what the first found."""
-    spec = program(tmp_path, FORGES + RELU)
-    either = ["-k", "FALSIFY-RELU-001 or FALSIFY-TANH-001", "-j", "1"]
-    done = harness(tmp_path, *options(tmp_path, spec), *either)
+    done = _forging(tmp_path, HARNESS_ISOLATION="none")
     assert done.returncode == 1
     assert re.search(
         r"changed after the claim ended \(.*\); something that ran here writes into the evidence", done.stderr
     )
     assert not list((tmp_path / "evidence").glob("*/manifest.json"))
+
+
+@pytest.mark.skipif(not landlock.version(), reason="this system offers no Landlock")
+def test_a_confined_program_cannot_rewrite_a_verdict(tmp_path: Path) -> None:
+    _forging(tmp_path, HARNESS_ISOLATION="auto")
+    (run,) = (each.parent for each in (tmp_path / "evidence").glob("*/manifest.json"))
+    assert "PermissionError" in (run / "claims" / "FALSIFY-TANH-001" / "log.txt").read_text()
+    assert json.loads((run / "claims" / "FALSIFY-RELU-001" / "result.json").read_text())["verdict"] != "DISCHARGED"
+
+
+def _forging(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    spec = program(folder, FORGES + RELU)
+    return harness(folder, *options(folder, spec), "-k", "FALSIFY-RELU-001 or FALSIFY-TANH-001", "-j", "1", **settings)
 
 
 def test_requests_lie_outside_of_the_evidence(tmp_path: Path) -> None:

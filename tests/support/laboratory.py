@@ -35,9 +35,10 @@ def shipped(claim_id: str) -> tuple[Claim, Mutants]:
 
 def shipped_in(folder: str, *names: str) -> tuple[dict[str, Claim], dict[str, Mutants]]:
     """The claims of some contracts of a folder, in the order of the files, and where the mutants of each stand."""
-    checked = [check([CONTRACTS / folder / f"{name}.yaml"]) for name in names]
-    claims = {claim.id: claim for each in checked for contract in each.contracts for claim in contract.claims}
-    return claims, {claim: dict(bound.mutants) for each in checked for claim, bound in each.bindings.items()}
+    by_file = {Path(contract.path).resolve(): contract for contract in _checked().contracts}
+    chosen = [by_file[(CONTRACTS / folder / f"{name}.yaml").resolve()] for name in names]
+    claims = {claim.id: claim for contract in chosen for claim in contract.claims}
+    return claims, {id_: dict(_checked().bindings[id_].mutants) for id_ in claims}
 
 
 def changed(claim: Claim, **fields: Any) -> Claim:

@@ -116,12 +116,14 @@ MISTAKES = [
     ),
     ("FALSIFY-UPDATE-ORDER-001", "g / g.dtype.type(self.loss_scale)", "g", "norms|w .*"),
     ("FALSIFY-METRICS-LOSS-001", "if self.all else loss", "", "average_error"),
-    ("FALSIFY-METRICS-CONVERGED-001", "len(self.gates) >= 1000", "len(self.gates) > 1000", "wrong_verdicts"),
     ("FALSIFY-TRAIN-COPY-001", "self.read = self.o.weights()", "self.read = self.o.w", "(after|swapped again) .*"),
+    # Last: its thousand steps are left to `make trust`; another claim on metrics stays in the sample.
+    ("FALSIFY-METRICS-CONVERGED-001", "len(self.gates) >= 1000", "len(self.gates) > 1000", "wrong_verdicts"),
 ]
 
 
-@pytest.mark.parametrize("claim_id", sorted({claim_id for claim_id, *_ in MISTAKES}))
+@pytest.mark.sample(8)
+@pytest.mark.parametrize("claim_id", dict.fromkeys(claim_id for claim_id, *_ in MISTAKES))
 def test_a_correct_trainer_in_numpy_written_otherwise_is_not_accused(claim_id, tmp_path: Path) -> None:
     """Another order of operations, no 1e-6 beside the norm, metrics in float32."""
     found = judged_alone(claim_id, tmp_path, NUMPY, mutants=[])
@@ -129,6 +131,7 @@ def test_a_correct_trainer_in_numpy_written_otherwise_is_not_accused(claim_id, t
     assert found.verdict is not Verdict.UNVERIFIED, found.reason
 
 
+@pytest.mark.sample(9)
 @pytest.mark.parametrize(("claim_id", "right", "wrong", "where"), MISTAKES)
 def test_a_mistake_in_it_is_found_and_its_place_named(claim_id, right, wrong, where, tmp_path: Path) -> None:
     assert right in NUMPY

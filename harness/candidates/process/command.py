@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.candidates.process import confined
 from harness.candidates.process.answer import BadAnswer, read
 from harness.candidates.process.calls import BACKWARD, arguments, gradients
 from harness.candidates.process.program import run
@@ -58,6 +59,7 @@ def open(command: str, folder: str | Path) -> Command:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
         raise UserError(f"{SECONDS}: found {text!r}, expected a positive number of seconds")
+    confined.isolation()  # a mistake in its setting is told now
     return Command(split, where.resolve(), seconds)
 
 
@@ -74,6 +76,17 @@ class Command:
         if names is None:
             raise AttributeError(name)
         return functools.partial(_op, self, name, names)
+
+    @property
+    def isolation(self) -> str:
+        """How the program is kept from files that are not its own: `landlock` or `none`."""
+        return confined.isolation()
+
+    @functools.cached_property
+    def _room(self) -> Path:
+        """The folder of the requests and of the program's own temporary files; where it can be confined, to this."""
+        self._kept = tempfile.TemporaryDirectory(prefix="harness-exec-", dir=os.environ.get(SCRATCH))
+        return Path(self._kept.name)
 
     def load(self, config: Mapping[str, Any], weights: Mapping[str, Any], *, dtype: str, device: str) -> Model:
         """A language model; each later call passes config and weights to the program. Does not run it."""
@@ -93,12 +106,12 @@ class Command:
 
         Raises: as `program.run` and `answer.read`.
         """
-        with tempfile.TemporaryDirectory(prefix="harness-exec-", dir=os.environ.get(SCRATCH)) as name:
+        with tempfile.TemporaryDirectory(prefix="request-", dir=self._room) as name:
             folder = Path(name)
             write(folder, call, given, dtype=dtype, device=device)
             for path in files:
                 _link(path, folder / path.name)
-            run(self._words, folder, folder=self._folder, seconds=self._seconds, call=call)
+            run(self._words, folder, room=self._room, folder=self._folder, seconds=self._seconds, call=call)
             try:
                 return read(folder, expected)
             except BadAnswer as problem:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from harness.candidates.process import confined
+
 KEPT = 64 << 10
 """How many of the last bytes of stdout, and of stderr, are kept; endless output cannot fill the memory."""
 UNSUPPORTED = 77
@@ -32,16 +34,19 @@ class ProgramLacks(Exception):
     unsupported = True
 
 
-def run(words: Sequence[str], request: Path, *, folder: Path, seconds: float, call: str) -> None:
+def run(words: Sequence[str], request: Path, *, room: Path, folder: Path, seconds: float, call: str) -> None:
     """Run `words` with the request folder as last argument; return if it exits with 0.
+
+    Where the system can confine it, the program writes below `room` alone.
 
     Units:  seconds of wall time; its output is copied to this process's stderr, which the claim's log keeps.
     Raises: ProgramFailed, ProgramRefused or ProgramLacks, each with one line.
     """
     shown = f"`{' '.join(words)}`"
     try:
-        process = subprocess.Popen(
+        process = confined.start(
             [*words, str(request)],
+            room,
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

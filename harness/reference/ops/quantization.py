@@ -71,6 +71,22 @@ def steps(x: np.ndarray, kind: str) -> np.ndarray:
     return np.broadcast_to(largest, blocks.shape).reshape(x.shape)
 
 
+def open_bytes(x: np.ndarray, kind: str) -> np.ndarray:
+    """Bytes of `quantize(x, "Q4_0")` that float32 arithmetic does not fix: a number within 4 ulp of where codes meet.
+
+    ggml's `x * id + 8.5` is a fused multiply-add on one compiler and two roundings on another.
+    Shapes: x (..., C) -> bool (..., C / 32 * 18); all false for other kinds.
+    """
+    if kind != "Q4_0":
+        return np.zeros(quantize(x, kind).shape, bool)
+    blocks = np.asarray(x, np.float32).reshape(*x.shape[:-1], -1, BLOCK)
+    at = np.abs(blocks).argmax(axis=-1, keepdims=True)
+    sums = blocks.astype(np.float64) * _inverse(np.take_along_axis(blocks, at, axis=-1) / np.float32(-8)) + 8.5
+    near = np.abs(sums - np.rint(sums)) <= 4 * np.spacing(np.float32(8))
+    codes = near[..., :16] | near[..., 16:]
+    return np.concatenate([np.zeros((*codes.shape[:-1], 2), bool), codes], axis=-1).reshape(*x.shape[:-1], -1)
+
+
 def round_activations(x: np.ndarray) -> np.ndarray:
     """Quantise each row to Q8_0 blocks and decode it again, as llama.cpp does to the input of a quantised product.
 
