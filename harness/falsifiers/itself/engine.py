@@ -46,9 +46,9 @@ def verify_run(run: str) -> list[str]:
     return verify.check(Path(run))
 
 
-def gate_run(home: str, candidate: str) -> tuple[int, list[str]]:
-    """(exit code, reasons) of the gate in the folder `home` for its evidence and the target `doubling`."""
+def gate_run(home: str, candidate: str, evidence: list[str]) -> tuple[int, list[str]]:
+    """(exit code, reasons) of the gate in the folder `home` for evidence there and the target `doubling`."""
     with contextlib.chdir(home):
-        found = rule_on(Question(["evidence"], ["doubling"], Named(candidate)))
+        found = rule_on(Question(evidence, ["doubling"], Named(candidate)))
     why = [each for decision in found.decisions for s in (*decision.red, *decision.short) for each in s["why"]]
     return found.code, [*found.faults, *why]

@@ -21,36 +21,33 @@ from harness.observation import Observation
 MEASURES = {
     "accepted": "number of forgeries in which no fault was found",
     "unnamed": "number of forgeries whose faults do not name what was forged",
-    "sound_refused": "number of sound runs in which a fault was found",
+    "sound_refused": "number of faults that were found in a sound run",
     "opened": "number of times that the gate was open on evidence of something else",
     "unexplained": "number of times that the gate did not say what differs",
-    "sound_closed": "number of times that the gate was closed on a sound run of what is at hand",
+    "sound_closed": "the exit code of the gate on a sound run of what is at hand",
 }
-EASIER, RED, LATER = "an easier ship.yaml in the evidence", "red elsewhere", "an older green run with a later name"
+NOTHING, EASIER = "nothing", "an easier ship.yaml in the evidence"
+BESIDE, LATER = "a green run beside a red one", "an older green run with a later name"
 
 
 def verifies(subject: Any, case: Case, *, forgery: str) -> Observation:
-    """Verify a sealed run, and a copy that is forged in one way (`harness.falsifiers.itself.forgeries`)."""
-    verify = engine.own(subject, "verify_run")
+    """Verify a sealed run that is forged in one way (`harness.falsifiers.itself.forgeries`), or in none (`nothing`)."""
     run, told = case.once(_forged, forgery)
-    faults = verify(run)
-    return Observation(
-        accepted=int(not faults),
-        unnamed=int(bool(faults) and not any(told in fault for fault in faults)),
-        sound_refused=int(bool(verify(str(_shop()[1])))),
-    )
+    faults = engine.own(subject, "verify_run")(run)
+    if forgery == NOTHING:
+        return Observation(accepted=0, unnamed=0, sound_refused=len(faults))
+    named = any(told in fault for fault in faults)
+    return Observation(accepted=int(not faults), unnamed=int(bool(faults) and not named), sound_refused=0)
 
 
 def gates(subject: Any, case: Case, *, stale: str) -> Observation:
-    """Ask the gate about a sound run of what is at hand, and about one that differs in one way."""
-    gate = engine.own(subject, "gate_run")
-    home, candidate, told = case.once(_changed, stale)
-    code, lines = gate(home, candidate)
-    return Observation(
-        opened=int(code == 0),
-        unexplained=int(code != 0 and not any(re.search(told, line) for line in lines)),
-        sound_closed=int(gate(str(_shop()[0]), "good.py")[0] != 0),
-    )
+    """Ask the gate about a run that is not of what is at hand in one way, or is (`nothing`)."""
+    home, evidence, candidate, told = case.once(_changed, stale)
+    code, lines = engine.own(subject, "gate_run")(home, candidate, evidence)
+    if stale == NOTHING:
+        return Observation(opened=0, unexplained=0, sound_closed=code)
+    explained = any(re.search(told, line) for line in lines)
+    return Observation(opened=int(code == 0), unexplained=int(code != 0 and not explained), sound_closed=0)
 
 
 @cache
@@ -66,28 +63,37 @@ def _folder() -> Path:
 def _forged(forgery: str) -> tuple[str, str]:
     """(path of a forged copy of the run, words by which its fault is named)."""
     sound = _shop()[1]
+    if forgery == NOTHING:
+        return str(sound), ""
     run = Path(shutil.copytree(sound, _folder() / sound.name))
     return str(run), forge_named(run, forgery)
 
 
-def _changed(stale: str) -> tuple[str, str, str]:
-    """(a folder with what ships and a run that is not of it, the candidate to ask for, a pattern of the reason)."""
+def _changed(stale: str) -> tuple[str, list[str], str, str]:
+    """(a folder with what ships, the evidence there that is not of it, the candidate, a pattern of the reason)."""
     home = Path(shutil.copytree(_shop()[0], _folder() / "home", ignore=shutil.ignore_patterns("__pycache__")))
+    evidence, candidate, told = ["evidence"], "good.py", ""
     if stale in STALE:
         change, candidate, told = STALE[stale]
         change(home)
-        return str(home), candidate or "good.py", told
-    if stale == EASIER:
+    elif stale == EASIER:
         easier_ship_yaml(home)
-        return str(home), "good.py", "in none of these runs"
-    run = run_of(home)
-    if stale == RED:
-        forge(run, home / "evidence", "20260102T000000Z-00aa00", device="cpu", record=dies)
-        shutil.rmtree(run)
-        return str(home), "good.py", "the driver died"
-    assert stale == LATER, stale
+        told = f"{DOUBLES}: UNVERIFIED"
+    elif stale in (BESIDE, LATER):
+        evidence = _red_as_well(home, stale)
+        told = f"{DOUBLES}: ERROR .the driver died"
+    else:
+        assert stale == NOTHING, stale
+    return str(home), evidence, candidate or "good.py", told
+
+
+def _red_as_well(home: Path, how: str) -> list[str]:
+    """Put a red run and a green one into a folder's evidence; returns what the gate is asked about: each, or the folder."""
+    run, runs = run_of(home), home / "evidence"
     early = {"began": "2020-01-01T00:00:00+00:00"}
-    forge(run, home / "evidence", "20990101T000000Z-00aa00", device="cpu", body=lambda body: body.update(early))
-    forge(run, home / "evidence", "20200101T000000Z-00aa00", device="cpu", record=dies)
+    forge(run, runs, "20200101T000000Z-00aa00", device="cpu", record=dies)
+    if how == BESIDE:
+        return [f"evidence/{path.name}" for path in runs.iterdir()]
+    forge(run, runs, "20990101T000000Z-00aa00", device="cpu", body=lambda body: body.update(early))
     shutil.rmtree(run)
-    return str(home), "good.py", f"{DOUBLES}: ERROR"
+    return ["evidence"]

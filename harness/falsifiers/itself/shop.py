@@ -167,6 +167,7 @@ def _host() -> Host:
         "device_asked": "cpu",
         "device": "cpu",
         "device_missing": None,
+        "isolation": "none",
         "candidate": identity("good.py"),
         "host": {
             "python": platform.python_version(),
