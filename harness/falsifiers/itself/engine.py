@@ -21,7 +21,7 @@ ARRAYS = "numpy"
 
 
 def own(subject: Any, name: str) -> Callable[..., Any]:
-    """The function `name` of the subject if it offers one, as mutants do; else Harness's own, which is what is tested."""
+    """The function `name` of the subject if it offers one, as mutants do; else Harness's own, which is then tested."""
     found: Callable[..., Any] = getattr(subject, name) if subject.offers(name) else globals()[name]
     return found
 

@@ -88,7 +88,7 @@ def _changed(stale: str) -> tuple[str, list[str], str, str]:
 
 
 def _red_as_well(home: Path, how: str) -> list[str]:
-    """Put a red run and a green one into a folder's evidence; returns what the gate is asked about: each, or the folder."""
+    """Put a red run and a green one into a folder's evidence; returns the paths that the gate is given."""
     run, runs = run_of(home), home / "evidence"
     early = {"began": "2020-01-01T00:00:00+00:00"}
     forge(run, runs, "20200101T000000Z-00aa00", device="cpu", record=dies)

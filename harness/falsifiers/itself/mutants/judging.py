@@ -16,7 +16,10 @@ from harness.mutant import mutant, replace
 
 @mutant
 def nan_compares_as_fine(baseline: Any) -> Any:
-    """Fails what is above its limit, instead of passing what is not. Synthetic: a NaN is above nothing, which its author forgot."""
+    """Fails what is above its limit, instead of passing what is not.
+
+    Synthetic: a NaN is above nothing, which its author forgot.
+    """
     wrong = {"le": lambda a, b: not a > b, "lt": lambda a, b: not a >= b, "ge": lambda a, b: not a < b}
     return patched(baseline, "judge", limits, OPERATORS={**limits.OPERATORS, **wrong})
 
@@ -96,7 +99,7 @@ def missing_mutant_is_forgotten(baseline: Any) -> Any:
 
 @mutant
 def survivor_is_forgiven(baseline: Any) -> Any:
-    """A mutant that survived is printed and changes no verdict. Synthetic: a report that nobody reads is taken for a check."""
+    """A mutant that survived changes no verdict. Synthetic: a report that nobody reads is taken for a check."""
     return patched(baseline, "judge", judging, vacuous=lambda claim, parsed, fates: "")
 
 

@@ -57,13 +57,13 @@ def cases_are_not_drawn_again(baseline: Any) -> Any:
 
 @mutant
 def mutants_are_not_counted(baseline: Any) -> Any:
-    """The mutants of the record are taken for the contract's. Synthetic: the contract is not at hand where one judges."""
+    """The record's mutants are taken for the contract's. Synthetic: no contract is at hand where one judges."""
     return patched(baseline, "verify_run", reconcile, _mutants=lambda where, claim, record: [])
 
 
 @mutant
 def totals_are_believed(baseline: Any) -> Any:
-    """ship-% and counts are read and not computed: a ship-% that was written by hand passes. Synthetic: it is printed."""
+    """ship-% and counts are read and not computed, written by hand or not. Synthetic: they are there already."""
     return patched(baseline, "verify_run", summary, recomputed=lambda folder, body: body)
 
 
@@ -98,7 +98,7 @@ def candidate_is_not_asked(baseline: Any) -> Any:
 
 @mutant
 def files_that_were_read_are_not_asked(baseline: Any) -> Any:
-    """Only code is compared, no table and no weights that a claim read. Synthetic: data is rarely under version control."""
+    """Only code is compared, no table that a claim read. Synthetic: data is rarely under version control."""
     return _unasked(baseline, "files_read")
 
 

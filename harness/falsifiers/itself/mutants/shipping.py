@@ -49,13 +49,13 @@ def stale_counts_half(baseline: Any) -> Any:
 
 @mutant
 def unverified_counts_half(baseline: Any) -> Any:
-    """What did not run has half a credit. Synthetic: a skip is no failure, so a mean over three states gives it the middle."""
+    """What did not run has half a credit. Synthetic: a skip is no failure, so it gets the middle of three states."""
     return _credited(baseline, Verdict.UNVERIFIED, 0.5)
 
 
 @mutant
 def missing_claims_are_left_out(baseline: Any) -> Any:
-    """A criterion's credit is that of the claims that ran. Synthetic: a join of ship.yaml and run.json drops the others."""
+    """Claims that did not run cost nothing. Synthetic: a join of ship.yaml and run.json drops them."""
     return _criteria(baseline, lambda entry, rows: {**entry, "claims": [c for c in entry["claims"] if c in rows]})
 
 
@@ -104,7 +104,7 @@ def unsound_is_open(baseline: Any) -> Any:
 
 @mutant
 def rounded_number_opens_the_gate(baseline: Any) -> Any:
-    """The gate compares the printed ship-%: 49.996 passes for 50. Synthetic: the number that is shown is the one at hand."""
+    """The gate compares the printed ship-%: 49.996 passes for 50. Synthetic: the shown number is at hand."""
     return patched(baseline, "min_ship", gate, ship_percent=lambda target: Fraction(str(target["ship_percent"])))
 
 
