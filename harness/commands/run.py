@@ -51,6 +51,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="after the fixed cases, spend this long (90s, 10m, 2h) on further ones: other sizes, options and values",
     )
     add("--memory-mb", type=positive, metavar="MB", help="memory limit per claim (default: 80 %% of RAM / N)")
+    add(
+        "--isolate",
+        action="store_true",
+        help="run a candidate in Python in a process that knows nothing of the claim and changes no file of others",
+    )
     add("--resume", metavar="RUN.partial", help="finish a run that was killed")
     add("--sign", metavar="KEY", help="sign the sealed run with this key (`harness keygen`)")
     add("--junitxml", metavar="FILE", help="also write the outcome as JUnit XML")

@@ -40,7 +40,7 @@ class Host(TypedDict):
     host: Machine
     versions: dict[str, str]
     isolation: NotRequired[str]
-    """How an external program is kept from others' files: `landlock` or `none`. Absent in older evidence."""
+    """How an external program, or a candidate under --isolate, is kept from others' files: `landlock` or `none`. Absent in older evidence."""
 
 
 class Options(TypedDict):
@@ -55,6 +55,8 @@ class Options(TypedDict):
     no_mutants: bool
     search_s: NotRequired[float | None]
     """Seconds by which a search was to lengthen the run."""
+    isolate: NotRequired[bool]
+    """Whether a candidate in Python ran in a process that knew nothing of the claim."""
 
 
 class Checkpoint(TypedDict):

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ class Campaign:
     mutants_left_out: bool = False
     search_s: float | None = None
     """Seconds by which a search may lengthen the run; None if none was asked for."""
+    isolate: bool = False
+    """Whether the candidate runs in a process of its own."""
 
     @property
     def memory(self) -> int:
@@ -90,7 +93,8 @@ def run_claims(context: Any, campaign: Campaign, claims: list[Claim], progress: 
         workers, memory = campaign.workers, campaign.memory
         by_id = {job.claim.id: job for job in ready}
         logs = watched.enter_context(Logs([job.log for job in ready], workers))
-        for outcome in schedule.run_jobs(context, work, ready, workers=workers, memory=memory, watch=progress.stage):
+        target = partial(work, isolate=campaign.isolate)
+        for outcome in schedule.run_jobs(context, target, ready, workers=workers, memory=memory, watch=progress.stage):
             job = by_id[outcome.claim]
             logs.end(job.log)
             log = read_log(job.log)

@@ -26,6 +26,8 @@ class Options:
     no_mutants: bool = False
     search_s: float | None = None
     """Seconds by which a search may lengthen the run; None if none was asked for."""
+    isolate: bool = False
+    """Whether a candidate in Python runs in a process that knows nothing of the claim."""
     resume: str | None = None
     memory_mb: int | None = None
 
@@ -49,4 +51,5 @@ class Options:
             "select": self.select,
             "no_mutants": self.no_mutants,
             "search_s": self.search_s,
+            "isolate": self.isolate,
         }

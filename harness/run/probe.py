@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import tempfile
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+from harness.confinement import isolation
 from harness.errors import UserError
 from harness.evidence.body import Host
 from harness.judging.cause import Cause
@@ -18,6 +20,8 @@ from harness.subject import candidate
 from harness.subject.device import find
 from harness.subject.device_facts import facts
 from harness.subject.identity import identity
+from harness.subject.isolation.link import Link
+from harness.subject.isolation.server import Setting
 from harness.subject.torch_settings import settle
 from harness.trial.overheard import overheard
 
@@ -53,10 +57,10 @@ class Weights:
         return cls(lack=Lack(str(sent["reason"]), Cause(sent["cause"])))
 
 
-def send_host(device: str, spec: str, folder: str, line: Connection) -> None:
+def send_host(device: str, spec: str, folder: str, isolate: bool, line: Connection) -> None:
     """Send `host` for the requested device and the candidate, or the user's `mistake` in one line."""
     try:
-        answer(line, {"host": found(device, spec, folder)})
+        answer(line, {"host": found(device, spec, folder, isolate=isolate)})
     except UserError as problem:
         answer(line, {"mistake": str(problem)})
     except Exception as problem:  # noqa: BLE001  (a candidate that cannot be imported is the user's mistake)
@@ -80,7 +84,7 @@ def send_weights(reference: str, line: Connection) -> None:
         answer(line, {"folder": None, "reason": reason, "cause": Cause.WEIGHTS_MISSING})
 
 
-def found(device: str, spec: str, folder: str) -> Host:
+def found(device: str, spec: str, folder: str, *, isolate: bool = False) -> Host:
     """The device that was found (or why it is missing), the environment, the identity of the candidate.
 
     Raises: UserError for an unknown device or candidate.
@@ -88,8 +92,9 @@ def found(device: str, spec: str, folder: str) -> Host:
     there = find(device)
     settle(1)  # as every claim begins
     about = None if there.missing else facts(there.device)
+    apart = isolate and candidate.may_isolate(spec)
     with overheard():
-        loaded = candidate.load(spec, folder)
+        _load_apart(spec, folder, there.device) if apart else candidate.load(spec, folder)
     return {
         "device_asked": device,
         "device": there.device,
@@ -103,8 +108,16 @@ def found(device: str, spec: str, folder: str) -> Host:
             "device": about,
         },
         "versions": {name: version for name in PACKAGES if (version := _version(name))} | _llama_cpp(),
-        "isolation": loaded.isolation if candidate.is_program(spec) else "none",
+        "isolation": isolation() if apart or candidate.is_program(spec) else "none",
     }
+
+
+def _load_apart(spec: str, folder: str, device: str) -> None:
+    """Load an isolated candidate where a claim would: what its import does must not touch this process either."""
+    with tempfile.TemporaryDirectory(prefix="harness-") as room:
+        link = Link()
+        link.begin(Setting(1, device, room, {}, []), log=2)
+        link.ask("load", spec, folder)
 
 
 def _version(name: str) -> str | None:

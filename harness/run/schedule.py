@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -146,12 +147,14 @@ def run_jobs(
 def _start(context: Any, target: Callable[..., None], job: Any, memory: int) -> Running | Outcome:
     try:
         ours, theirs = context.Pipe()
-        process = context.Process(target=target, args=(job, theirs))
+        process = context.Process(target=target, args=(theirs,))
         _started(process)
     except OSError as problem:
         cause = cause_of(problem, Cause.COULD_NOT_START)
         return Outcome(job.claim.id, None, Problem(f"no process could be started: {problem}", cause))
     theirs.close()
+    with contextlib.suppress(OSError):  # a process that died meanwhile is seen by `_poll`
+        ours.send(job)
     seconds = max(MIN_SECONDS, TIME_FACTOR * job.claim.budget_s) + (job.search_s or 0)
     inbox = Inbox(ours, longest=memory)
     return Running(job, process, inbox, Family(process.pid), time.monotonic() + seconds, seconds)

@@ -21,7 +21,7 @@ from harness.run.options import Options
 from harness.run.probe import send_host
 from harness.run.progress import Progress
 from harness.run.resume import kept, resumed
-from harness.subject.candidate import own_weights
+from harness.subject.candidate import may_isolate, own_weights
 from harness.subject.device import platform
 from harness.words.plain import say
 
@@ -65,7 +65,7 @@ def found_host(context: Any, options: Options, folder: str) -> Host:
     Raises: UserError for an unknown candidate or device.
     """
     try:
-        sent = schedule.call(context, send_host, options.device, options.candidate, folder)
+        sent = schedule.call(context, send_host, options.device, options.candidate, folder, options.isolate)
         if "mistake" in sent:
             raise UserError(sent["mistake"])
         host: Host = sent["host"]
@@ -92,6 +92,7 @@ def campaign_of(here: store.Run, checked: Checked, options: Options, host: Host)
         mutants={claim: dict(binding.mutants) for claim, binding in checked.bindings.items()},
         mutants_left_out=options.no_mutants,
         search_s=options.search_s,
+        isolate=options.isolate and may_isolate(options.candidate),
     )
 
 

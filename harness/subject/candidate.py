@@ -86,6 +86,11 @@ def is_program(spec: str) -> bool:
     return spec.startswith(PROGRAM + ":")
 
 
+def may_isolate(spec: str) -> bool:
+    """Whether `--isolate` gives the candidate a process of its own: a program has one, the baseline is trusted."""
+    return spec != BASELINE and not is_program(spec)
+
+
 def opened(spec: str, folder: Path) -> Path | None:
     """The folder or file that a candidate `hf:DIR` or `gguf:FILE` is opened from; None for every other."""
     scheme, _, rest = spec.partition(":")

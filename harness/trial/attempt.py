@@ -15,6 +15,7 @@ from harness.judging.record import Entry, Record, Subject
 from harness.measurements.table import MEASUREMENTS
 from harness.observation import Observation
 from harness.subject.boundary import Unsupported
+from harness.subject.isolation.remote import RemoteTrace
 from harness.subject.trace import Trace
 from harness.trial.experiment import Experiment, faults, observe, rows, scalars
 
@@ -86,7 +87,7 @@ def with_case(record: Record, spec: CaseSpec, subjects: dict[str, Subject]) -> R
     return {**record, "cases": [*known, case_entry(spec)], "subjects": joined}
 
 
-def _subject(experiment: Experiment, case: Case, observation: Observation, trace: Trace) -> Subject:
+def _subject(experiment: Experiment, case: Case, observation: Observation, trace: Trace | RemoteTrace) -> Subject:
     return {
         "status": "ran",
         "reason": "",

@@ -21,6 +21,7 @@ from harness.subject import binding
 from harness.subject.boundary import Unsupported
 from harness.subject.candidate import BASELINE
 from harness.subject.device import platform
+from harness.subject.isolation.link import Link
 from harness.trial.attempt import violates
 from harness.trial.confirm import stands
 from harness.trial.experiment import Experiment, record
@@ -32,14 +33,19 @@ from harness.trial.stages import localise
 from harness.trial.variant import Variant, run_alone
 
 
-def examine(job: Job, tick: Callable[[str], None], hold: Callable[[Examined], None] = lambda _: None) -> Examined:
+def examine(
+    job: Job,
+    tick: Callable[[str], None],
+    hold: Callable[[Examined], None] = lambda _: None,
+    link: Link | None = None,
+) -> Examined:
     """Run one claim's subjects on its cases and judge them; after a violation, find the smallest case and the stage.
 
     A survivor is searched further. `hold` is called with the result so far before that: it stands, whatever stops the
-    search.
+    search. `link` is the process that holds the candidate, if this one does not.
     """
     try:
-        experiment = assemble(job, tick)
+        experiment = assemble(job, tick, link)
     except Unsupported as lack:
         return _without_result(job, candidate=lacking(str(lack), Cause.CAPABILITY_MISSING.value))
     except ModuleNotFoundError as missing:

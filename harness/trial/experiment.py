@@ -18,8 +18,8 @@ from harness.measurements.row import Number, encode
 from harness.measurements.table import MEASUREMENTS
 from harness.observation import Observation
 from harness.platforms import HOST
-from harness.subject.boundary import Boundary
 from harness.subject.device import platform
+from harness.subject.isolation.remote import RemoteTrace, bounded
 from harness.subject.layout import CONTIGUOUS
 from harness.subject.trace import Trace
 from harness.trial.ending import end, ended
@@ -159,14 +159,16 @@ def _nothing_yet() -> Subject:
 
 def observe(
     experiment: Experiment, target: Any, case: Case, role: str, *, lower: bool = False
-) -> tuple[Observation, Trace]:
+) -> tuple[Observation, Trace | RemoteTrace]:
     """Call the falsifier once; returns its observation and the boundary's trace.
 
     Raises: TypeError if the falsifier returns no Observation; whatever the falsifier or the subject raises.
     """
     device = experiment.place(role)
-    trace = Trace(watch=role == "candidate" and experiment.stays_on_device and platform(device) != HOST)
-    subject = Boundary(target, role=role, dtype=case.dtype, device=device, trace=trace, lower=lower, layout=case.layout)
+    watch = role == "candidate" and experiment.stays_on_device and platform(device) != HOST
+    subject, trace = bounded(
+        target, watch=watch, role=role, dtype=case.dtype, device=device, lower=lower, layout=case.layout
+    )
     case.begin()
     observation = experiment.falsifier(subject, case, **case.params)
     if not isinstance(observation, Observation):
@@ -203,7 +205,7 @@ def scalars(index: int, observation: Observation) -> list[Scalar]:
     return out
 
 
-def faults(case: Case, trace: Trace) -> list[Fault]:
+def faults(case: Case, trace: Trace | RemoteTrace) -> list[Fault]:
     """The violations of implicit limits that the boundary recorded; the first of each kind."""
     found = [
         ("inputs_unchanged", trace.inputs_changed),

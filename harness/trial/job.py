@@ -16,6 +16,8 @@ from harness.platforms import HOST, REHEARSAL
 from harness.subject import binding, candidate
 from harness.subject.boundary import Unsupported
 from harness.subject.device import platform, register
+from harness.subject.isolation.link import Link
+from harness.subject.isolation.remote import Isolated
 from harness.trial.experiment import Experiment
 
 
@@ -54,9 +56,10 @@ class Job:
         return MadeFrom(self.candidate, self.candidate_folder, self.weights, self.device, self.seed)
 
 
-def assemble(job: Job, tick: Callable[[str], None] = lambda _: None) -> Experiment:
+def assemble(job: Job, tick: Callable[[str], None] = lambda _: None, link: Link | None = None) -> Experiment:
     """Make the device known to torch, import the objects that the claim names, and plan its cases.
 
+    The candidate is loaded by the process behind `link`, if there is one.
     Raises: Unsupported if the candidate is `baseline` and the claim names no baseline, or this torch cannot rehearse;
             whatever the modules that the claim names raise on import.
     """
@@ -74,9 +77,7 @@ def assemble(job: Job, tick: Callable[[str], None] = lambda _: None) -> Experime
         cases=plan(claim, job.seed),
         extras=measures(claim.accept),
         device=job.device,
-        candidate=(
-            baseline if job.candidate == candidate.BASELINE else candidate.load(job.candidate, job.candidate_folder)
-        ),
+        candidate=baseline if job.candidate == candidate.BASELINE else _candidate(job, link),
         baseline=baseline,
         mutants={} if job.mutants_left_out else {n: _mutant(where, job.folder) for n, where in job.mutants.items()},
         # The rehearsal device is there for the candidate; on the host its kernels give the same numbers faster.
@@ -85,6 +86,13 @@ def assemble(job: Job, tick: Callable[[str], None] = lambda _: None) -> Experime
         mutants_left_out=job.mutants_left_out,
         tick=tick,
     )
+
+
+def _candidate(job: Job, link: Link | None) -> Any:
+    if link is None:
+        return candidate.load(job.candidate, job.candidate_folder)
+    link.ask("load", job.candidate, job.candidate_folder)
+    return Isolated(link)
 
 
 def _mutant(where: str, folder: Path) -> Any:

@@ -16,8 +16,8 @@ from harness.contract.cases import CaseSpec
 from harness.judging.result import Localised, Stages
 from harness.localisation import BAD_U, convicted, error_u
 from harness.measurements.row import encode
-from harness.subject.boundary import Boundary, Unsupported
-from harness.subject.trace import Trace
+from harness.subject.boundary import Unsupported
+from harness.subject.isolation.remote import bounded
 from harness.trial.experiment import Experiment
 
 Companion = Callable[..., list[tuple[str, np.ndarray, np.ndarray]]]
@@ -82,12 +82,12 @@ def _summary(dtype: str, alone: dict[str, float], through: dict[str, float]) -> 
 
 def _errors(experiment: Experiment, stages: Companion, spec: CaseSpec, *, replaced: bool) -> dict[str, float]:
     case = experiment.make(spec)
-    subject = Boundary(
+    subject, _ = bounded(
         experiment.candidate,
+        watch=False,
         role="candidate",
         dtype=case.dtype,
         device=experiment.device,
-        trace=Trace(),
         layout=case.layout,
     )
     case.begin()

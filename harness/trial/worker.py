@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -20,12 +21,14 @@ from harness.evidence.parcel import pack
 from harness.judging.cause import Cause
 from harness.judging.judge import judge
 from harness.judging.record import without_result
-from harness.judging.result import FilesRead
+from harness.judging.result import FilesRead, TorchSettings
 from harness.subject import frames
 from harness.subject.candidate import opened
 from harness.subject.device import platform
 from harness.subject.identity import source_folder
-from harness.subject.isolation.kernel import adopt_orphans, give_up_tracing
+from harness.subject.isolation.kernel import adopt_orphans, give_up_tracing, hide_memory
+from harness.subject.isolation.link import CandidateEnded, Link
+from harness.subject.isolation.server import Setting
 from harness.subject.reading import Reading
 from harness.subject.torch_settings import current, settle
 from harness.trial.ending import cause_of
@@ -33,17 +36,24 @@ from harness.trial.examine import examine
 from harness.trial.job import Job
 
 
-def work(job: Job, line: Connection) -> None:
-    """Run one claim; send its stages and its result over the pipe `line`. Nothing is written into the evidence here.
+def work(line: Connection, *, isolate: bool = False) -> None:
+    """Receive a job over the pipe `line` and run its claim; send its stages and its result back. Nothing is written into the evidence here.
 
+    With `isolate` the candidate gets a process of its own, forked before the job is here, so that it holds none of it.
     Before a search the result so far is sent as `held`: it stands if this process is stopped.
     """
     adopt_orphans()
     give_up_tracing()
+    link = Link() if isolate else None
+    if link:
+        hide_memory()
+    job: Job = line.recv()
     _die_with_parent(line, job)
     _redirect(job.log)
     settle(job.threads)
-    reading = _reading(job)
+    roots, apart = _read_roots(job)
+    reading = Reading(roots, apart)
+    reading.begin()
     started = time.monotonic()
     stream = os.fdopen(os.dup(line.fileno()), "wb")
 
@@ -51,41 +61,71 @@ def work(job: Job, line: Connection) -> None:
         frames.send(stream, kind.encode() + b" " + content)
 
     def parcel(found: Examined) -> bytes:
-        return _packed(job, found, time.monotonic() - started, reading.found())
+        read, settings = reading.found(), current()
+        if link:
+            theirs, settings = _left(link, settings)
+            read = _joined(read, theirs)
+        return _packed(job, found, time.monotonic() - started, read, settings)
 
     with _scratch(job.scratch):
+        if link:
+            link.begin(Setting(job.threads, job.device, str(job.scratch), roots, apart), log=1)
         found = examine(
             job,
             lambda stage: tell("stage", stage.encode("utf-8", "replace")),
             lambda found: tell("held", parcel(found)),
+            link,
         )
-    content = parcel(found)
+        content = parcel(found)
     sys.stdout.flush()
     sys.stderr.flush()
     tell("done", content)
 
 
-def _packed(job: Job, found: Examined, seconds: float, read: FilesRead) -> bytes:
+def _packed(job: Job, found: Examined, seconds: float, read: FilesRead, settings: TorchSettings | None) -> bytes:
     """The result as bytes; in place of one that holds what no file can hold, the reason."""
     try:
-        return pack(found, seconds, current(), read)
+        return pack(found, seconds, settings, read)
     except Exception as problem:  # noqa: BLE001  (whatever a falsifier put into its result)
         traceback.print_exc()
         cause = cause_of(problem, Cause.UNPICKLABLE)
         told = f"{type(problem).__name__}: {problem}".encode("utf-8", "backslashreplace").decode("utf-8")
         error = f"its result cannot be kept: {told}"
         record = without_result(platform(job.device), error=error, cause=cause.value)
-        return pack(Examined(record, judge(job.claim.source, record)), seconds, current(), read)
+        return pack(Examined(record, judge(job.claim.source, record)), seconds, settings, read)
 
 
-def _reading(job: Job) -> Reading:
-    """Note from now on which files this process reads; weights have a digest of their own."""
+def _left(link: Link, otherwise: TorchSettings | None) -> tuple[FilesRead, TorchSettings | None]:
+    """The files that the candidate's process says it read, and torch's settings there; it may be dead."""
+    with contextlib.suppress(CandidateEnded, TypeError, KeyError):
+        said = link.ask("leave")
+        names = {
+            root: {str(name): str(digest) for name, digest in said["read"][root].items()}
+            for root in ("candidate", "working")
+        }
+        read: FilesRead = {
+            "candidate": names["candidate"],
+            "working": names["working"],
+            "left_out": int(said["read"]["left_out"]),
+        }
+        return read, said["settings"]
+    return {"candidate": {}, "working": {}, "left_out": 0}, otherwise
+
+
+def _joined(one: FilesRead, other: FilesRead) -> FilesRead:
+    return {
+        "candidate": {**one["candidate"], **other["candidate"]},
+        "working": {**one["working"], **other["working"]},
+        "left_out": one["left_out"] + other["left_out"],
+    }
+
+
+def _read_roots(job: Job) -> tuple[dict[str, Path | None], list[Path]]:
+    """The folders below which files that are read are noted, and what is left out: weights have a digest of their own."""
     folder = Path(job.candidate_folder)
-    roots = {"candidate": source_folder(job.candidate, folder), "working": folder}
+    roots: dict[str, Path | None] = {"candidate": source_folder(job.candidate, folder), "working": folder}
     weights = [Path(each) for each in (job.weights, opened(job.candidate, folder)) if each]
-    found = Reading(roots, [*weights, job.scratch])
-    found.begin()
-    return found
+    return roots, [*weights, job.scratch]
 
 
 @contextlib.contextmanager
@@ -96,7 +136,7 @@ def _scratch(folder: Path) -> Iterator[None]:
     """
     shutil.rmtree(folder, ignore_errors=True)  # a first try that was killed leaves its folder
     folder.mkdir(mode=0o700)
-    os.environ["HARNESS_SCRATCH"] = str(folder)
+    os.environ["HARNESS_SCRATCH"] = tempfile.tempdir = str(folder)
     try:
         yield
     finally:

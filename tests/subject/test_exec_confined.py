@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.candidates.process import landlock
+from harness.confinement import landlock
 from tests.support.command import as_json, harness
 from tests.support.exec_program import WRITE, program, relu
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from harness.candidates.process import landlock
+from harness.confinement import landlock
 from tests.support.command import HARNESS, as_json, claims_of, harness
 from tests.support.exec_program import SPAWNS, WRITE, program, relu
 from tests.support.process import gone, wait_for

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from harness.candidates.process import confined
 from harness.candidates.process.answer import BadAnswer, read
 from harness.candidates.process.calls import BACKWARD, arguments, gradients
 from harness.candidates.process.program import run
 from harness.candidates.process.request import NotInProtocol, write, write_tensors
+from harness.confinement import isolation
 from harness.errors import UserError
 
 SECONDS = "HARNESS_EXEC_SECONDS"
@@ -59,7 +59,7 @@ def open(command: str, folder: str | Path) -> Command:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
         raise UserError(f"{SECONDS}: found {text!r}, expected a positive number of seconds")
-    confined.isolation()  # a mistake in its setting is told now
+    isolation()  # a mistake in its setting is told now
     return Command(split, where.resolve(), seconds)
 
 
@@ -76,11 +76,6 @@ class Command:
         if names is None:
             raise AttributeError(name)
         return functools.partial(_op, self, name, names)
-
-    @property
-    def isolation(self) -> str:
-        """How the program is kept from files that are not its own: `landlock` or `none`."""
-        return confined.isolation()
 
     @functools.cached_property
     def _room(self) -> Path:

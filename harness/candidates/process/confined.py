@@ -9,24 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.candidates.process import landlock
-from harness.errors import UserError
-
-SETTING = "HARNESS_ISOLATION"
-"""Environment variable: `auto` confines programs where the system can, `none` does not."""
-CACHES = ("TMPDIR", "XDG_CACHE_HOME", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
-"""Environment variables by which programs find a place for files that they need for a while."""
-
-
-def isolation() -> str:
-    """How programs are kept from files here: `landlock` or `none`.
-
-    Raises: UserError for another value of HARNESS_ISOLATION than `auto` or `none`.
-    """
-    asked = os.environ.get(SETTING, "auto")
-    if asked not in ("auto", "none"):
-        raise UserError(f"{SETTING}: found {asked!r}, expected auto or none")
-    return "landlock" if asked == "auto" and landlock.version() else "none"
+from harness.confinement import CACHES, isolation, landlock
 
 
 def start(words: Sequence[str], room: Path, **options: Any) -> subprocess.Popen[bytes]:

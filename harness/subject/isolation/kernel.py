@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import signal
 import sys
 from functools import cache
 
 PR_SET_CHILD_SUBREAPER = 36
 """The option of prctl(2) by which the orphans among a process's descendants become its children."""
 
-PR_SET_DUMPABLE, PR_CAPBSET_DROP = 4, 24
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 1, 4, 24
 CAP_SYS_PTRACE = 19
 CAPABILITIES = 0x20080522
 """The version of capset(2) with two words of 32 capabilities."""
@@ -29,6 +30,11 @@ def hide_memory() -> bool:
     A program that this process starts has its own memory again as it was. The user root needs `give_up_tracing` too.
     """
     return _prctl(PR_SET_DUMPABLE, 0)
+
+
+def die_with_parent() -> bool:
+    """Be killed as soon as the process that forked this one ends; True if the system does it."""
+    return _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def give_up_tracing() -> bool:
