@@ -110,7 +110,7 @@ def code_digests(harness: Path = HARNESS) -> dict[str, str]:
 
 
 def _python_files(folder: str) -> Iterator[str]:
-    """Names below a folder, as text: a gate and a run ask for hundreds, and Path objects would cost more than hashing."""
+    """Names below a folder, as text: every run and gate asks for hundreds, and Path objects cost more than hashing."""
     for place, _, names in os.walk(folder):
         below = "" if place == folder else place[len(folder) + 1 :] + os.sep
         yield from (below + name for name in names if name.endswith(".py"))

@@ -41,7 +41,7 @@ CONTENT = {
     "falsifiers": {"falsifiers", "falsifiers/baselines", "reference", "consumers"}
     | {"observation", "case", "dtypes", "checkpoint", "errors", "localisation", "mutant", "definitions", "platforms"},
     "falsifiers/baselines": {"falsifiers/baselines"},
-    "falsifiers/itself": {"falsifiers/itself", "observation", "case", "mutant"}
+    "falsifiers/itself": {"falsifiers/itself", "__init__", "observation", "case", "mutant"}
     | {"contract", "measurements", "judging", "subject", "evidence", "trial"},
     "falsifiers/mutants": {"falsifiers/mutants", "falsifiers/baselines", "mutant", "dtypes", "reference"},
     "template": {"observation", "mutant"},

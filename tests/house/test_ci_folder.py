@@ -14,8 +14,7 @@ import yaml
 
 from harness.commands.main import parser
 from harness.evidence import store
-from harness.falsifiers.itself.edits import forge
-from harness.falsifiers.itself.shop import DOUBLES
+from harness.falsifiers.itself.edits import DOUBLES, forge
 from tests.support.repository import NUMPY_ALONE, ROOT
 from tests.support.second_host import laboratory
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def forge(
     text |= {"id": name, "device": device, "selected": [claim for claim in text["selected"] if keep(claim)]}
     for claim, folder in list(store.claims(target)):
         if keep(claim):
-            _judge(folder, device, lambda found, claim=claim: record(claim, found))
+            _judge(folder, device, partial(record, claim))
         else:
             shutil.rmtree(folder)
     body(text)

@@ -17,9 +17,10 @@ MEASURES = {
     "gate_wrong": "number of decisions on a required ship-% that differ from the exact fraction's",
 }
 CREDIT = {
-    "ERROR": 0, "UNSOUND": 0, "FALSIFIED": 0, "VACUOUS": 0, "BLOCKED": 0,
-    "UNVERIFIED": 0, "STALE": 0, "PARTIAL": Fraction(1, 2), "DISCHARGED": 1,
-}  # fmt: skip
+    **dict.fromkeys(("ERROR", "UNSOUND", "FALSIFIED", "VACUOUS", "BLOCKED", "UNVERIFIED", "STALE"), Fraction(0)),
+    "PARTIAL": Fraction(1, 2),
+    "DISCHARGED": Fraction(1),
+}
 """By precedence, written out again so that an order or a credit that changes in the engine is seen."""
 RED = ("ERROR", "UNSOUND", "FALSIFIED", "VACUOUS")
 
@@ -64,7 +65,7 @@ def _target(case: Case, count: int, known: list[str]) -> tuple[dict[str, Any], d
 def _credit(criterion: dict[str, Any], rows: dict[str, Any]) -> Fraction:
     if criterion["open"] or not criterion["claims"]:
         return Fraction(0)
-    return min(Fraction(CREDIT[rows[c]["verdict"]]) if c in rows else Fraction(0) for c in criterion["claims"])
+    return min(CREDIT[rows[c]["verdict"]] if c in rows else Fraction(0) for c in criterion["claims"])
 
 
 def _parts(entry: dict[str, Any], rows: dict[str, Any]) -> dict[str, int]:
@@ -82,7 +83,7 @@ def _parts(entry: dict[str, Any], rows: dict[str, Any]) -> dict[str, int]:
 
 def _gate_wrong(min_ship: Callable[..., bool], weights: list[Fraction], credits: list[Fraction]) -> int:
     """Wrong decisions of a gate that asks for a little more, and for a little less, than the exact ship-%."""
-    criteria = [
+    criteria: list[dict[str, Any]] = [
         {"id": f"X{i}", "title": "", "weight": float(w), "effort_hours": 1, "credit": float(c), "claims": [],
          "verdict": "DISCHARGED" if c == 1 else "PARTIAL", "open": [], "ship_blocking": True}
         for i, (w, c) in enumerate(zip(weights, credits, strict=True))

@@ -20,6 +20,7 @@ from harness.evidence.examined import Examined
 from harness.evidence.seal import seal
 from harness.judging.judge import judge
 from harness.judging.limits import measures
+from harness.judging.result import FilesRead
 from harness.mutant import mutants_of
 from harness.subject import binding
 from harness.subject.identity import identity
@@ -121,6 +122,9 @@ def with_a_table(folder: Path) -> Path:
 def open_shop(folder: Path) -> tuple[Path, Path]:
     """(a new folder with what ships, a sealed run of it on the CPU, which opens the gate)."""
     with_a_table(furnish(folder, falsifiers=FALSIFIERS.replace("time.sleep(0.4)", "pass")))
+    for path in (folder / "contracts").glob("*.yaml"):
+        # Two cases are the corners: drawing more would cost half of a verify, which draws them again.
+        path.write_text(path.read_text(encoding="utf-8").replace("examples: 4", "examples: 2"), encoding="utf-8")
     with contextlib.chdir(folder):
         checked = check(["contracts"])
         begun = provenance.started(_options(), checked, _host())
@@ -147,9 +151,10 @@ def _examined(claim: Claim, checked: Checked) -> dict[str, bytes]:
         mutants={name: own[name] for name in claim.mutants},
     )
     seen = record(experiment, "cpu")
-    read = {"candidate": {n: file_digest(Path(n)) for n in ("data/table.bin", "good.py", "side.py")}, "working": {}}
+    files = {name: file_digest(Path(name)) for name in ("data/table.bin", "good.py", "side.py")}
+    read: FilesRead = {"candidate": files, "working": {}, "left_out": 0}
     found = Examined(seen, judge(claim.source, seen))
-    return result.files(claim, found, device="cpu", seconds=0.0, read={**read, "left_out": 0})[1]
+    return result.files(claim, found, device="cpu", seconds=0.0, read=read)[1]
 
 
 def _options() -> Options:
