@@ -20,7 +20,7 @@ test: $(READY) lint
 
 # All of what `make test` runs a sample of: every attack, example and tutorial (half an hour on two cores).
 trust: $(READY)
-	$(BIN)/pytest -n 2 --dist worksteal --whole
+	$(BIN)/pytest -n 2 --dist worksteal --whole --figures docs/reliability.md
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from harness.contract.cases import plan
 from harness.contract.claim import Claim
 from harness.contract.validate import Checked, check
 from harness.evidence import provenance, result, store
-from harness.evidence.body import Host, Options
+from harness.evidence.body import Begun, Host, Options
 from harness.evidence.examined import Examined
 from harness.evidence.seal import seal
 from harness.judging.judge import judge
@@ -119,8 +120,33 @@ def with_a_table(folder: Path) -> Path:
     return folder
 
 
+class Opened(NamedTuple):
+    """A folder with what ships, after its claims ended: all of which a sealed run is made."""
+
+    folder: Path
+    checked: Checked
+    begun: Begun
+    files: dict[str, dict[str, bytes]]
+    """Claim -> its files."""
+
+    def sealed(self, run: store.Run) -> Path:
+        """Seal a run into which all claims were deposited; returns its folder."""
+        claims = [claim for each in self.checked.contracts for claim in each.claims]
+        return seal(run, self.begun, self.checked, claims, 0.0).folder
+
+
 def open_shop(folder: Path) -> tuple[Path, Path]:
     """(a new folder with what ships, a sealed run of it on the CPU, which opens the gate)."""
+    opened = ran(folder)
+    run = store.begin(folder / "evidence")
+    for claim, files in opened.files.items():
+        run.deposit(claim, files)
+    with contextlib.chdir(folder):
+        return folder, opened.sealed(run)
+
+
+def ran(folder: Path) -> Opened:
+    """Furnish a new folder and try its claims in this process; nothing is written as evidence."""
     with_a_table(furnish(folder, falsifiers=FALSIFIERS.replace("time.sleep(0.4)", "pass")))
     for path in (folder / "contracts").glob("*.yaml"):
         # Two cases are the corners: drawing more would cost half of a verify, which draws them again.
@@ -128,14 +154,11 @@ def open_shop(folder: Path) -> tuple[Path, Path]:
     with contextlib.chdir(folder):
         checked = check(["contracts"])
         begun = provenance.started(_options(), checked, _host())
-        run = store.begin(folder / "evidence")
         claims = [claim for each in checked.contracts for claim in each.claims]
-        for claim in claims:
-            run.deposit(claim.id, _examined(claim, checked))
-        return folder, seal(run, begun, checked, claims, 0.0).folder
+        return Opened(folder, checked, begun, {claim.id: _files(claim) for claim in claims})
 
 
-def _examined(claim: Claim, checked: Checked) -> dict[str, bytes]:
+def _files(claim: Claim) -> dict[str, bytes]:
     """A claim's files after an experiment in this process, with the files that its candidate reads."""
     place = Path(claim.path).parent
     assert claim.baseline is not None

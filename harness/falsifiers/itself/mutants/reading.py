@@ -69,7 +69,7 @@ def totals_are_believed(baseline: Any) -> Any:
 
 @mutant
 def last_key_wins(baseline: Any) -> Any:
-    """JSON is read as Python reads it: of two equal keys the last counts. Synthetic: `json.loads` says nothing of it."""
+    """JSON is read as Python reads it: of two equal keys the last counts. Synthetic: `json.loads` does not tell."""
     return patched(baseline, "verify_run", store, _once=dict)
 
 
