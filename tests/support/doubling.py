@@ -51,6 +51,13 @@ def mixed(folder: Path, *claims: str) -> None:
     (folder / "good.py").write_text(shop.CANDIDATE, encoding="utf-8")
 
 
+def unhurried(folder: Path, *claims: str) -> None:
+    """The same with ten minutes a claim, for tests that start many runs at once or are short of a processor."""
+    mixed(folder, *claims)
+    path = folder / "c" / "mixed.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("budget_s: 1", "budget_s: 60"), encoding="utf-8")
+
+
 def doubling(folder: Path) -> CompletedProcess[str]:
     """One contract, ship.yaml, candidates right, wrong and lacking; returns the finished run of the right one."""
     contract(folder / "contracts", "doubling", ["doubles"])

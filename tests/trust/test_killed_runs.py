@@ -16,7 +16,7 @@ import pytest
 from harness.evidence import store, verify
 from tests.sample import kinds_first
 from tests.support.command import HARNESS, light
-from tests.support.doubling import mixed
+from tests.support.doubling import unhurried
 from tests.support.repository import NUMPY_ALONE, environment
 
 POINTS, KINDS = kinds_first([(who, seed) for who in ("run", "worker") for seed in range(100)], lambda each: each[0])
@@ -27,7 +27,7 @@ WHOLE = "FALSIFY-DOUBLES-001", "FALSIFY-SLOWLY-001"
 def length(tmp_path_factory: pytest.TempPathFactory) -> float:
     """Seconds of a run that nobody kills."""
     folder = tmp_path_factory.mktemp("whole")
-    mixed(folder, "doubles", "slowly")
+    unhurried(folder, "doubles", "slowly")
     began = time.monotonic()
     assert light(folder, "run", "c", "--candidate", "good.py", "-j", "2").returncode == 0
     return time.monotonic() - began
@@ -58,7 +58,7 @@ def struck(folder: Path, who: str, when: float, draw: random.Random) -> int:
 @pytest.mark.parametrize(("who", "seed"), POINTS)
 def test_no_kill_loses_a_finished_claim(length: float, tmp_path: Path, who: str, seed: int, figure: Any) -> None:
     draw = random.Random(seed)
-    mixed(tmp_path, "doubles", "slowly")
+    unhurried(tmp_path, "doubles", "slowly")
     killed = struck(tmp_path, who, draw.uniform(0.1, 1.1) * length, draw)
     evidence = tmp_path / "evidence"
     partial = list(evidence.glob("*.partial/run.json"))

@@ -12,16 +12,14 @@ import pytest
 from harness.evidence import store, verify
 from tests.run.test_full_disk import ALONE, MOUNT, mounts
 from tests.support.command import HARNESS, started
-from tests.support.doubling import mixed
+from tests.support.doubling import unhurried
 from tests.support.repository import NUMPY_ALONE, environment
 
 
 @pytest.mark.sample(1)
 @pytest.mark.parametrize("count", [2, 8, 16])
 def test_runs_of_one_folder_do_not_meet(tmp_path: Path, count: int, figure: Any) -> None:
-    mixed(tmp_path, "doubles")
-    text = (tmp_path / "c/mixed.yaml").read_text(encoding="utf-8")
-    (tmp_path / "c/mixed.yaml").write_text(text.replace("budget_s: 1", "budget_s: 60"), encoding="utf-8")
+    unhurried(tmp_path, "doubles")
     command = [*HARNESS, "run", "c", "--candidate", "good.py", "-j", "1"]
     surroundings = environment(**NUMPY_ALONE)
     runs = [subprocess.Popen(command, cwd=tmp_path, env=surroundings, stdout=subprocess.DEVNULL) for _ in range(count)]
@@ -38,7 +36,7 @@ def test_a_disk_of_any_size_ends_in_a_whole_run_or_in_one_line(tmp_path: Path, s
     """Units: size in kB."""
     if not mounts():
         pytest.skip("NOT TESTED: this machine has no user namespaces, so no small disk")
-    mixed(tmp_path, "doubles")
+    unhurried(tmp_path, "doubles")
     (tmp_path / "evidence").mkdir()
     kept = "; code=$?; cp -r evidence kept; exit $code"
     words = MOUNT.format(size=f"{size}k", python=sys.executable).replace("exec ", "(") + ")" + kept
