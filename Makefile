@@ -9,7 +9,7 @@ CONTRACTS ?= contracts/
 PYTHONS ?= 3.11,3.12,3.13
 MINUTES ?= 60
 
-.PHONY: run test trust lint nightly families docs wheelhouse clean
+.PHONY: run test trust mutate lint nightly families docs wheelhouse clean
 
 run: $(READY)
 	$(BIN)/harness run $(CONTRACTS)
@@ -20,7 +20,11 @@ test: $(READY) lint
 
 # All of what `make test` runs a sample of: every attack, example and tutorial (half an hour on two cores).
 trust: $(READY)
-	$(BIN)/pytest -n 2 --dist worksteal --whole
+	$(BIN)/pytest -n 2 --dist worksteal --whole --figures docs/reliability.md
+
+# Mutation testing of judge, verify, gate and the gradient checker; ARGS='harness.judging.ship*' for a part. It goes on where it was stopped.
+mutate: $(READY)
+	$(BIN)/python benchmarks/mutate.py $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """Settings and laboratories of every test: one thread a process, and two real runs that many tests look at."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -32,7 +33,28 @@ def cpu(tmp_path_factory):
     return folder / as_json(done)["evidence"]
 
 
+@pytest.fixture
+def figure(request):
+    """`figure(name, value, how="sum")`: keep what this test measured for `docs/reliability.md` (tests/figures.py)."""
+    from tests.figures import KEY
+
+    def keep(name, value, how="sum"):
+        request.node.user_properties.append((KEY, [name, value, how]))
+
+    return keep
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Collect figures where the reports of all processes arrive."""
+    from tests.figures import Collector
+
+    page = config.getoption("--figures")
+    if page and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Collector(page))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--figures", type=Path, help="a page on which the figures of the tests are written, if all pass")
     parser.addoption("--whole", action="store_true", help="run all of what is marked sample(n), as `make trust` does")
 
 

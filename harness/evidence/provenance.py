@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -100,17 +101,25 @@ def _bound_files(contract: Contract, checked: Checked) -> dict[str, str]:
 
 def code_digests(harness: Path = HARNESS) -> dict[str, str]:
     """Package name -> SHA-256 over its Python files, for the engine and each package on which a verdict depends."""
-    apart = {"candidates", *PARTS}
-    engine = [path for path in harness.rglob("*.py") if path.relative_to(harness).parts[0] not in apart]
-    return {ENGINE: _digest(harness, engine)} | {
-        part: _digest(harness / part, list((harness / part).rglob("*.py"))) for part in PARTS
-    }
+    found: dict[str, list[str]] = {name: [] for name in (ENGINE, *PARTS)}
+    for name in _python_files(str(harness)):
+        first = name.partition(os.sep)[0]
+        if first != "candidates":
+            found[first if first in PARTS else ENGINE].append(name)
+    return {part: _digest(str(harness), names) for part, names in found.items()}
 
 
-def _digest(root: Path, files: Sequence[Path]) -> str:
+def _python_files(folder: str) -> Iterator[str]:
+    """Names below a folder, as text: every run and gate asks for hundreds, and Path objects cost more than hashing."""
+    for place, _, names in os.walk(folder):
+        below = "" if place == folder else place[len(folder) + 1 :] + os.sep
+        yield from (below + name for name in names if name.endswith(".py"))
+
+
+def _digest(root: str, names: list[str]) -> str:
     """SHA-256 over the names and bytes of files."""
     total = hashlib.sha256()
-    for path in sorted(files):
-        name = path.relative_to(root).as_posix()
-        total.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    for name in sorted(names):
+        with open(f"{root}{os.sep}{name}", "rb") as file:
+            total.update(f"{name.replace(os.sep, '/')}\0{hashlib.sha256(file.read()).hexdigest()}\n".encode())
     return total.hexdigest()

@@ -12,7 +12,8 @@ import gpu_table
 import pytest
 import yaml
 
-from tests.support.doubling import CANDIDATE, contract
+from harness.falsifiers.itself.shop import CANDIDATE
+from tests.support.doubling import contract
 from tests.support.repository import NUMPY_ALONE
 
 

@@ -13,7 +13,8 @@ import pytest
 import wheelhouse
 import yaml
 
-from tests.support.doubling import CANDIDATE, contract
+from harness.falsifiers.itself.shop import CANDIDATE
+from tests.support.doubling import contract
 from tests.support.killing import clean, finished, killed, lost
 from tests.support.repository import ROOT
 

@@ -10,10 +10,10 @@ import pytest
 from harness.commands import main
 from harness.evidence import store
 from harness.evidence.release import stale
+from harness.falsifiers.itself.edits import dies, forge, reseal
+from harness.falsifiers.itself.shop import DOUBLES, SLOWLY
 from harness.judging.gate import decide
 from harness.judging.verdict import Verdict
-from tests.support.doubling import DOUBLES, SLOWLY
-from tests.support.second_host import dies, forge, reseal
 
 
 @pytest.fixture(autouse=True)

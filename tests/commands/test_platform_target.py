@@ -12,9 +12,10 @@ import pytest
 from harness.commands import main
 from harness.contract.validate import check
 from harness.evidence import manifest, merge, store, verify
+from harness.falsifiers.itself.edits import dies, forge, reseal
+from harness.falsifiers.itself.shop import DOUBLES, SLOWLY
 from tests.support.command import as_json, harness
-from tests.support.doubling import DOUBLES, SLOWLY
-from tests.support.second_host import dies, forge, laboratory, reseal
+from tests.support.second_host import laboratory
 
 CRITERIA = """    criteria:
     - {id: X1, title: doubles, weight: 3, effort_hours: 1, claims: [FALSIFY-DOUBLES-001]}

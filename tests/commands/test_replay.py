@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from harness.evidence import store
+from harness.falsifiers.itself.shop import DOUBLES
 from tests.support.command import light
-from tests.support.doubling import DOUBLES
 
 
 def test_replay_shows_the_same_bytes_and_a_mended_candidate_passes(lab, tmp_path):

@@ -5,21 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from harness.evidence import store
+from harness.falsifiers.itself.edits import forge
+from harness.falsifiers.itself.shop import with_a_table
 from tests.support.command import light
-from tests.support.second_host import forge, laboratory
-
-READS = """from pathlib import Path
-import numpy as np
-import side
-TABLE = np.memmap(Path(__file__).parent / "data" / "table.bin", dtype=np.float32)
-
-def double(x):
-    return side.add(x, x) * np.asarray(TABLE[0], x.dtype)
-"""
+from tests.support.second_host import laboratory
 
 
 @pytest.fixture(scope="session")
@@ -28,10 +20,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = laboratory(tmp_path_factory.mktemp("shop"))
     own = folder / "contracts" / "own.py"
     own.write_text(own.read_text(encoding="utf-8").replace("time.sleep(0.4)", "pass"), encoding="utf-8")
-    (folder / "data").mkdir()
-    np.ones(2, np.float32).tofile(folder / "data" / "table.bin")
-    (folder / "side.py").write_text("def add(a, b):\n    return a + b\n", encoding="utf-8")
-    (folder / "good.py").write_text(READS, encoding="utf-8")
+    with_a_table(folder)
     done = light(folder, "run", "contracts", "--candidate", "good.py", "--device", "cpu")
     assert done.returncode == 0, done.stderr
     return folder, forge(store.sealed(folder / "evidence"), folder / "evidence", "20260101T000000Z-00aa00")

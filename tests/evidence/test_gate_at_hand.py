@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 
 from harness.commands import main
-from harness.evidence import manifest, store, summary, verify
+from harness.evidence import manifest, store, verify
+from harness.falsifiers.itself.edits import append, dies, every_result, forge, reseal, run_of
+from harness.falsifiers.itself.stale import easier_ship_yaml
 from harness.subject.identity import source_digest
-from tests.evidence.forging import edit, gate, read, run_of
+from tests.evidence.forging import gate
 from tests.support.command import light
-from tests.support.doubling import DOUBLES
-from tests.support.second_host import SHIP, dies, forge, reseal
 
-EASIER = SHIP.replace("    - {id: X1, title: doubles, weight: 3, effort_hours: 1, claims: [FALSIFY-DOUBLES-001]}\n", "")
 Change = Callable[[Path], object]
 
 
@@ -42,7 +41,7 @@ def test_the_run_itself_opens_the_gate_and_all_that_is_at_hand_is_told(
 TRUSTED: dict[str, Change] = {
     "a candidate that is not here": lambda home: (home / "good.py").unlink(),
     "no table": lambda home: (home / "data" / "table.bin").unlink(),
-    "files that it left out": lambda home: read(home, lambda result: result["read"].update(left_out=3)),
+    "files that it left out": lambda home: every_result(home, lambda result: result["read"].update(left_out=3)),
 }
 
 
@@ -73,21 +72,16 @@ def test_a_name_that_leads_out_of_its_folder_does_not_verify_and_is_not_opened(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("../good.py", "a/../../x", "/etc/hostname", ".."):
-        read(home, lambda result, name=name: result["read"]["candidate"].update({name: "0" * 64}))
+        every_result(home, lambda result, name=name: result["read"]["candidate"].update({name: "0" * 64}))
         assert gate() == 1
         assert "a name below the folder, without `..`" in capsys.readouterr().out
-        read(home, lambda result, name=name: result["read"]["candidate"].pop(name))
+        every_result(home, lambda result, name=name: result["read"]["candidate"].pop(name))
     assert gate() == 0
 
 
 def test_the_ship_yaml_in_the_evidence_decides_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A run of X2 alone, whose own ship.yaml asks for no more, is sealed and consistent."""
-    target = home / "evidence" / "20260102T000000Z-00aa00"
-    forge(run_of(home), home / "evidence", target.name, keep=lambda claim: claim != DOUBLES)
-    shutil.rmtree(home / "evidence" / "20260101T000000Z-00aa00")
-    (target / "ship.yaml").write_text(EASIER + EASIER.partition("\n")[2].replace("doubling:", "more:"), "utf-8")
-    found = store.read_json(target / "run.json")
-    reseal(target, {**found, **summary.recomputed(target, found)})
+    target = easier_ship_yaml(home)
     assert verify.check(target) == []
     assert {each["id"]: each["ship_percent"] for each in store.read_json(target / "run.json")["targets"]} == {
         "doubling": 100,
@@ -110,7 +104,7 @@ def test_without_a_ship_yaml_at_hand_there_is_no_gate(home: Path, capsys: pytest
 def test_red_stays_red_in_stale_evidence(home: Path) -> None:
     name = "20260102T000000Z-00aa00"
     forge(run_of(home), home / "evidence", name, record=dies)
-    edit(home / "good.py")
+    append(home / "good.py")
     assert main.main(["gate", f"evidence/{name}", "--target", "doubling"]) == 1
 
 

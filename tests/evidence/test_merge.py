@@ -11,9 +11,9 @@ from harness import checkpoint
 from harness.commands import main
 from harness.errors import UserError
 from harness.evidence import merge, provenance, store, summary, verify
+from harness.falsifiers.itself.edits import dies, forge, reseal, rewrite_contract
+from harness.falsifiers.itself.shop import DOUBLES, SHIP, SLOWLY
 from harness.judging.verdict import ORDER, Verdict
-from tests.support.doubling import DOUBLES, SLOWLY
-from tests.support.second_host import SHIP, dies, forge, reseal, rewrite_contract
 
 
 @pytest.fixture(autouse=True)

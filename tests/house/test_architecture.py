@@ -42,6 +42,8 @@ CONTENT = {
     "falsifiers": {"falsifiers", "falsifiers/baselines", "reference", "consumers"}
     | {"observation", "case", "dtypes", "checkpoint", "errors", "localisation", "mutant", "definitions", "platforms"},
     "falsifiers/baselines": {"falsifiers/baselines"},
+    "falsifiers/itself": {"falsifiers/itself", "__init__", "observation", "case", "mutant"}
+    | {"contract", "measurements", "judging", "subject", "evidence", "trial"},
     "falsifiers/mutants": {"falsifiers/mutants", "falsifiers/baselines", "mutant", "dtypes", "reference"},
     "template": {"observation", "mutant"},
 }
@@ -83,6 +85,7 @@ THIRD_PARTY = {
     "falsifiers": {"numpy"},
     "falsifiers/baselines": {"numpy", "torch", "transformers", "tokenizers", "safetensors", "gguf", "peft"}
     | {"huggingface_hub", "ml_dtypes"},
+    "falsifiers/itself": {"numpy"},
     "falsifiers/mutants": {"numpy", "torch", "safetensors"},
     "template": {"numpy"},
 }
@@ -108,6 +111,8 @@ def files(root: Path) -> dict[str, Path]:
 def room(module: str, root: Path) -> str:
     """The room of a module below harness: its folder or its file; baselines and mutants are rooms of their own."""
     _, first, *rest = [*module.split("."), *(["__init__"] if module == "harness" else [])]
+    if first == "falsifiers" and rest[:1] == ["itself"]:
+        return "falsifiers/itself"  # its subject is the engine, its mutants included
     if first == "falsifiers" and {"baselines", "mutants"} & set(rest):
         return "falsifiers/baselines" if "baselines" in rest else "falsifiers/mutants"
     known = (root / "harness" / first).is_dir() or (root / "harness" / f"{first}.py").is_file()
@@ -196,6 +201,8 @@ def test_every_room_has_its_place() -> None:
         ("falsifiers/ops/__init__.py", "from harness.candidates import torch", "falsifiers imports candidates"),
         ("falsifiers/ops/__init__.py", "from harness.judging import judge", "falsifiers imports judging"),
         ("falsifiers/ops/mutants/rmsnorm.py", "import harness.candidates.torch", "falsifiers/mutants imports cand"),
+        ("falsifiers/itself/reading.py", "from harness.commands import gate", "falsifiers/itself imports commands"),
+        ("falsifiers/ops/__init__.py", "from harness.falsifiers.itself import shop", "imports falsifiers/itself"),
         ("candidates/torch/ops/norms.py", "from harness.reference.ops import norm", "candidates imports reference"),
         ("trial/job.py", "from harness.falsifiers import ops", "the engine's trial imports falsifiers"),
         ("trial/job.py", "from harness.candidates import torch", "the engine's trial imports candidates"),

@@ -14,9 +14,9 @@ import yaml
 
 from harness.commands.main import parser
 from harness.evidence import store
-from tests.support.doubling import DOUBLES
+from harness.falsifiers.itself.edits import DOUBLES, forge
 from tests.support.repository import NUMPY_ALONE, ROOT
-from tests.support.second_host import forge, laboratory
+from tests.support.second_host import laboratory
 
 ACTION = yaml.safe_load((ROOT / "ci" / "action.yml").read_text())
 GITLAB = yaml.safe_load((ROOT / "ci" / "gitlab-ci.yml").read_text())

@@ -16,6 +16,7 @@ ELSEWHERE = ("tests", "benchmarks", "examples", "docs", "setup.py")
 NOT_IMPORTED = {
     "check-jsonschema": "a command: tests/house/test_ci_folder.py holds the CI files to their schemas with it",
     "mkdocs-material": "the site's theme, named in mkdocs.yml",
+    "mutmut": "a command: `make mutate`",
     "mypy": "a command: `make test`",
     "pytest-xdist": "a plugin of pytest: its `-n`",
     "ruff": "a command: `make test`",

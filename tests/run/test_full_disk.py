@@ -13,8 +13,9 @@ import pytest
 
 from harness.commands import run
 from harness.commands.main import main
+from harness.falsifiers.itself.shop import DOUBLES
 from tests.support.command import light, started
-from tests.support.doubling import DOUBLES, mixed
+from tests.support.doubling import mixed
 from tests.support.repository import NUMPY_ALONE
 
 MOUNT = "mount -t tmpfs -o size={size} tmpfs evidence && exec {python} -m harness run c --candidate good.py -j 1"

@@ -11,9 +11,10 @@ import pytest
 
 from harness.errors import UserError
 from harness.evidence import store, verify
+from harness.falsifiers.itself.shop import CANDIDATE
 from harness.subject.identity import identity
 from tests.support.command import HARNESS, as_json, light
-from tests.support.doubling import CANDIDATE, mixed
+from tests.support.doubling import mixed
 from tests.support.repository import NUMPY_ALONE, environment
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from harness.evidence import store, verify
+from harness.falsifiers.itself.shop import DOUBLES
 from tests.support.command import claims_of, light
-from tests.support.doubling import DOUBLES, mixed
+from tests.support.doubling import mixed
 
 WRONG = "\ndef double(x):\n    return 3 * x\n"
 ATTACKS = {

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from harness.evidence import store, verify
+from harness.falsifiers.itself.shop import CANDIDATE
 from tests.support.command import as_json, harness, light
-from tests.support.doubling import CANDIDATE, contract, mixed
+from tests.support.doubling import contract, mixed
 
 
 def test_json_has_the_promised_keys(lab):

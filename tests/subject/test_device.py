@@ -131,8 +131,9 @@ def _engine() -> list[Path]:
 
 def test_the_parent_of_a_run_never_loads_torch(tmp_path):
     """So it cannot initialise a device, and what it forks can use one."""
+    from harness.falsifiers.itself.shop import CANDIDATE
     from tests.support.command import started
-    from tests.support.doubling import CANDIDATE, contract
+    from tests.support.doubling import contract
 
     contract(tmp_path / "c", "doubling", ["doubles"])
     (tmp_path / "good.py").write_text(CANDIDATE, encoding="utf-8")
