@@ -74,6 +74,20 @@ class Requests:
         return str(found)
 
 
+def services(file: str) -> ClientTrustConfig:
+    """The services of a Sigstore of one's own and what they are trusted by, as `sigstore --trust-config` reads it.
+
+    Raises: UserError if the file names none.
+    """
+    _, models, _, _ = _library()
+    try:
+        found: ClientTrustConfig = models.ClientTrustConfig.from_json(Path(file).read_text(encoding="utf-8"))
+        _ = found.signing_config, found.trusted_root
+    except Exception as problem:  # noqa: BLE001  (a file of the user's, read by a library)
+        raise UserError(f"--sign sigstore:{file}: no trust configuration of Sigstore: {_line(problem)}") from None
+    return found
+
+
 def sign(run: Path, statement: dict[str, Any], requests: Requests, trust: ClientTrustConfig | None = None) -> None:
     """Write the run's bundle; `trust` names the services, by default Sigstore's public ones. Within `PATIENCE_S`.
 
@@ -92,7 +106,7 @@ def sign(run: Path, statement: dict[str, Any], requests: Requests, trust: Client
 
 
 def verifier(trusted_root: str | None = None) -> Verifier:
-    """What checks bundles against a file trusted_root.json, else against Sigstore's public root as this package knows it.
+    """What checks bundles against a file trusted_root.json, else against the public root that this package knows.
 
     No network is asked. Raises: UserError if there is no such root.
     """
@@ -161,10 +175,12 @@ def _quiet() -> Iterator[None]:
 
 
 def _line(problem: BaseException) -> str:
-    """The problem and what caused it, in one line."""
-    cause = problem.__cause__ or problem.__context__
-    parts = [str(problem) or type(problem).__name__, *([str(cause)] if cause else [])]
-    return " ".join(": ".join(parts).split())[:300]
+    """The problem and what it began with, in one line."""
+    first = last = problem
+    while (cause := last.__cause__ or last.__context__) is not None:
+        last = cause
+    said, began = (" ".join(str(each).split()) or type(each).__name__ for each in (first, last))
+    return (said if began in said else f"{said}: {began}")[:300]
 
 
 def _library() -> tuple[Any, Any, Any, Any]:

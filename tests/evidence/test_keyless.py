@@ -6,19 +6,16 @@ import base64
 import json
 import shutil
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
-from sigstore.models import ClientTrustConfig
 
-from harness.errors import UserError
-from harness.evidence import keyless, signature, store
+from harness.commands.main import main
+from harness.evidence import keyless, signature
 from harness.evidence.verify import check
 from tests.support.command import light
-from tests.support.sigstore_services import Services, served
 from tests.support.sigstore_world import BEGAN, GITHUB, LIFE, WORKFLOW, Holder, World
 
 MAIL = Holder("someone@example.org", "https://accounts.example.org")
@@ -175,44 +172,70 @@ def test_a_bundle_without_what_a_certificate_must_have_is_a_fault(run, worlds):
     assert "no bundle of Sigstore" in one(faults(run, worlds.our_root))
 
 
+def test_a_run_with_both_kinds_passes_by_either_and_by_no_other_kind_than_asked(run, worlds, keys):
+    ours, theirs = (str(keys / f"{name}.pub") for name in ("ours", "theirs"))
+    stranger = Holder("https://elsewhere.example/ci")
+    signature.sign(run, signature.private_key(str(keys / "ours.key")))
+    assert faults(run, worlds.our_root, WORKFLOW, GITHUB, theirs) == []
+    assert faults(run, worlds.our_root, stranger.identity, GITHUB, ours) == []
+    assert len(faults(run, worlds.our_root, stranger.identity, GITHUB, theirs)) == 2
+    (run / signature.NAME).rename(run / "kept")
+    assert "signed neither by" in one(signature.faults(run, signature.Signers((ours,), required=True)))
+    (run / keyless.NAME).unlink()
+    (run / "kept").rename(run / signature.NAME)
+    assert "signed neither by" in one(faults(run, worlds.our_root))
+
+
+def test_verify_and_gate_take_the_identity_alone(run, worlds, lab, home):
+    folder, _ = lab
+    root = ["--trust-root", worlds.our_root, "--require-signature"]
+    for code, name in ((0, WORKFLOW), (1, WORKFLOW.replace("/o/", "/fork/"))):
+        verified = light(folder, "verify", str(run), "--identity", name, *root)
+        assert (verified.returncode, "not a signature by" in verified.stdout) == (code, bool(code)), verified.stdout
+        asked = ["--target", "doubling", "--candidate", "good.py", "--identity", name, *root]
+        gate = light(folder, "gate", str(run), *asked)
+        assert gate.returncode == (1 if code else 3), gate.stdout  # one criterion has no claim yet
+
+
+def test_the_public_root_knows_nothing_of_our_authority_and_says_nothing_else(run, lab, home):
+    public = light(lab[0], "verify", str(run), "--identity", WORKFLOW)
+    assert (public.returncode, public.stderr) == (1, "")
+    assert "cert" in public.stdout.splitlines()[0]
+
+
+def test_words_that_name_nobody_are_told(run, worlds, capsys):
+    for words, problem in (
+        (["--identity", WORKFLOW, "--trust-root", __file__], f"{__file__}: no trusted root of Sigstore"),
+        (["--identity", WORKFLOW, "--trust-root", "none.json"], "none.json: no trusted root of Sigstore"),
+        (["--trust-root", worlds.our_root], "--trust-root: found no --identity"),
+        (["--issuer", GITHUB], "--issuer: found no --identity"),
+    ):
+        assert main(["verify", str(run), *words]) == 2
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert problem in alone(told.err)
+
+
 @pytest.fixture
-def services(worlds, monkeypatch, tmp_path) -> Iterator[Services]:
-    """Our Sigstore and its CI, running; this process is a job of that CI."""
-    with served(worlds.ours) as running:
-        for name in keyless.REQUESTS:
-            monkeypatch.delenv(name, raising=False)
-        for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME"):
-            monkeypatch.setenv(name, str(tmp_path / "home"))
-        for name, value in running.job().items():
-            monkeypatch.setenv(name, value)
-        yield running
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing that the library keeps of Sigstore's public root is of this machine."""
+    for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
 
 
-def test_what_a_job_signs_is_verified(run, worlds, services):
-    """The client of Sigstore with its services: token, certificate, signature, entry of the log, bundle."""
-    (run / keyless.NAME).unlink()
-    trust = ClientTrustConfig.from_json(services.trust_config())
-    keyless.sign(run, signature.statement(run), keyless.Requests(), trust)
-    assert [path for path, _ in services.asked] == ["/token", "/api/v2/signingCert", "/api/v1/log/entries"]
-    assert faults(run, worlds.our_root) == []
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two keys, `ours` and `theirs`."""
+    folder = tmp_path_factory.mktemp("keys")
+    for name in ("ours", "theirs"):
+        signature.generate(folder / name)
+    return folder
 
 
-@pytest.mark.parametrize("silent", ["/token", "/api/v2/signingCert", "/api/v1/log/entries"])
-def test_a_service_that_never_answers_is_given_up(run, services, monkeypatch, silent):
-    services.silent.add(silent)
-    monkeypatch.setattr(keyless, "PATIENCE_S", 1.0)
-    (run / keyless.NAME).unlink()
-    began = time.monotonic()
-    with pytest.raises(UserError, match=r"is sealed and not signed: no answer within 1 s"):
-        keyless.sign(
-            run,
-            signature.statement(run),
-            keyless.Requests(),
-            ClientTrustConfig.from_json(services.trust_config()),
-        )
-    assert time.monotonic() - began < 5
-    assert [path for path, _ in services.asked].count(silent) == 1
-    assert not (run / keyless.NAME).exists()
+def alone(text: str) -> str:
+    """The only line of a text."""
+    (line,) = text.splitlines()
+    return line
 
 
 def one(faults: list[str]) -> str:
