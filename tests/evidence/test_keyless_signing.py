@@ -51,21 +51,41 @@ def test_what_a_job_signs_is_verified(run, services, tmp_path):
     assert keyless.faults(run, signature.statement(run), keyless.Signer(WORKFLOW, GITHUB), verifier) == []
 
 
-@pytest.mark.parametrize("silent", ["/token", "/api/v2/signingCert", "/api/v1/log/entries"])
-def test_a_service_that_never_answers_is_given_up(run, services, monkeypatch, silent):
-    services.silent.add(silent)
-    monkeypatch.setattr(keyless, "PATIENCE_S", 1.0)
-    began = time.monotonic()
-    with pytest.raises(UserError, match=r"is sealed and not signed: no answer within 1 s"):
+SERVICES = ("/token", "/api/v2/signingCert", "/api/v1/log/entries")
+
+
+def refused(run: Path, services: Services) -> str:
+    """What is told when a run could not be signed, which leaves it as it was."""
+    with pytest.raises(UserError, match="is sealed and not signed: ") as told:
         keyless.sign(
             run,
             signature.statement(run),
             keyless.Requests(),
             ClientTrustConfig.from_json(services.trust_config()),
         )
+    assert not (run / keyless.NAME).exists()
+    return alone(str(told.value))
+
+
+@pytest.mark.parametrize("silent", SERVICES)
+def test_a_service_that_never_answers_is_given_up(run, services, monkeypatch, silent):
+    services.silent.add(silent)
+    monkeypatch.setattr(keyless, "PATIENCE_S", 1.0)
+    began = time.monotonic()
+    assert "no answer within 1 s" in refused(run, services)
     assert time.monotonic() - began < 5
     assert [path for path, _ in services.asked].count(silent) == 1
-    assert not (run / keyless.NAME).exists()
+
+
+@pytest.mark.parametrize("refusing", SERVICES)
+def test_a_service_that_refuses_is_told_in_one_line(run, services, refusing):
+    services.refusing.add(refusing)
+    assert "403" in refused(run, services)
+
+
+def test_a_ci_that_gives_no_identity_is_told_in_one_line(run, services, monkeypatch):
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    assert "the CI gave no identity" in refused(run, services)
 
 
 def test_outside_a_ci_one_line_says_so_before_anything_runs(asking, services, monkeypatch):
@@ -79,7 +99,10 @@ def test_outside_a_ci_one_line_says_so_before_anything_runs(asking, services, mo
 
 def test_a_trust_configuration_that_is_none_is_told_before_anything_runs(asking, services, monkeypatch):
     monkeypatch.chdir(asking)
-    for name in ("asks.py", "none.json", ""):
+    nobody = json.loads(services.trust_config())
+    nobody["signingConfig"]["caUrls"] = []
+    Path("nobody.json").write_text(json.dumps(nobody))
+    for name in ("asks.py", "none.json", "", "nobody.json"):
         with pytest.raises(UserError, match=f"--sign sigstore:{name}: no trust configuration"):
             keyless.services(name)
     done = light(asking, "run", "contracts", "--candidate", "asks.py", "--sign", "sigstore:asks.py")

@@ -25,12 +25,13 @@ CLOSED = "http://127.0.0.1:9"
 
 
 class Services:
-    """A running server. `asked` holds path and time of each request; `silent` paths are never answered."""
+    """A running server. `asked` holds path and time of each request; `silent` paths get no answer, `refusing` a 403."""
 
     def __init__(self, world: World, port: int) -> None:
         self.world, self.url = world, f"http://127.0.0.1:{port}"
         self.asked: list[tuple[str, float]] = []
         self.silent: set[str] = set()
+        self.refusing: set[str] = set()
         self.closing = threading.Event()
 
     def job(self) -> dict[str, str]:
@@ -87,8 +88,9 @@ def served(world: World) -> Iterator[Services]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            found = services.answer(urlsplit(self.path).path, self.headers.get("Authorization", ""), body)
-            self.send_response(200 if self.command == "GET" else 201)
+            path = urlsplit(self.path).path
+            found = services.answer(path, self.headers.get("Authorization", ""), body)
+            self.send_response(403 if path in services.refusing else 200 if self.command == "GET" else 201)
             self.end_headers()
             self.wfile.write(json.dumps(found).encode())
 
