@@ -60,12 +60,11 @@ class Requests:
             )
 
     def token(self) -> str:
-        """A fresh token. Raises: UserError or `id.IdentityError` if the CI gives none."""
-        from id import detect_credential
-
+        """A fresh token. Raises: UserError or `sigstore.oidc.IdentityError` if the CI gives none."""
+        oidc = _library()[2]
         os.environ.update(self._held)
         try:
-            found = detect_credential("sigstore")
+            found = oidc.detect_credential()
         finally:
             for name in self._held:
                 os.environ.pop(name, None)

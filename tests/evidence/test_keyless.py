@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from harness.commands.main import main
 from harness.evidence import keyless, signature
 from harness.evidence.verify import check
 from tests.support.command import light
-from tests.support.sigstore_world import BEGAN, GITHUB, LIFE, WORKFLOW, Holder, World
+from tests.support.sigstore_world.world import BEGAN, GITHUB, LIFE, WORKFLOW, Holder, World
 
 MAIL = Holder("someone@example.org", "https://accounts.example.org")
 
@@ -218,6 +219,12 @@ def test_words_that_name_nobody_are_told(run, worlds, capsys):
         told = capsys.readouterr()
         assert told.out == ""
         assert problem in alone(told.err)
+
+
+def test_without_the_package_one_line_says_what_to_install(run, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sigstore", None)
+    assert main(["verify", str(run), "--identity", WORKFLOW]) == 2
+    assert "pip install 'harness[sigstore]'" in alone(capsys.readouterr().err)
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from harness.evidence import keyless, signature, store
 from harness.evidence.verify import check
 from tests.support.command import light
 from tests.support.doubling import contract
-from tests.support.sigstore_services import Services, served
-from tests.support.sigstore_world import GITHUB, WORKFLOW, World
+from tests.support.sigstore_world.services import Services, served
+from tests.support.sigstore_world.world import GITHUB, WORKFLOW, World
 
 
 @pytest.fixture

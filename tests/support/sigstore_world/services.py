@@ -1,4 +1,4 @@
-"""The services of `sigstore_world` on this machine: a CI's identities, the authority and the signatures' log."""
+"""The services of `world` on this machine: a CI's identities, the authority and the signatures' log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.support.sigstore_world import GITHUB, WORKFLOW, Holder, World
+from tests.support.sigstore_world.world import GITHUB, WORKFLOW, Holder, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
