@@ -8,7 +8,6 @@ Source: sigstore-python 4; the Sigstore bundle, version 0.3.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import os
 import signal
@@ -52,7 +51,7 @@ class Requests:
 
     def __init__(self) -> None:
         _library()
-        self._held = {name: _taken(name) for name in REQUESTS if name in os.environ}
+        self._held = {name: os.environ.pop(name) for name in REQUESTS if name in os.environ}
         if not self._held:
             raise UserError(
                 "--sign sigstore: found no identity of a CI job; expected one of GitHub Actions (permission "
@@ -140,17 +139,6 @@ def faults(run: Path, statement: dict[str, Any], signer: Signer, verifier: Verif
         return [f"{path}: not a signature by {signer.identity}: {_line(problem)}"]
     expected = ("application/vnd.in-toto+json", canonical(statement))
     return [] if found == expected else [f"{path}: signs another run than this one"]
-
-
-def _taken(name: str) -> str:
-    """A variable's value, taken out of the environment and wiped where /proc/PID/environ still shows it."""
-    library = ctypes.CDLL(None)
-    library.getenv.restype = ctypes.c_void_p
-    held, place = os.environ[name], library.getenv(os.fsencode(name))
-    if place:
-        ctypes.memset(place, 0, len(os.fsencode(held)))
-    del os.environ[name]
-    return held
 
 
 class _Late(BaseException):
