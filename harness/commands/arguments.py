@@ -28,7 +28,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def signed_by(parser: argparse.ArgumentParser) -> None:
-    """--key PUB, --identity NAME and --issuer URL (each may be given more than once), and --require-signature."""
+    """--key PUB and --identity NAME (each may be given more than once), --issuer, --trust-root, --require-signature."""
     parser.add_argument(
         "--key", action="append", default=[], metavar="PUB", help="a signature must be by one of these public keys"
     )
@@ -40,6 +40,9 @@ def signed_by(parser: argparse.ArgumentParser) -> None:
         help="or, for `run --sign sigstore`, by this one: a workflow's address or a mail address",
     )
     parser.add_argument("--issuer", metavar="URL", help=f"who vouches for --identity (default: {GITHUB})")
+    parser.add_argument(
+        "--trust-root", metavar="FILE", help="trusted_root.json of your own Sigstore (default: the public one)"
+    )
     parser.add_argument("--require-signature", action="store_true", help="a run without a signature is a fault")
 
 
@@ -51,10 +54,11 @@ def signers(args: argparse.Namespace) -> Signers:
 
     if args.require_signature and not args.key and not args.identity:
         raise UserError("--require-signature: found neither --key nor --identity, expected who may sign")
-    if args.issuer and not args.identity:
-        raise UserError("--issuer: found no --identity, expected whom the issuer vouches for")
+    for option, given in (("--issuer", args.issuer), ("--trust-root", args.trust_root)):
+        if given and not args.identity:
+            raise UserError(f"{option}: found no --identity, expected who signed by Sigstore")
     identities = tuple(Signer(name, args.issuer or GITHUB) for name in args.identity)
-    return Signers(tuple(args.key), identities, args.require_signature)
+    return Signers(tuple(args.key), identities, args.require_signature, args.trust_root)
 
 
 def positive(text: str) -> int:

@@ -62,7 +62,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--sign",
         metavar="KEY|sigstore",
-        help="sign the sealed run with this key, or keyless in CI",
+        help="sign the sealed run with this key, or keyless in CI (sigstore:FILE: with the trust config of your own)",
     )
     add("--junitxml", metavar="FILE", help="also write the outcome as JUnit XML")
     add("--json", action="store_true", help=JSON)
@@ -86,8 +86,6 @@ def run(args: argparse.Namespace) -> int:
     sign = _signing(args.sign) if args.sign else None  # a mistake is told before anything runs
     finished = session.run_session(_options(args), Silent() if args.json else TerminalProgress())
     sealed = finished.sealed
-    if sign:
-        sign(sealed.folder)
     shown = {
         "run": sealed.id,
         "evidence": str(sealed.folder),
@@ -99,16 +97,19 @@ def run(args: argparse.Namespace) -> int:
     else:
         print_run(shown, sealed.outcome, sealed.results, finished.seconds, finished.options.replay)
     _tell_ci(finished, args)
+    if sign:
+        sign(sealed.folder)  # last: a service that refuses costs nothing of what the run found
     return exit_code(sealed.outcome["counts"])
 
 
 def _signing(name: str) -> Callable[[Path], Any]:
-    """What signs a sealed run: a key's file, or `sigstore`."""
+    """What signs a sealed run: a key's file, or `sigstore`, with `:FILE` one of one's own."""
     from harness.evidence import keyless, signature
 
-    if name == keyless.WORD:
-        requests = keyless.Requests()
-        return lambda run: keyless.sign(run, signature.statement(run), requests)
+    word, colon, file = name.partition(":")
+    if word == keyless.WORD:
+        trust, requests = keyless.services(file) if colon else None, keyless.Requests()
+        return lambda run: keyless.sign(run, signature.statement(run), requests, trust)
     key = signature.private_key(name)
     return lambda run: signature.sign(run, key)
 

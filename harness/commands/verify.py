@@ -12,7 +12,7 @@ HELP = "hash every file again and judge every claim again"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """EVIDENCE... [--key PUB] [--identity NAME [--issuer URL]] [--require-signature]"""
+    """EVIDENCE... [--key PUB] [--identity NAME [--issuer URL] [--trust-root FILE]] [--require-signature]"""
     parser.add_argument("evidence", nargs="+", metavar="EVIDENCE", help="sealed runs, or folders of them")
     signed_by(parser)
 

@@ -7,9 +7,14 @@ Source: sigstore-python 4; the Sigstore bundle, version 0.3.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from harness.contract.claim import canonical
 from harness.errors import UserError
@@ -28,6 +33,10 @@ REQUESTS = (
     *("BUILDKITE_AGENT_ACCESS_TOKEN", "GOOGLE_SERVICE_ACCOUNT_NAME"),
 )
 """Environment variables by which a job asks its CI for a token of its identity."""
+PATIENCE_S = 60.0
+"""How long the CI and Sigstore's services have to sign; the clients set no limit of their own."""
+LARGEST = 1 << 22
+"""Bytes of the largest bundle that is read; one over a run of 238 claims has tens of kilobytes."""
 
 
 class Signer(NamedTuple):
@@ -51,64 +60,132 @@ class Requests:
             )
 
     def token(self) -> str:
-        """A fresh token. Raises: UserError if the CI gives none."""
-        from id import IdentityError, detect_credential
-
+        """A fresh token. Raises: UserError or `sigstore.oidc.IdentityError` if the CI gives none."""
+        oidc = _library()[2]
         os.environ.update(self._held)
         try:
-            found = detect_credential("sigstore")
-        except IdentityError as problem:
-            raise UserError(f"--sign sigstore: the CI gave no identity: {problem}") from None
+            found = oidc.detect_credential()
         finally:
             for name in self._held:
                 os.environ.pop(name, None)
         if not found:
-            raise UserError("--sign sigstore: the CI gave no identity")
+            raise UserError("the CI gave no identity")
         return str(found)
 
 
+def services(file: str) -> ClientTrustConfig:
+    """The services of a Sigstore of one's own and what they are trusted by, as `sigstore --trust-config` reads it.
+
+    Raises: UserError if the file names none.
+    """
+    _, models, _, _ = _library()
+    try:
+        found: ClientTrustConfig = models.ClientTrustConfig.from_json(Path(file).read_text(encoding="utf-8"))
+        _ = found.signing_config, found.trusted_root
+    except Exception as problem:  # noqa: BLE001  (a file of the user's, read by a library)
+        raise UserError(f"--sign sigstore:{file}: no trust configuration of Sigstore: {_line(problem)}") from None
+    return found
+
+
 def sign(run: Path, statement: dict[str, Any], requests: Requests, trust: ClientTrustConfig | None = None) -> None:
-    """Write the run's bundle; `trust` names the services, by default Sigstore's public ones.
+    """Write the run's bundle; `trust` names the services, by default Sigstore's public ones. Within `PATIENCE_S`.
 
     Raises: UserError if the CI or a service refuses; the run stays sealed and unsigned.
     """
-    dsse, errors, models, oidc, signing = _library()
+    dsse, models, oidc, signing = _library()
     try:
-        context = signing.SigningContext.from_trust_config(trust or models.ClientTrustConfig.production())
-        with context.signer(oidc.IdentityToken(requests.token())) as signer:
-            bundle = signer.sign_dsse(dsse.Statement(canonical(statement)))
-    except (errors.Error, oidc.IdentityError, signing.ExpiredCertificate, OSError, ValueError) as problem:
-        text = " ".join(str(problem).split())
-        raise UserError(f"--sign sigstore: {run} is sealed and not signed: {text[:500]}") from None
+        with _within(PATIENCE_S):
+            token = oidc.IdentityToken(requests.token())
+            context = signing.SigningContext.from_trust_config(trust or models.ClientTrustConfig.production())
+            with context.signer(token) as signer:
+                bundle = signer.sign_dsse(dsse.Statement(canonical(statement)))
+    except (Exception, _Late) as problem:  # noqa: BLE001  (each service has errors of its own; all mean the same here)
+        raise UserError(f"--sign sigstore: {run} is sealed and not signed: {_line(problem)}") from None
     (run / NAME).write_text(bundle.to_json(), encoding="utf-8")
 
 
-def faults(run: Path, statement: dict[str, Any], signer: Signer, verifier: Verifier | None = None) -> list[str]:
-    """Why the run's bundle is not a signature of this run by the signer; nothing if it is.
+def verifier(trusted_root: str | None = None) -> Verifier:
+    """What checks bundles against a file trusted_root.json, else against the public root that this package knows.
 
-    `verifier` holds the trusted root, by default Sigstore's public one as this package knows it: no network is asked.
+    No network is asked. Raises: UserError if there is no such root.
     """
-    import sigstore.verify as verifying
+    _, models, _, _ = _library()
+    from sigstore.verify import Verifier
 
-    _, errors, models, _, _ = _library()
+    try:
+        with _quiet():
+            if trusted_root is None:
+                return Verifier.production(offline=True)
+            return Verifier(trusted_root=models.TrustedRoot.from_file(trusted_root))
+    except Exception as problem:  # noqa: BLE001  (a file of others, read by a library)
+        raise UserError(f"{trusted_root or 'sigstore'}: no trusted root of Sigstore: {_line(problem)}") from None
+
+
+def faults(run: Path, statement: dict[str, Any], signer: Signer, verifier: Verifier) -> list[str]:
+    """Why the run's bundle is not a signature of this run by the signer; nothing if it is."""
+    _, models, _, _ = _library()
+    from sigstore.verify.policy import Identity
+
     path = run / NAME
     try:
+        if (size := path.lstat().st_size) > LARGEST:
+            return [f"{path}: {size} bytes, expected at most {LARGEST}; no bundle of Sigstore has that size"]
         bundle = models.Bundle.from_json(path.read_bytes())
-    except (models.InvalidBundle, errors.Error, ValueError, OSError) as problem:
-        return [f"{path}: no bundle of Sigstore: {' '.join(str(problem).split())[:300]}"]
-    policy = verifying.policy.Identity(identity=signer.identity, issuer=signer.issuer)
+    except Exception as problem:  # noqa: BLE001  (evidence is untrusted; whatever the library makes of it is a fault)
+        return [f"{path}: no bundle of Sigstore: {_line(problem)}"]
     try:
-        found = (verifier or verifying.Verifier.production(offline=True)).verify_dsse(bundle, policy)
-    except errors.Error as problem:
-        return [f"{path}: not a signature by {signer.identity}: {' '.join(str(problem).split())[:300]}"]
+        found = verifier.verify_dsse(bundle, Identity(identity=signer.identity, issuer=signer.issuer))
+    except Exception as problem:  # noqa: BLE001  (the same)
+        return [f"{path}: not a signature by {signer.identity}: {_line(problem)}"]
     expected = ("application/vnd.in-toto+json", canonical(statement))
     return [] if found == expected else [f"{path}: signs another run than this one"]
 
 
-def _library() -> tuple[Any, Any, Any, Any, Any]:
+class _Late(BaseException):
+    """The time is up. No library takes it for a failed attempt, after which it would try again."""
+
+
+@contextlib.contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """Raise `_Late` in the block after some time, whatever it waits for. In the main thread alone."""
+
+    def ring(number: int, frame: FrameType | None) -> NoReturn:
+        raise _Late(f"no answer within {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        from sigstore import dsse, errors, models, oidc
+        with _quiet():
+            yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the libraries' warnings: what counts is told in one line."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _line(problem: BaseException) -> str:
+    """The problem and what it began with, in one line."""
+    first = last = problem
+    while (cause := last.__cause__ or last.__context__) is not None:
+        last = cause
+    said, began = (" ".join(str(each).split()) or type(each).__name__ for each in (first, last))
+    return (said if began in said else f"{said}: {began}")[:300]
+
+
+def _library() -> tuple[Any, Any, Any, Any]:
+    try:
+        from sigstore import dsse, models, oidc
         from sigstore import sign as signing
     except ImportError:
         raise UserError(LACKING) from None
-    return dsse, errors, models, oidc, signing
+    return dsse, models, oidc, signing

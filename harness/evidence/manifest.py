@@ -11,8 +11,8 @@ from harness.contract.claim import canonical
 from harness.evidence import tree
 
 NAME = "manifest.json"
-OUTSIDE = (NAME, tree.SIGNATURE)
-"""What the manifest does not list: itself, and the signature over it."""
+OUTSIDE = (NAME, tree.SIGNATURE, tree.BUNDLE)
+"""What the manifest does not list: itself, and the signatures over it."""
 
 
 class Files(TypedDict):

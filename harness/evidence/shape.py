@@ -17,13 +17,14 @@ from harness.evidence.store import read_json
 FOLDER = Path(__file__).parent
 SHARED = "shared.schema.json"
 FILES = ("run", "manifest", "result", "counterexample", "stages", "digest", "signature")
-"""Each file `NAME.json` of a run has the schema `NAME.schema.json`."""
+"""Each file `NAME.json` of a run has the schema `NAME.schema.json`; a bundle has Sigstore's own."""
 
 
 def faults(run: Path) -> list[str]:
     """Every violation of the schemas in a run's JSON files: file, path inside it, what was found and expected."""
     found: list[str] = []
-    for file in sorted(file for file in run.rglob("*.json") if file.parent != run / tree.CONTRACTS):
+    apart = {run / tree.CONTRACTS, run / tree.BUNDLE}
+    for file in sorted(file for file in run.rglob("*.json") if not apart & {file, file.parent}):
         if file.stem in FILES:
             found += [f"{file}: {fault}" for fault in of_body(read_json(file), file.stem)]
         else:

@@ -137,6 +137,8 @@ class Signers(NamedTuple):
     """Files of public keys."""
     identities: tuple[keyless.Signer, ...] = ()
     required: bool = False
+    trusted_root: str | None = None
+    """The trusted_root.json of the Sigstore that certified the identities; None: the public one."""
 
 
 def faults(run: Path, signers: Signers) -> list[str]:
@@ -145,7 +147,9 @@ def faults(run: Path, signers: Signers) -> list[str]:
     if not (by_key or by_identity):
         return [f"{run / NAME}: not found; the run is not signed"] if signers.required else []
     tried = [_by_key(run, signers.keys)] if by_key and signers.keys else []
-    tried += [keyless.faults(run, statement(run), signer) for signer in signers.identities if by_identity]
+    if by_identity and signers.identities:
+        verifier = keyless.verifier(signers.trusted_root)
+        tried += [keyless.faults(run, statement(run), signer, verifier) for signer in signers.identities]
     if [] in tried:
         return []
     found = [fault for each in tried for fault in each]

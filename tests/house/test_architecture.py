@@ -72,7 +72,7 @@ THIRD_PARTY = {
     "provable": {"yaml"},
     "words": set(),
     "subject": {"numpy", "torch", "cloudpickle"},
-    "evidence": {"numpy", "safetensors", "jsonschema_rs", "cryptography", "packaging", "sigstore", "id"},
+    "evidence": {"numpy", "safetensors", "jsonschema_rs", "cryptography", "packaging", "sigstore"},
     "trial": {"numpy", "psutil", "hypothesis"},
     "run": {"numpy", "psutil", "torch", "hypothesis"},
     "report": {"rich", "jinja2", "vl_convert"},
@@ -98,7 +98,6 @@ LATE_ONLY = {
     "cloudpickle",
     "cryptography",
     "sigstore",
-    "id",
 }
 """Heavy or optional: the engine asks for them inside the function that needs them. `run/warm.py` loads torch early,
 in the server from which claims are forked; that is its purpose."""
