@@ -11,7 +11,9 @@ PR_SET_CHILD_SUBREAPER = 36
 """The option of prctl(2) by which the orphans among a process's descendants become its children."""
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 1, 4, 24
-CAP_SYS_PTRACE = 19
+CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_PERFMON = 19, 21, 38
+LOOKING = (CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_PERFMON)
+"""What lets root look into hidden processes: into all by the first, into /proc/PID/environ by each (Linux 6.14)."""
 CAPABILITIES = 0x20080522
 """The version of capset(2) with two words of 32 capabilities."""
 
@@ -42,12 +44,14 @@ def give_up_tracing() -> bool:
     library = _library()
     if library is None:
         return False
-    _prctl(PR_CAPBSET_DROP, CAP_SYS_PTRACE)  # so that a program which this process starts does not get it back
+    for each in LOOKING:
+        _prctl(PR_CAPBSET_DROP, each)  # so that a program which this process starts does not get it back
     head, words = (ctypes.c_uint32 * 2)(CAPABILITIES, 0), (ctypes.c_uint32 * 6)()
     if library.capget(head, words) != 0:
         return False
-    for index in range(3):  # effective, permitted, inheritable
-        words[index] &= ~(1 << CAP_SYS_PTRACE)
+    for word, bit in (divmod(each, 32) for each in LOOKING):
+        for index in range(3):  # effective, permitted, inheritable
+            words[3 * word + index] &= ~(1 << bit)
     return bool(library.capset(head, words) == 0)
 
 
