@@ -27,6 +27,7 @@ BY_THEMSELVES = {
     "trial/overheard.py": "flushes the streams that it keeps apart",
     "trial/ending.py": "writes tracebacks into the claim's log",
     "trial/worker.py": "turns a claim's output into its log",
+    "subject/isolation/server.py": "turns a candidate's output into its claim's log",
     "commands/completion.py": "prints a shell's script, with no text from outside",
 }
 """Files that use a stream without `plain.say`, and why they may."""
