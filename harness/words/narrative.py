@@ -76,7 +76,7 @@ def _place(result: Result) -> str:
     if result["first_divergent_stage"]:
         return f": stage {result['first_divergent_stage']}"
     candidate = result["record"]["subjects"].get("candidate")
-    first = next(iter(result.get("counterexample", result)["violated"]), None)
+    first = next(iter(result.get("counterexample", result).get("violated", [])), None)
     if candidate is None or first is None or not first["pair"]:
         return ""
     named = any((row["name"], row.get("pair")) == (first["measure"], first["pair"]) for row in candidate["scalars"])

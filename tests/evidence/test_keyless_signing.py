@@ -91,7 +91,7 @@ def test_a_ci_that_gives_no_identity_is_told_in_one_line(run, services, monkeypa
 def test_outside_a_ci_one_line_says_so_before_anything_runs(asking, services, monkeypatch):
     for name in keyless.REQUESTS:
         monkeypatch.delenv(name, raising=False)
-    done = light(asking, "run", "contracts", "--candidate", "asks.py", "--sign", "sigstore")
+    done = light(asking, "run", "contracts", "--candidate", "asks.py", "--sign", "sigstore", "--no-isolate")
     assert (done.returncode, done.stdout) == (2, "")
     assert "found no identity of a CI job" in alone(done.stderr)
     assert not (asking / "evidence").exists()
@@ -113,7 +113,7 @@ def test_a_trust_configuration_that_is_none_is_told_before_anything_runs(asking,
 
 def test_a_job_s_run_is_signed_and_its_candidate_cannot_ask_for_the_identity(asking, services, tmp_path):
     (asking / "ours.json").write_text(services.trust_config())
-    done = light(asking, "run", "contracts", "--candidate", "asks.py", "--sign", "sigstore:ours.json")
+    done = light(asking, "run", "contracts", "--candidate", "asks.py", "--sign", "sigstore:ours.json", "--no-isolate")
     assert done.returncode == 0, done.stderr
     calls = [json.loads(line) for line in (asking / "seen.jsonl").read_text().splitlines()]
     names = {name for call in calls for name in call["names"]}
@@ -126,7 +126,7 @@ def test_a_job_s_run_is_signed_and_its_candidate_cannot_ask_for_the_identity(ask
 
 
 def test_where_no_service_answers_the_run_is_sealed_and_not_signed(asking, services):
-    done = light(asking, "run", "contracts", "--candidate", "asks.py", "--sign", "sigstore")
+    done = light(asking, "run", "contracts", "--candidate", "asks.py", "--sign", "sigstore", "--no-isolate")
     ended = time.time()
     (asked,) = services.asked
     run = store.sealed(asking / "evidence")

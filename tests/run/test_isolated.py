@@ -11,8 +11,9 @@ import pytest
 from harness.commands import run as command
 from harness.confinement import landlock
 from harness.evidence import store, verify
+from harness.falsifiers.itself.shop import DOUBLES
 from tests.support.command import claims_of, harness, light
-from tests.support.doubling import DOUBLES, mixed
+from tests.support.doubling import mixed
 
 WRONG = "\ndef double(x):\n    return 3 * x\n"
 IF_SEEN = "\ndef double(x):\n    return 2 * x if seen(x) else 3 * x\n"
