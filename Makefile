@@ -18,7 +18,7 @@ run: $(READY)
 test: $(READY) lint
 	$(BIN)/pytest -n 2 --dist worksteal
 
-# All of what `make test` runs a sample of: every attack, example and tutorial (half an hour on two cores).
+# All of what `make test` runs a sample of: every attack, example and tutorial; hours on two cores.
 trust: $(READY)
 	$(BIN)/pytest -n 2 --dist worksteal --whole --figures docs/reliability.md
 

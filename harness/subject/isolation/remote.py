@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from harness.subject.boundary import Boundary
@@ -20,23 +21,28 @@ class Isolated:
         self.link = link
 
 
-def bounded(target: Any, *, watch: bool, **form: Any) -> tuple[Any, Any]:
+def bounded(target: Any, *, watch: bool, **form: Any) -> tuple[Boundary | RemoteBoundary, Trace | RemoteTrace]:
     """The object that a falsifier receives as `subject`, and the trace of what its calls do.
 
     `form` are the settings of a Boundary. For an isolated candidate boundary and trace are in its process: a candidate
     that changes Harness there can hide what the trace would say (docs/threat-model.md), but no number.
     """
     if isinstance(target, Isolated):
-        return _asked(target.link, "open", watch, form), RemoteTrace(target.link)
+        subject, opened = _asked(target.link, "open", watch, form)
+        return subject, RemoteTrace(target.link, opened)
     trace = Trace(watch=watch)
     return Boundary(target, trace=trace, **form), trace
 
 
 class RemoteTrace:
-    """What the boundary in the candidate's process recorded; the same names as those of a Trace."""
+    """What the boundary in the candidate's process recorded; the same names as those of a Trace.
 
-    def __init__(self, link: Link) -> None:
+    It is asked once, at the first use: read it when the falsifier is done, and before the next case.
+    """
+
+    def __init__(self, link: Link, opened: int) -> None:
         self._link = link
+        self._opened = opened
 
     @property
     def inputs_changed(self) -> list[str]:
@@ -53,7 +59,12 @@ class RemoteTrace:
         return self._texts("off_device")
 
     def _texts(self, name: str) -> list[str]:
-        return [str(text) for text in self._link.ask("faults")[name]]
+        return [str(text) for text in self._found[name]]
+
+    @cached_property
+    def _found(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = self._link.ask("faults", self._opened)
+        return found
 
 
 class RemoteTraffic:

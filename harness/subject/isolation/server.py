@@ -7,6 +7,7 @@ until the claim's process closes the line.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import socket
 import sys
@@ -46,7 +47,10 @@ class Server:
 
     def __init__(self) -> None:
         self._target: Any = None
-        self._held: list[Boundary] = []
+        self._held: dict[int, Boundary] = {}
+        self._numbers = itertools.count()
+        """No number is given twice, so that one of an earlier case is refused."""
+        self._opened = -1
         self._trace = Trace()
         self._reading: Reading | None = None
         self._lanes: list[Lane] = []
@@ -78,8 +82,9 @@ class Server:
     def _number(self, value: Any) -> int:
         if not isinstance(value, Boundary):
             raise TypeError(f"{type(value).__name__} cannot pass to another process")
-        self._held.append(value)
-        return len(self._held) - 1
+        number = next(self._numbers)
+        self._held[number] = value
+        return number
 
     def do_begin(self, setting: Setting) -> None:
         settle(setting.threads)
@@ -96,11 +101,12 @@ class Server:
     def do_load(self, spec: str, folder: str) -> None:
         self._target = candidate.load(spec, folder)
 
-    def do_open(self, watch: bool, form: dict[str, Any]) -> Boundary:
-        """The candidate behind a new boundary; what was held for the one before is forgotten."""
+    def do_open(self, watch: bool, form: dict[str, Any]) -> tuple[Boundary, int]:
+        """The candidate behind a new boundary, and its number; what was held for the one before is forgotten."""
         self._held.clear()
         self._trace = Trace(watch=watch)
-        return Boundary(self._target, trace=self._trace, **form)
+        self._opened += 1
+        return Boundary(self._target, trace=self._trace, **form), self._opened
 
     def do_get(self, at: Boundary, name: str) -> tuple[str, Any]:
         found = getattr(at, name)
@@ -127,7 +133,10 @@ class Server:
         serving = [lambda lane=lane: self.run(lane) for lane in self._lanes[:calls]]
         return at.together(*serving)[1]
 
-    def do_faults(self) -> dict[str, list[str]]:
+    def do_faults(self, opened: int) -> dict[str, list[str]]:
+        """What was recorded since the `open` of that number, which must be the last one."""
+        if opened != self._opened:
+            raise LookupError(f"the trace of opening {opened} is gone; the last one is {self._opened}")
         trace = self._trace
         return {
             "inputs_changed": trace.inputs_changed,
@@ -142,16 +151,16 @@ class Server:
 
     def serve(self, main: socket.socket, lanes: list[socket.socket]) -> NoReturn:
         """Answer until the claim's process is gone, then end this process. Call this in a fresh fork."""
-        kernel.die_with_parent()
-        _, (log,), _, _ = socket.recv_fds(main, 1, 1)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        _close_all_but({each.fileno() for each in [main, *lanes]})
-        sys.stdout = os.fdopen(1, "w", buffering=1, errors="backslashreplace", closefd=False)
-        sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
-        self._lanes = [Lane(each) for each in lanes]
         code = 1
         try:
+            kernel.die_with_parent()
+            _, (log,), _, _ = socket.recv_fds(main, 1, 1)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            _close_all_but({each.fileno() for each in [main, *lanes]})
+            sys.stdout = os.fdopen(1, "w", buffering=1, errors="backslashreplace", closefd=False)
+            sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+            self._lanes = [Lane(each) for each in lanes]
             self.run(Lane(main))
             code = 0
         except SystemExit as asked:
