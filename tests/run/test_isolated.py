@@ -72,7 +72,10 @@ Boundary._call = lambda self, name, function, args, kwargs: 2 * args[0]
 """
     + WRONG,
 }
-"""Each is judged otherwise than FALSIFIED in the claim's own process, which the first test sees."""
+GAINED = dict.fromkeys(ATTACKS, "DISCHARGED") | dict.fromkeys(
+    [name for name in ATTACKS if "patches" in name], "VACUOUS"
+)
+"""What each is judged in the claim's own process. A patch for the candidate serves the mutants too, which then survive."""
 HELD = [name for name in ATTACKS if name != "patches the boundary"]
 """The last one returns the right numbers: whatever it calls itself, that candidate is right."""
 
@@ -88,7 +91,7 @@ def run(folder: Path, source: str, *words: str) -> dict[str, Any]:
 @pytest.mark.sample(2)
 @pytest.mark.parametrize("name", ATTACKS)
 def test_without_isolation_the_attack_gains(tmp_path: Path, name: str) -> None:
-    assert run(tmp_path, ATTACKS[name])["verdict"] != "FALSIFIED"
+    assert run(tmp_path, ATTACKS[name])["verdict"] == GAINED[name]
 
 
 @pytest.mark.sample(3)
