@@ -72,10 +72,8 @@ Boundary._call = lambda self, name, function, args, kwargs: 2 * args[0]
 """
     + WRONG,
 }
-GAINED = dict.fromkeys(ATTACKS, "DISCHARGED") | dict.fromkeys(
-    [name for name in ATTACKS if "patches" in name], "VACUOUS"
-)
-"""What each is judged in the claim's own process. A patch for the candidate serves the mutants too, which then survive."""
+GAINED = {name: "VACUOUS" if "patches" in name else "DISCHARGED" for name in ATTACKS}
+"""What each is judged in the claim's own process. A patch there helps the mutants too, which then survive."""
 HELD = [name for name in ATTACKS if name != "patches the boundary"]
 """The last one returns the right numbers: whatever it calls itself, that candidate is right."""
 
